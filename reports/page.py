@@ -1,0 +1,147 @@
+"""The report: one HTML page that works offline, the same in Markdown, and every table as CSV."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from reports import figures, tables
+from reports.load import StudyRecords, load
+from reports.verdict import goal, verdict
+
+_TEMPLATES = files("reports") / "templates"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the report, with the figure that belongs to it."""
+
+    name: str  # of its files
+    heading: str
+    explanation: str
+    table: pd.DataFrame
+    figure: Figure | None = None
+    folded: bool = False  # long tables open on a click
+
+
+def write_report(folder: str | Path, into: str | Path) -> str:
+    """Write ``index.html``, ``report.md`` and a CSV file per table, PNG and SVG per figure.
+
+    Parameters
+    ----------
+    folder
+        The study's.
+    into
+        Made where it does not exist; files of an earlier report are replaced.
+
+    Returns
+    -------
+    The verdict.
+    """
+    records = load(folder)
+    into = Path(into)
+    into.mkdir(parents=True, exist_ok=True)
+    sections = build_sections(records)
+    for section in sections:
+        section.table.to_csv(into / f"{section.name}.csv", index=False)
+        if section.figure is not None:
+            for suffix in ("svg", "png"):
+                (into / f"{section.name}.{suffix}").write_bytes(_render(section.figure, suffix))
+    said = verdict(records.trials)
+    shared = {
+        "study": Path(folder).absolute().name,
+        "verdict": said,
+        "goal": goal(records.trials) if len(records.trials) else "its target",
+        "sections": sections,
+        "provenance": _facts(records),
+        "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
+    _write(into / "index.html", "index.html.jinja", autoescape=True, **shared)
+    _write(into / "report.md", "report.md.jinja", autoescape=False, **shared)
+    return said
+
+
+def build_sections(records: StudyRecords) -> list[Section]:
+    """Everything between the verdict and the provenance."""
+    trials, evaluations = records.trials, records.evaluations
+    if trials.empty:
+        return []
+    target = float(trials["target"].iloc[0])
+    curves = tables.accuracy_curves(trials, evaluations)
+    incumbents = tables.best_so_far(trials)
+    return [
+        Section(
+            "best_configurations",
+            "Best configuration of each framework",
+            "Times are medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. Warm: "
+            "training alone. Cold: from the start of the process. search_s is what the search saw, and is biased low. "
+            "Test accuracy was looked at in these runs only.",
+            tables.best_configurations(trials),
+            figures.accuracy_against_time(curves, target=target) if len(curves) else None,
+        ),
+        Section(
+            "search_cost",
+            "What finding it cost",
+            "slice_s: seconds for which trials held their slices, whatever became of them; cpu_s and gpu_s: times the "
+            "CPUs and GPUs of a slice. Confirmation runs are listed apart.",
+            tables.search_cost(trials),
+            figures.best_against_cost(incumbents) if incumbents["best_s"].notna().any() else None,
+        ),
+        Section("trials", "All trials", "In the order in which they ended.", tables.all_trials(trials), folded=True),
+    ]
+
+
+def _facts(records: StudyRecords) -> list[tuple[str, str]]:
+    provenance = records.provenance
+    facts = [(key, provenance.get(key)) for key in ("processor", "cpus", "gpus", "platform", "python", "git")]
+    versions = provenance.get("versions", {})
+    facts.append(("versions", ", ".join(f"{name} {number}" for name, number in versions.items() if number)))
+    checksums = provenance.get("md5", {})
+    facts.append(("data set", f"{provenance.get('dataset')}; MD5 " + ", ".join(checksums.values())))
+    if "resumed" in provenance:
+        facts.append(("resumed", f"{len(provenance['resumed'])} times"))
+    return [(key, ", ".join(value) if isinstance(value, list) else str(value)) for key, value in facts if value]
+
+
+def _write(path: Path, template: str, *, autoescape: bool, **values: object) -> None:
+    environment = Environment(autoescape=autoescape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(cell=cell, inline_svg=_inline_svg, title=tables.title)
+    text = environment.from_string((_TEMPLATES / template).read_text(encoding="utf-8")).render(**values)
+    path.write_text(text, encoding="utf-8")
+
+
+def cell(value: object) -> str:
+    """A table's value for people: four significant digits, a dash for nothing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "\N{EN DASH}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 or value == int(value) else f"{value:.4g}"
+    return str(value)
+
+
+def _render(figure: Figure, suffix: str) -> bytes:
+    # A fixed salt and no date: the same records give the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "tuneoff", "svg.fonttype": "path"}):
+        buffer = io.BytesIO()
+        metadata = {"Date": None} if suffix == "svg" else None
+        figure.savefig(buffer, format=suffix, dpi=144, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _inline_svg(section: Section) -> Markup:
+    """A figure's SVG without its XML header, for inside HTML; our own drawing, so it needs no escaping."""
+    assert section.figure is not None
+    text = _render(section.figure, "svg").decode()
+    # Ids must be unique on the page: matplotlib numbers them per file.
+    text = text[text.index("<svg") :].replace('id="', f'id="{section.name}-').replace("url(#", f"url(#{section.name}-")
+    return Markup(text.replace('xlink:href="#', f'xlink:href="#{section.name}-'))

@@ -1,0 +1,99 @@
+"""The columns of the two record files. reports/README.md shows this as a table; a test holds the two together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: name, Parquet type, and what it means (units included)."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+_TEXT, _WHOLE, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+_IDENTITY = (
+    Column("study", _TEXT, "name of the study"),
+    Column("phase", _TEXT, "`search` or `confirm`"),
+    Column("framework", _TEXT, "name of the framework"),
+    Column("trial_id", _TEXT, "unique within the study; `PHASE-FRAMEWORK-NUMBER`"),
+)
+_LEDGER = (
+    Column("startup_s", _REAL, "seconds of imports, reading the data set, building the model"),
+    Column("compile_s", _REAL, "seconds of warm-up on dummy data"),
+    Column("train_s", _REAL, "seconds of training: waiting for batches and optimizer steps (the warm clock)"),
+    Column("data_s", _REAL, "the part of `train_s` spent waiting for batches"),
+    Column("eval_s", _REAL, "seconds of evaluating the validation split"),
+    Column("checkpoint_s", _REAL, "seconds of saving, and of loading after an interruption"),
+)
+
+EVALUATIONS = (
+    *_IDENTITY,
+    Column("evaluation", _WHOLE, "counts from 1 within the trial"),
+    Column("epoch", _WHOLE, "epochs begun"),
+    Column("samples", _WHOLE, "training samples seen so far"),
+    Column("train_loss", _REAL, "mean loss since the evaluation before; empty when not finite"),
+    Column("validation_accuracy", _REAL, "fraction of the validation split that is right"),
+    Column("validation_loss", _REAL, "mean cross entropy on the validation split; empty when not finite"),
+    *_LEDGER,
+)
+
+TRIALS = (
+    *_IDENTITY,
+    Column("number", _WHOLE, "counts from 0: of the Optuna trial, or of the confirmation run"),
+    Column("workload", _TEXT, "name of the workload"),
+    Column("seed", _WHOLE, "of sample order and initial weights"),
+    Column("target", _REAL, "validation accuracy to reach"),
+    Column("limit_s", _REAL, "seconds after which the trial is censored, on the clock of `objective_clock`"),
+    Column("max_epochs", _WHOLE, "epochs after which the trial is censored"),
+    Column("evaluate_every_samples", _WHOLE, "training samples between two evaluations"),
+    Column("objective_clock", _TEXT, "`warm` or `cold`"),
+    Column("learning_rate", _REAL, "hyperparameter"),
+    Column("batch_size", _WHOLE, "hyperparameter, samples"),
+    Column("num_workers", _WHOLE, "hyperparameter: loader processes or threads asked for; 0 loads in line"),
+    Column("optimizer", _TEXT, "`sgd` or `adam`"),
+    Column("momentum", _REAL, "of SGD"),
+    Column("weight_decay", _REAL, "L2, added to the gradient"),
+    Column("device", _TEXT, "`cpu` or `cuda`"),
+    Column("cpus", _WHOLE, "CPUs of the slice, and compute threads"),
+    Column("gpus", _WHOLE, "GPUs of the slice"),
+    Column(
+        "outcome",
+        _TEXT,
+        "`reached`, `out_of_time`, `out_of_epochs`, `diverged`, `stopped` (by the scheduler) or `failed`",
+    ),
+    Column("error", _TEXT, "why it failed; empty otherwise"),
+    Column("failures", _WHOLE, "times it died"),
+    Column("objective", _REAL, "what the search minimises: the TTA, or a value above the limit"),
+    Column("reached", _FLAG, "whether the target was reached within the limits"),
+    Column("warm_tta_s", _REAL, "`train_s` at the first evaluation that met the target"),
+    Column("cold_tta_s", _REAL, "all accounts together at that evaluation; empty unless the process was fresh"),
+    Column("samples_to_target", _WHOLE, "training samples seen at that evaluation"),
+    Column("samples", _WHOLE, "training samples seen in all"),
+    Column("epochs", _WHOLE, "epochs begun"),
+    Column("evaluations", _WHOLE, "evaluations made"),
+    Column("best_validation_accuracy", _REAL, "highest over the evaluations"),
+    Column("test_accuracy", _REAL, "on the test split at the end; confirmation runs only"),
+    Column("test_loss", _REAL, "likewise"),
+    Column("average_training_loss", _REAL, "mean over all training samples seen"),
+    *_LEDGER,
+    Column("wall_s", _REAL, "seconds from the start of its set-up to its last checkpoint, interruptions left out"),
+    Column("slice_s", _REAL, "seconds for which it held its slice; the search is charged with these"),
+    Column("fresh_process", _FLAG, "whether its process had run no training before"),
+    Column("segments", _WHOLE, "1, and one more for every interruption it was continued after"),
+    Column("loader_workers", _WHOLE, "loader processes or threads that really ran"),
+    Column("host", _TEXT, "where it ran last"),
+    Column("pid", _WHOLE, "in which process"),
+    Column("ended_at", _REAL, "seconds since 1970"),
+)
+
+
+def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """The Parquet schema of these columns."""
+    return pa.schema([(column.name, column.type) for column in columns])

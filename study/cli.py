@@ -1,0 +1,328 @@
+"""The command line: ``tuneoff``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    from study.folder import StudyFolder
+    from study.plan import Plan
+    from trainables.training import Evaluation
+
+BAD_INPUT = 2
+
+app = typer.Typer(
+    name="tuneoff",
+    help="PyTorch or Flux, each at its best configuration: which reaches the target accuracy sooner?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(soft_wrap=True)
+
+StudyDir = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder, as `launch` made it.")]
+Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster; without it a local one is started.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's IDX files, gzipped or not.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def launch(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A shipped plan's name, or a TOML file.")],
+    name: Annotated[str | None, typer.Option(help="The study's name; the plan's, if not given.")] = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")] = Path("results"),
+    frameworks: Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")] = None,
+    address: Address = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Search each framework's best configuration, confirm it, and write the report."""
+    from study.folder import create
+    from study.plan import load_plan
+
+    chosen = [each.strip() for each in frameworks.split(",")] if frameworks is not None else None
+    complete = load_plan(plan, settings=settings, frameworks=chosen)
+    _check_frameworks(complete)
+    _prepare(complete, data_dir)
+    _check_local_slice(complete, address)
+    folder = create(out_dir / (name or Path(plan).stem), complete)
+    _drive(complete, folder, address, ("search", "confirm"))
+
+
+@app.command()
+def resume(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
+    """Go on with a study where it stopped, whatever stopped it."""
+    from study.folder import find
+    from study.status import status as look
+
+    found, plan = find(folder)
+    if look(plan, found)["done"]:
+        out.print(f"{folder} is finished: nothing to run.")
+        if not (found.report / "index.html").exists():
+            _report(found)
+        return
+    _prepare(plan, data_dir)
+    _drive(plan, found, address, ("search", "confirm"))
+
+
+@app.command()
+def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
+    """Run the confirmation runs that are missing, with the best configurations found so far."""
+    from study.folder import find
+
+    found, plan = find(folder)
+    _prepare(plan, data_dir)
+    _drive(plan, found, address, ("confirm",))
+
+
+@app.command()
+def report(folder: StudyDir) -> None:
+    """Write the report again from the records."""
+    from study.folder import find
+
+    found, _ = find(folder)
+    _report(found)
+
+
+@app.command()
+def status(folder: StudyDir, as_json: AsJson = False) -> None:
+    """Show what a study has done so far."""
+    from study.folder import find
+    from study.progress import describe
+    from study.status import status as look
+    from trainables.frameworks import framework
+
+    found, plan = find(folder)
+    state = look(plan, found)
+    if as_json:
+        print(json.dumps(state, indent=2))
+        return
+    doing = "running" if state["running"] else "finished" if state["done"] else f"stopped; `tuneoff resume {folder}`"
+    out.print(f"{state['study']} ({state['workload']}): {doing}")
+    table = Table()
+    for column in ("framework", "trials", "reached", "failed", "confirmed", "cost in slice-s", "best"):
+        table.add_column(column)
+    for name, each in state["frameworks"].items():
+        table.add_row(
+            framework(name).title,
+            f"{each['trials']}/{each['trials_wanted']}",
+            str(each["reached"]),
+            str(each["failed"]),
+            f"{each['confirmed']}/{each['confirmed_wanted']}",
+            f"{each['cost_slice_s']:.0f}",
+            describe(each["best"]) if each["best"] else "none yet",
+        )
+    out.print(table)
+    if state["report"]:
+        out.print(f"report: {state['report']}")
+
+
+@app.command()
+def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Tell whether a study can run here, and what to do where it cannot."""
+    from study.doctor import as_json as in_json
+    from study.doctor import examine, healthy
+
+    findings = examine(data_dir=data_dir)
+    if as_json:
+        print(in_json(findings))
+    else:
+        for each in findings:
+            mark = {"ok": "ok     ", "missing": "missing", "problem": "PROBLEM"}[each.state]
+            out.print(f"{mark}  {each.item}: {each.found}", markup=False, highlight=False)
+            if each.todo and each.state != "ok":
+                out.print(f"           to do: {each.todo}", markup=False, highlight=False)
+        out.print("The default plan can run." if healthy(findings) else "The default plan cannot run.")
+    raise typer.Exit(0 if healthy(findings) else 1)
+
+
+@app.command()
+def train(
+    framework: Annotated[str, typer.Option(help="pytorch.")],
+    workload: Annotated[str, typer.Option(help="For instance mnist-lenet; it names the data set and the model.")],
+    learning_rate: Annotated[float, typer.Option(min=0.0)],
+    batch_size: Annotated[int, typer.Option(min=1)],
+    num_workers: Annotated[int, typer.Option(min=0, help="Loader processes; 0 loads in line.")] = 0,
+    optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "sgd",
+    momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of SGD.")] = 0.9,
+    weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Train so many, target or not.")] = None,
+    target: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Validation accuracy, a fraction.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Compute threads; all CPUs, if not given.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    report_every: Annotated[int, typer.Option(min=1, help="Print every so many evaluations.")] = 1,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Train once, without Ray, and show where the time went.
+
+    Stops at the target; with --epochs and no --target it trains that many epochs whatever the accuracy.
+    """
+    from dataclasses import asdict
+
+    from study.single import single_spec
+    from trainables.datasets import prepare
+    from trainables.training import Training
+    from trainables.workloads import workload as find_workload
+
+    spec = single_spec(
+        framework=framework,
+        workload_name=workload,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        epochs=epochs,
+        target=target,
+        device=device,
+        threads=threads,
+        seed=seed,
+    )
+    prepare(find_workload(workload).dataset, data_dir=data_dir)
+    training = Training(spec, started=_process_start())
+    try:
+        while not training.finished:
+            evaluation = training.advance()
+            if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
+                out.print(_evaluation_line(evaluation), highlight=False)
+    except KeyboardInterrupt:
+        out.print("interrupted")
+        raise typer.Exit(130) from None
+    finally:
+        training.close()
+    result = training.result()
+    if as_json:
+        print(json.dumps({"spec": spec.as_dict(), **result, "curve": [asdict(each) for each in training.evaluations]}))
+    else:
+        _print_result(result)
+
+
+def main() -> None:
+    """Entry point: bad input becomes one line on stderr and exit code 2."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(standalone_mode=False)
+    except UserError as error:
+        _fail(str(error), BAD_INPUT)
+    except click.ClickException as error:
+        _fail(f"{error.format_message()} (see tuneoff --help)", BAD_INPUT)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    else:
+        sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"tuneoff: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _check_frameworks(plan: Plan) -> None:
+    from trainables.frameworks import framework
+
+    for name in plan.frameworks:
+        if problem := framework(name).missing():
+            raise UserError(problem)
+
+
+def _prepare(plan: Plan, data_dir: Path | None) -> None:
+    """Fetch and check the data set here, once, rather than in every trial."""
+    from trainables.datasets import prepare
+    from trainables.workloads import workload
+
+    prepare(workload(plan.workload).dataset, data_dir=data_dir)
+
+
+def _check_local_slice(plan: Plan, address: str | None) -> None:
+    """Refuse a slice that this machine cannot hold before a folder is made or Ray is started."""
+    cpus = os.cpu_count() or 1
+    if address is None and plan.slice.cpus > cpus:
+        raise UserError(
+            f"slice.cpus is {plan.slice.cpus}, but this machine has {cpus}; --set slice.cpus={cpus} "
+            "or give the --address of a larger cluster"
+        )
+
+
+def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...]) -> None:
+    from study import phases as run
+    from study.interrupts import Interrupted
+    from study.progress import Progress
+
+    progress = Progress(out)
+    progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
+    try:
+        with run.driving(plan, folder, address=address, progress=progress) as driver:
+            for phase in phases:
+                getattr(run, phase)(driver)
+    except Interrupted as interrupted:
+        print(f"tuneoff: {interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}", file=sys.stderr)
+        sys.stderr.flush()
+        sys.exit(interrupted.exit_code)
+    except run.StudyIncomplete as incomplete:
+        _fail(str(incomplete), 1)
+    _report(folder)
+
+
+def _report(folder: StudyFolder) -> None:
+    from study.phases import report as write
+
+    said = write(folder)
+    out.print(said, style="bold", highlight=False)
+    out.print(f"report: {folder.report / 'index.html'}", highlight=False)
+
+
+def _process_start() -> float:
+    """``time.perf_counter()`` at which this process began."""
+    return time.perf_counter() - (time.time() - psutil.Process().create_time())
+
+
+def _evaluation_line(evaluation: Evaluation) -> str:
+    loss = "not finite" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
+    return (
+        f"epoch {evaluation.epoch:3d}  samples {evaluation.samples:8d}  train {evaluation.train_s:8.2f} s  "
+        f"loss {loss}  validation accuracy {evaluation.validation_accuracy:.2%}"
+    )
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    def seconds(value: float | None) -> str:
+        return "not reached" if value is None else f"{value:.3f} s"
+
+    rows = [
+        ("Outcome", result["outcome"]),
+        ("Warm time to accuracy", seconds(result["warm_tta_s"])),
+        ("Cold time to accuracy", seconds(result["cold_tta_s"])),
+        ("Test accuracy", f"{result['test_accuracy']:.2%}"),
+        ("Loader workers that ran", result["loader_workers"]),
+        ("Start-up", seconds(result["startup_s"])),
+        ("Compilation (warm-up)", seconds(result["compile_s"])),
+        ("Training", seconds(result["train_s"])),
+        ("of it waiting for data", seconds(result["data_s"])),
+        ("Evaluation", seconds(result["eval_s"])),
+        ("Best Training Accuracy", f"{result['best_training_accuracy']:.2%}" if result["best_training_accuracy"] else "no whole epoch"),
+        ("Total Data Loading Time", seconds(result["data_s"])),
+        ("Total Epoch Training Time", seconds(result["train_s"] - result["data_s"])),
+        ("Total Training Function Time", seconds(result["train_s"])),
+        ("Average Training Loss", "not finite" if result["average_training_loss"] is None else f"{result['average_training_loss']:.4f}"),
+    ]
+    table = Table(show_header=False)
+    for key, value in rows:
+        table.add_row(key, str(value))
+    out.print(table)

@@ -1,0 +1,162 @@
+"""The Ray cluster: a local one that the driver starts and stops itself, or one that is running already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+# Read by Ray when it is imported: no usage statistics, no progress table of its own, no change of working directory,
+# and no SIGINT handler of its own (study.interrupts has one that tells what became of the study).
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_THRESHOLD_S": "10",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
+
+from study.plan import SlicePlan  # noqa: E402
+from trainables.errors import UserError  # noqa: E402
+from trainables.frameworks import framework  # noqa: E402
+
+PACKAGES = ("study", "trainables", "search_spaces", "reports")
+OBJECT_STORE_BYTES = 256 * 2**20  # results are small; without a bound Ray takes a third of the memory
+PROBE_TIMEOUT_S = 120.0
+_LOCAL_ADDRESS = "127.0.0.1"
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """A Ray cluster for the time of the block.
+
+    Parameters
+    ----------
+    address
+        Of a running cluster, which then gets this project's packages sent; None starts a local one, listening on this
+        machine only, and stops it at the end.
+
+    Raises
+    ------
+    UserError
+        When the cluster cannot be reached.
+    """
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    try:
+        if address is None:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address=_LOCAL_ADDRESS,
+                **quiet,
+            )
+        else:
+            modules = [import_module(name) for name in PACKAGES]
+            ray.init(address=address, runtime_env={"py_modules": modules}, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(f"no Ray cluster at {address or 'this machine'}: {_first_line(error)}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_slice(wanted: SlicePlan) -> int:
+    """Make sure that a trial's slice fits on some node: Ray would wait for such a node for ever, without a word.
+
+    Returns
+    -------
+    How many trials can run at once.
+
+    Raises
+    ------
+    UserError
+        When no node is large enough.
+    """
+    fitting = slices_that_fit(wanted, [node["Resources"] for node in alive_nodes()])
+    if fitting == 0:
+        nodes = "; ".join(
+            f"{node['Resources'].get('CPU', 0):g} CPUs and {node['Resources'].get('GPU', 0):g} GPUs"
+            for node in alive_nodes()
+        )
+        raise UserError(
+            f"no node can hold a slice of {wanted.cpus} CPUs and {wanted.gpus} GPUs (nodes have: {nodes}); "
+            "set slice.cpus and slice.gpus to less"
+        )
+    return fitting
+
+
+def slices_that_fit(wanted: SlicePlan, nodes: Sequence[dict[str, float]]) -> int:
+    """How many slices the nodes hold at once, each slice within one node; resources are Ray's ``CPU`` and ``GPU``."""
+    total = 0
+    for node in nodes:
+        by_cpu = int(node.get("CPU", 0) // wanted.cpus)
+        total += min(by_cpu, int(node.get("GPU", 0) // wanted.gpus)) if wanted.gpus else by_cpu
+    return total
+
+
+def alive_nodes() -> list[dict[str, Any]]:
+    """Ray's description of the nodes that are up."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def check_nodes(folder: Path, frameworks: Sequence[str]) -> None:
+    """Make sure that every node can import the project, has the frameworks, and shares the study's folder.
+
+    Where a node lacks one of these, each trial there fails while Tune itself ends as if all were well.
+
+    Raises
+    ------
+    UserError
+        Naming the node and what it lacks.
+    """
+    marker = folder / f".probe-{uuid.uuid4().hex}"
+    marker.write_text("driver")
+    requires = [framework(name).requires for name in frameworks]
+    try:
+        for node in alive_nodes():
+            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            pending = _probe.options(scheduling_strategy=here, num_cpus=0).remote(str(marker), requires)
+            try:
+                problem = ray.get(pending, timeout=PROBE_TIMEOUT_S)
+            except Exception as error:  # whatever a foreign node can do wrong, the user needs its name
+                problem = _first_line(error)
+            if problem:
+                raise UserError(f"node {node['NodeManagerAddress']} cannot take part: {problem}")
+    finally:
+        for left in folder.glob(f"{marker.name}*"):
+            left.unlink(missing_ok=True)
+
+
+@ray.remote
+def _probe(marker: str, requires: list[str]) -> str | None:
+    """What a node lacks, or None."""
+    path = Path(marker)
+    if not path.exists():
+        return f"it does not see {path.parent}; --out must be on storage that all nodes share"
+    try:
+        path.with_name(f"{path.name}-{uuid.uuid4().hex}").write_text("node")
+    except OSError as error:
+        return f"it cannot write {path.parent} ({error.strerror})"
+    for name in ("trainables", *requires):
+        if find_spec(name) is None:
+            return f"{name} is not installed there"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -1,0 +1,154 @@
+"""Where a study keeps its things, and the one driver that may change them at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from study.plan import Plan, freeze, thaw
+from trainables.errors import UserError
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The paths inside a study's folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name: its folder's."""
+        return self.path.name
+
+    @property
+    def plan(self) -> Path:
+        """The frozen plan."""
+        return self.path / "plan.toml"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions, hardware, checksums."""
+        return self.path / "provenance.json"
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal file: one Optuna study per framework."""
+        return self.path / "optuna.journal"
+
+    @property
+    def log(self) -> Path:
+        """Every record as a line of JSON, appended as it comes; the Parquet files are built from it."""
+        return self.path / "records.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        """One row per evaluation."""
+        return self.path / "evaluations.parquet"
+
+    @property
+    def trials(self) -> Path:
+        """One row per trial."""
+        return self.path / "trials.parquet"
+
+    @property
+    def tune(self) -> Path:
+        """Ray Tune's experiment state, one folder per run of the driver."""
+        return self.path / "tune"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report"
+
+    def checkpoints(self, trial_id: str) -> Path:
+        """A trial's own checkpoints."""
+        return self.tune / "checkpoints" / trial_id
+
+
+def create(path: Path, plan: Plan) -> StudyFolder:
+    """Make a new study's folder with its frozen plan.
+
+    Raises
+    ------
+    UserError
+        When the folder exists and is not empty, or cannot be written.
+    """
+    folder = StudyFolder(path.absolute())
+    try:
+        if folder.plan.exists():
+            same = thaw(folder.plan) == plan
+            problem = "is a study already" if same else "belongs to another plan"
+            raise UserError(f"{path} {problem}; `tuneoff resume {path}` continues it, --name starts another")
+        if path.exists() and any(path.iterdir()):
+            raise UserError(f"{path} exists and is not a study; choose another with --name or --out")
+        path.mkdir(parents=True, exist_ok=True)
+        freeze(plan, folder.plan)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); choose another folder with --out") from None
+    return folder
+
+
+def find(path: Path) -> tuple[StudyFolder, Plan]:
+    """Open the folder of an existing study.
+
+    Raises
+    ------
+    UserError
+        When it is not one, or its plan is damaged.
+    """
+    if not path.is_dir():
+        raise UserError(f"no folder {path}; `tuneoff launch` makes one, under results/ if not told otherwise")
+    folder = StudyFolder(path.absolute())
+    return folder, thaw(folder.plan)
+
+
+@contextmanager
+def locked(folder: StudyFolder) -> Iterator[None]:
+    """Hold the study for one driver; the operating system lets go of it when the driver dies.
+
+    Raises
+    ------
+    UserError
+        When another driver holds it.
+    """
+    lock, owner = FileLock(folder.path / "driver.lock"), folder.path / "driver.json"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{folder.path} is being run by {_owner(owner)}; wait for it or stop it") from None
+    except OSError as error:
+        raise UserError(f"cannot write {folder.path} ({error.strerror})") from None
+    try:
+        owner.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_running(folder: StudyFolder) -> bool:
+    """Whether a driver holds the study now."""
+    lock = FileLock(folder.path / "driver.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a folder one can only read
+        return (folder.path / "driver.json").exists()
+    lock.release()
+    return False
+
+
+def _owner(path: Path) -> str:
+    try:
+        owner = json.loads(path.read_text())
+        return f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError):
+        return "another driver"

@@ -1,0 +1,59 @@
+"""Ctrl-C and SIGTERM: stop with the study safe, and say how to go on.
+
+Tune's `fit` ends cleanly, trials left as they are, on SIGUSR1 and returns as if nothing had happened. So both signals
+become SIGUSR1 while it runs, and an exception afterwards; outside of it they become that exception at once. A second
+signal never waits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(BaseException):
+    """The user, or the system, asked to stop. Not an Exception, so that nothing swallows it on the way."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class Interrupts:
+    """Handlers for SIGINT and SIGTERM, for the time of a ``with`` block."""
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._in_fit = False
+
+    @contextmanager
+    def handled(self) -> Iterator[Interrupts]:
+        """Install the handlers; put the former ones back at the end."""
+        former = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def during_fit(self) -> Iterator[None]:
+        """Around Tune's ``fit``: raises `Interrupted` after it, when it ended for a signal."""
+        self._in_fit = True
+        try:
+            yield
+        finally:
+            self._in_fit = False
+        if self._received is not None:
+            raise Interrupted(self._received)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        first = self._received is None
+        self._received = signum
+        if self._in_fit and first:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        else:
+            raise Interrupted(signum)

@@ -1,0 +1,185 @@
+"""The phases of a study: search, confirm, report. Each does what is left to do, so each is also its own resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ray.tune.schedulers import FIFOScheduler
+
+from reports.page import write_report
+from reports.winners import winners
+from study.cluster import check_nodes, check_slice, connected
+from study.folder import StudyFolder, locked
+from study.interrupts import Interrupts
+from study.journal import Search, open_searches, open_storage, origin, reconcile, trial_id
+from study.plan import Plan
+from study.progress import Progress, describe
+from study.provenance import write_provenance
+from study.recorder import Recorder, recover
+from study.records import Records
+from study.searcher import DealingSearcher, ListSearcher, confirmation_seed, search_seed, trial_config
+from study.tuning import fit, make_scheduler
+from trainables.contract import Record
+from trainables.errors import UserError
+from trainables.frameworks import framework
+
+
+class StudyIncomplete(Exception):
+    """A phase ended with trials missing, although nothing reported an error."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What the phases of one run of the driver share."""
+
+    plan: Plan
+    folder: StudyFolder
+    records: Records
+    progress: Progress
+    interrupts: Interrupts
+    concurrent: int  # trials at once during the search
+
+
+@contextmanager
+def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: Progress) -> Iterator[Driver]:
+    """Hold the study and a cluster for the time of the block; records are on disk at its end, whatever happens.
+
+    Raises
+    ------
+    UserError
+        When another driver holds the study, the cluster cannot be reached, or a slice fits on no node.
+    """
+    with Interrupts().handled() as interrupts, locked(folder):
+        write_provenance(plan, folder)
+        with connected(address):
+            fitting = check_slice(plan.slice)
+            if address is not None:
+                check_nodes(folder.path, plan.frameworks)
+            concurrent = min(fitting, plan.slice.max_concurrent or fitting)
+            records = Records(folder)
+            try:
+                yield Driver(plan, folder, records, progress, interrupts, concurrent)
+            finally:
+                records.close()
+
+
+def search(driver: Driver) -> None:
+    """Bring every framework's search to the plan's number of trials.
+
+    Raises
+    ------
+    StudyIncomplete
+        When trials are missing at the end.
+    Interrupted
+        After SIGINT or SIGTERM; the trials that were running are continued by the next driver.
+    """
+    plan, folder, records = driver.plan, driver.folder, driver.records
+    searches = open_searches(plan, open_storage(folder), concurrent=driver.concurrent > 1)
+    for each in searches.values():
+        _record_what_finished(driver, each)
+    again = reconcile(searches, records.trials)
+    if again:
+        driver.progress.say(f"{again} interrupted trials go on from their last checkpoints")
+    wanted = plan.search.trials
+    left = {name: wanted - len(each.finished()) for name, each in searches.items()}
+    if any(count > 0 for count in left.values()):
+        before = [row for row in records.trials.values() if row["phase"] == "search"]
+        with driver.progress.phase("search", dict.fromkeys(plan.frameworks, wanted), before):
+            fit(
+                plan,
+                folder,
+                searcher=DealingSearcher(plan, folder, searches, dict(left)),
+                trials=sum(left.values()),
+                concurrent=driver.concurrent,
+                fresh_processes=plan.search.objective == "cold",
+                scheduler=make_scheduler(plan),
+                recorder=Recorder(plan, folder, records, driver.progress),
+                interrupts=driver.interrupts,
+            )
+    counts = {name: len(each.finished()) for name, each in searches.items()}
+    missing = {name: wanted - count for name, count in counts.items() if count < wanted}
+    if missing:
+        raise StudyIncomplete(f"the search ended with trials missing: {missing}; `tuneoff resume {folder.path}` goes on")
+
+
+def confirm(driver: Driver) -> None:
+    """Run every framework's best configuration with fresh seeds, alone, in fresh processes, the frameworks in turn.
+
+    A framework whose search never reached the target has no configuration to confirm, and the report says so.
+
+    Raises
+    ------
+    StudyIncomplete
+        When runs are missing at the end.
+    Interrupted
+        After SIGINT or SIGTERM.
+    """
+    plan, folder, records, progress = driver.plan, driver.folder, driver.records, driver.progress
+    best = winners(list(records.trials.values()))
+    for name in plan.frameworks:
+        title = framework(name).title
+        progress.say(f"{title}: best {describe(best[name])}" if name in best else f"{title}: no trial reached the target")
+    left = []
+    for number in range(plan.confirm.runs):  # A B A B
+        for name in (name for name in plan.frameworks if name in best):
+            run_id = f"confirm-{name}-{number:05d}"
+            spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
+            identity = {"phase": "confirm", "framework": name, "trial_id": run_id, "number": number}
+            if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
+                left.append(trial_config(folder, "confirm", run_id, number, spec))
+    wanted = {name: plan.confirm.runs for name in plan.frameworks if name in best}
+    if left:
+        with progress.phase("confirm", wanted, _confirmed(records)):
+            fit(
+                plan,
+                folder,
+                searcher=ListSearcher(left),
+                trials=len(left),
+                concurrent=1,
+                fresh_processes=True,
+                scheduler=FIFOScheduler(),
+                recorder=Recorder(plan, folder, records, progress),
+                interrupts=driver.interrupts,
+            )
+    missing = sum(wanted.values()) - len(_confirmed(records))
+    if missing > 0:
+        raise StudyIncomplete(f"{missing} confirmation runs are missing; `tuneoff resume {folder.path}` goes on")
+
+
+def report(folder: StudyFolder) -> str:
+    """Write the report from the records.
+
+    Returns
+    -------
+    The verdict.
+
+    Raises
+    ------
+    UserError
+        When there are no records yet.
+    """
+    if not folder.log.exists() and not folder.trials.exists():
+        raise UserError(f"{folder.path} has no trials yet; `tuneoff resume {folder.path}` runs them")
+    return write_report(folder.path, folder.report)
+
+
+def _confirmed(records: Records) -> Sequence[Record]:
+    return [row for row in records.trials.values() if row["phase"] == "confirm"]
+
+
+def _record_what_finished(driver: Driver, search: Search) -> None:
+    """Record trials that finished but were never recorded, because the driver died in between."""
+    for trial in search.study.get_trials(deepcopy=False):
+        identity = {
+            "phase": "search",
+            "framework": search.framework,
+            "trial_id": trial_id(search.framework, origin(trial)),
+            "number": origin(trial),
+        }
+        complete = len(trial.params) == len(driver.plan.space[search.framework])
+        if identity["trial_id"] not in driver.records.trials and complete and not trial.state == trial.state.WAITING:
+            seed = search_seed(driver.plan, search.place(origin(trial)))
+            spec = driver.plan.spec(search.framework, trial.params, seed=seed)
+            recover(driver.plan, driver.folder, driver.records, identity, spec)

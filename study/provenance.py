@@ -1,0 +1,94 @@
+"""What a study ran on: versions, hardware, code, data."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from study.folder import StudyFolder
+from study.plan import Plan
+from trainables.datasets import checksums
+from trainables.files import write_text
+from trainables.frameworks import framework
+from trainables.workloads import workload
+
+_DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
+
+
+def write_provenance(plan: Plan, folder: StudyFolder) -> None:
+    """Write provenance.json at the first run of a driver; add the later ones under ``resumed``."""
+    now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(), **_software(plan)}
+    if folder.provenance.exists():
+        known = json.loads(folder.provenance.read_text(encoding="utf-8"))
+        known.setdefault("resumed", []).append(now)
+    else:
+        known = {**now, "dataset": workload(plan.workload).dataset, "md5": checksums(workload(plan.workload).dataset)}
+    write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
+
+
+def package_version(distribution: str) -> str | None:
+    """Installed version, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def gpus() -> list[str]:
+    """Names of the NVIDIA GPUs of this machine, as nvidia-smi tells; no framework is imported for it."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
+
+
+def processor() -> str:
+    """Model name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": gpus(),
+    }
+
+
+def _software(plan: Plan) -> dict[str, Any]:
+    used = [framework(name).distribution for name in plan.frameworks]
+    names = [*_DISTRIBUTIONS, *(name for name in used if name)]
+    return {
+        "python": sys.version.split()[0],
+        "versions": {name: package_version(name) for name in names},
+        "git": _git_state(),
+    }
+
+
+def _git_state() -> str | None:
+    """Commit of the source tree this runs from, with ``-dirty`` for uncommitted changes; None when installed."""
+    tree = Path(__file__).resolve().parents[1]
+    if not (tree / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=40"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return answer.stdout.strip() or None

@@ -1,0 +1,85 @@
+"""Optuna samplers by name, seeded anew for every trial.
+
+A sampler that is seeded once proposes the same points again after a restart. Here each trial's draw depends on the
+study's seed and the trial's place in the search alone, so that a search resumed after an interruption continues with
+the points that it would have drawn without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+SamplerName = Literal["tpe", "random", "gp"]
+
+
+def make_sampler(
+    name: SamplerName, *, seed: int, startup_trials: int, concurrent: bool, place: Callable[[int], int]
+) -> BaseSampler:
+    """The sampler of a framework's search.
+
+    Parameters
+    ----------
+    name
+        ``tpe``, ``random`` or ``gp``.
+    seed
+        The study's seed.
+    startup_trials
+        Random trials before tpe or gp models anything.
+    concurrent
+        Whether trials overlap: tpe then keeps away from points that are still running (constant liar).
+    place
+        Maps a trial's Optuna number to its place in the search, trials that replace an interrupted one not counted.
+    """
+
+    def build(trial_seed: int) -> BaseSampler:
+        if name == "random":
+            return RandomSampler(seed=trial_seed)
+        if name == "gp":
+            return GPSampler(seed=trial_seed, n_startup_trials=startup_trials)
+        return TPESampler(seed=trial_seed, n_startup_trials=startup_trials, constant_liar=concurrent)
+
+    return PerTrialSampler(build, seed=seed, place=place)
+
+
+class PerTrialSampler(BaseSampler):
+    """Delegates each trial to a sampler of its own, seeded by the trial's place in the search."""
+
+    def __init__(self, build: Callable[[int], BaseSampler], *, seed: int, place: Callable[[int], int]) -> None:
+        self._build = build
+        self._seed = seed
+        self._place = place
+        self._current: tuple[int, BaseSampler] | None = None
+
+    def _sampler(self, trial: FrozenTrial) -> BaseSampler:
+        if self._current is None or self._current[0] != trial.number:
+            entropy = np.random.SeedSequence([self._seed, self._place(trial.number)])
+            self._current = (trial.number, self._build(int(entropy.generate_state(1)[0])))
+        return self._current[1]
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._sampler(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._sampler(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._sampler(trial).sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._sampler(trial).before_trial(study, trial)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._sampler(trial).after_trial(study, trial, state, values)

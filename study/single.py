@@ -1,0 +1,77 @@
+"""The spec of one training outside a study, from what was typed on the command line."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+from study.provenance import gpus
+from trainables.contract import Device, Hyperparameters, Optimizer
+from trainables.errors import UserError
+from trainables.frameworks import framework as find_framework
+from trainables.spec import TrainingSpec
+from trainables.suggest import nearest
+from trainables.workloads import workload
+
+NO_LIMIT_S = 1e9
+
+
+def single_spec(
+    *,
+    framework: str,
+    workload_name: str,
+    learning_rate: float,
+    batch_size: int,
+    num_workers: int,
+    optimizer: str,
+    momentum: float,
+    weight_decay: float,
+    epochs: int | None,
+    target: float | None,
+    device: str,
+    threads: int | None,
+    seed: int,
+) -> TrainingSpec:
+    """Complete what was typed from the workload's defaults.
+
+    With ``epochs`` and no ``target`` the training goes on for that many epochs, past the workload's target.
+
+    Raises
+    ------
+    UserError
+        Unknown name, or a framework that is not installed.
+    """
+    if problem := find_framework(framework).missing():
+        raise UserError(problem)
+    chosen = workload(workload_name)
+    for flag, value, valid in (("optimizer", optimizer, ("sgd", "adam")), ("device", device, ("auto", "cpu", "cuda"))):
+        if value not in valid:
+            raise UserError(f"unknown --{flag} '{value}'{nearest(value, valid)}")
+    if not learning_rate > 0:
+        raise UserError(f"--learning-rate is {learning_rate}; it must be above 0")
+    return TrainingSpec(
+        framework=framework,
+        workload=workload_name,
+        hyperparameters=Hyperparameters(
+            learning_rate, batch_size, num_workers, cast(Optimizer, optimizer), momentum, weight_decay
+        ),
+        seed=seed,
+        target=chosen.target if target is None else target,
+        evaluate_every_samples=chosen.evaluate_every_samples,
+        limit_s=chosen.limit_s if epochs is None else NO_LIMIT_S,
+        epochs=chosen.epochs if epochs is None else epochs,
+        device=_device(device),
+        threads=threads or os.cpu_count() or 1,
+        test_accuracy=True,
+        training_accuracy=True,
+        stop_at_target=epochs is None or target is not None,
+    )
+
+
+def _device(wanted: str) -> Device:
+    found = gpus()
+    if wanted == "cuda" and not found:
+        raise UserError("--device is cuda, but nvidia-smi finds no GPU here; use --device cpu")
+    if wanted == "auto":
+        return "cuda" if found else "cpu"
+    return cast(Device, wanted)

@@ -1,0 +1,113 @@
+"""One run of Ray Tune over the study's trainable: a fresh Tuner each time, never restored."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, datetime
+
+from ray.tune import (
+    CheckpointConfig,
+    FailureConfig,
+    RunConfig,
+    TuneConfig,
+    Tuner,
+    with_resources,
+)
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from study.folder import StudyFolder
+from study.interrupts import Interrupts
+from study.plan import Plan
+from study.recorder import Recorder
+from study.searcher import IDENTITY
+from trainables.datasets import dataset
+from trainables.tune_trainable import ACCURACY, TrainingTrainable
+from trainables.workloads import workload
+
+ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
+
+
+def fit(
+    plan: Plan,
+    folder: StudyFolder,
+    *,
+    searcher: Searcher,
+    trials: int,
+    concurrent: int,
+    fresh_processes: bool,
+    scheduler: TrialScheduler,
+    recorder: Recorder,
+    interrupts: Interrupts,
+) -> None:
+    """Run trials until the searcher has dealt them all.
+
+    What Tune returns is not looked at: it ends without an error even when trials are missing. The caller counts
+    records.
+
+    Parameters
+    ----------
+    trials
+        How many the searcher will deal.
+    concurrent
+        Trials at once.
+    fresh_processes
+        Whether every trial gets a process of its own; else a slot's process serves one trial after the other.
+
+    Raises
+    ------
+    Interrupted
+        After SIGINT or SIGTERM.
+    """
+    slice_ = {"cpu": plan.slice.cpus, "gpu": plan.slice.gpus}
+    tuner = Tuner(
+        with_resources(TrainingTrainable, slice_),
+        tune_config=TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=trials,
+            max_concurrent_trials=concurrent,
+            reuse_actors=not fresh_processes,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=RunConfig(
+            name=f"run-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}",
+            storage_path=str(folder.tune),
+            failure_config=FailureConfig(max_failures=plan.search.max_failures),
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            callbacks=[recorder],
+            verbose=0,
+        ),
+    )
+    with interrupts.during_fit(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tuner.fit()
+
+
+def make_scheduler(plan: Plan) -> TrialScheduler:
+    """The search's scheduler.
+
+    ASHA stops trials that lag behind in validation accuracy, rung by rung of evaluations; since evaluations are spaced
+    in samples, a rung means the same for every batch size and framework. Schedulers that pause trials are not offered:
+    each pause costs a start of the runtime.
+    """
+    if plan.search.scheduler == "fifo":
+        return FIFOScheduler()
+    samples = plan.training.epochs * dataset(workload(plan.workload).dataset).training_samples
+    return ASHAScheduler(
+        time_attr="evaluation",
+        metric=ACCURACY,
+        mode="max",
+        grace_period=plan.search.grace_evaluations,
+        max_t=max(plan.search.grace_evaluations, samples // plan.training.evaluate_every_samples + 1),
+        reduction_factor=ASHA_REDUCTION,
+    )
+
+
+def _trial_name(trial: Trial) -> str:
+    name: str = trial.config[IDENTITY]["trial_id"]
+    return name
+
+

@@ -1,0 +1,1 @@
+"""The training itself: one contract, one stopwatch, one backend file per framework."""

@@ -1,0 +1,119 @@
+"""What a framework has to offer to take part: one ``start`` function that returns a `Run`.
+
+A backend is one module with ``start(...)``, taking the keywords of `Start` below. It holds no stopwatch; the clock,
+the target, the cadence of evaluations, checkpoints and reports belong to `trainables.training`, the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Split = Literal["train", "validation", "test"]
+Device = Literal["cpu", "cuda"]
+Optimizer = Literal["sgd", "adam"]
+
+EVALUATION_BATCH_SIZE = 1000  # samples; fixed, so that evaluation never depends on what is searched
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What is searched, and the optimizer it is searched for."""
+
+    learning_rate: float
+    batch_size: int
+    num_workers: int
+    optimizer: Optimizer = "sgd"
+    momentum: float = 0.9  # SGD only; Adam keeps its betas (0.9, 0.999) and eps 1e-8
+    weight_decay: float = 0.0  # L2, added to the gradient before the momentum
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images float32, C-order, shape (samples, 1, 28, 28), in [0, 1]; labels int64, shape (samples,), in 0..9."""
+
+    images: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Progress(NamedTuple):
+    """What one call of `Run.train` did."""
+
+    loss: float  # mean over the samples of this call, before each update
+    samples: int
+    data_s: float  # seconds spent waiting for batches, transfer to the device included
+
+
+class Score(NamedTuple):
+    """Result of one evaluation of a split."""
+
+    accuracy: float  # fraction in [0, 1]
+    loss: float  # mean cross entropy over the samples
+
+
+class Run(Protocol):
+    """One training in one framework. Every method returns only when the device is idle."""
+
+    def warm_up(self) -> None:
+        """Compile every batch shape on dummy data, then reset to the initial parameters and a new optimizer."""
+
+    def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
+        """Serve the training samples in this order, cut into batches of ``batch_size``, the last one kept."""
+
+    def train(self, batches: int) -> Progress:
+        """Take ``batches`` optimizer steps; never called for more than the epoch still has."""
+
+    def evaluate(self, split: Split) -> Score:
+        """Accuracy and loss on a whole split, in evaluation mode."""
+
+    def parameters(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Copies of all parameters and BatchNorm statistics: PyTorch's names, layout and order."""
+
+    def load_parameters(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Set what `parameters` returns."""
+
+    def save(self, path: Path) -> None:
+        """Write parameters and optimizer state to a file."""
+
+    def load(self, path: Path) -> None:
+        """Continue from what `save` wrote, bit for bit where the arithmetic allows."""
+
+    def loader_workers(self) -> int:
+        """How many loader processes or threads are really running now."""
+
+    def clock(self) -> float:
+        """Seconds on the clock that times this run: monotonic, ``time.perf_counter`` for real frameworks."""
+
+    def close(self) -> None:
+        """Stop loader workers and free memory, so that the process can serve another run."""
+
+
+class Start(Protocol):
+    """The signature of a backend's ``start``: data in, parameters in, knobs in, a `Run` out."""
+
+    def __call__(
+        self,
+        *,
+        model: str,
+        data: Mapping[Split, LabelledImages],
+        parameters: Mapping[str, npt.NDArray[np.float32]],
+        learning_rate: float,
+        batch_size: int,
+        num_workers: int,
+        optimizer: Optimizer,
+        momentum: float,
+        weight_decay: float,
+        device: Device,
+        threads: int,
+    ) -> Run: ...
+
+
+Record = dict[str, Any]  # one flat row, JSON values only: what travels from a trial to the records

@@ -1,0 +1,279 @@
+"""The data sets: where their files come from, what they must contain, and how they are split.
+
+Every data set ends as one ``.npz`` file in the cache folder, written in one step (two processes that prepare it at
+once are safe) and checked against the checksums below whenever it is read. Trials read that file and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables import idx
+from trainables.contract import LabelledImages, Split
+from trainables.errors import DatasetError, UserError
+from trainables.files import replacing
+from trainables.suggest import nearest
+
+IMAGE_SIZE = 28
+DOWNLOAD_TIMEOUT_S = 600
+_IDX_FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+
+Arrays = dict[str, npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set. ``md5`` is of each array as an uncompressed IDX file (``zcat FILE | md5sum``)."""
+
+    name: str
+    title: str
+    brightest: int  # pixel value that becomes 1.0
+    training_samples: int  # after the split
+    md5: dict[str, str]
+    torchvision: str | None = None  # the class that can download it
+    debian_folder: Path | None = None  # where the Debian package puts it
+    debian_package: str | None = None
+
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            name="digits",
+            title="scikit-learn's handwritten digits (UCI, 1,797 images)",
+            brightest=16,
+            training_samples=1_079,
+            md5={"images": "a5adabccf8d3e2540826a202a7bfb422", "labels": "497796a0698e25d3920a9422b635bf34"},
+        ),
+        Dataset(
+            name="mnist",
+            title="MNIST",
+            brightest=255,
+            training_samples=50_000,
+            md5={
+                "train_images": "6bbc9ace898e44ae57da46a324031adb",
+                "train_labels": "a25bea736e30d166cdddb491f175f624",
+                "test_images": "2646ac647ad5339dbf082846283269ea",
+                "test_labels": "27ae3e4e09519cfbb04c329615203637",
+            },
+            torchvision="MNIST",
+        ),
+        Dataset(
+            name="fashion",
+            title="Fashion-MNIST",
+            brightest=255,
+            training_samples=50_000,
+            md5={
+                "train_images": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                "train_labels": "9018921c3c673c538a1fc5bad174d6f9",
+                "test_images": "8181f5470baa50b63fa0f6fddb340f0a",
+                "test_labels": "15d484375f8d13e6eb1aabb0c3f46965",
+            },
+            torchvision="FashionMNIST",
+            debian_folder=Path("/usr/share/datasets/fashion-mnist"),
+            debian_package="dataset-fashion-mnist",
+        ),
+    )
+}
+
+
+def dataset(name: str) -> Dataset:
+    """The data set of this name; `UserError` when there is none."""
+    if name not in DATASETS:
+        raise UserError(f"unknown data set '{name}'{nearest(name, DATASETS)}")
+    return DATASETS[name]
+
+
+def cache_folder() -> Path:
+    """``$TUNEOFF_CACHE``, or tuneoff's folder in the user's cache directory (XDG)."""
+    if folder := os.environ.get("TUNEOFF_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuneoff"
+
+
+def prepare(name: str, *, data_dir: Path | None = None) -> Path:
+    """Make sure that the data set lies in the cache, checked.
+
+    Sources, in this order: ``data_dir`` if given; the cache; scikit-learn's own file (digits); Debian's package;
+    torchvision's mirrors.
+
+    Parameters
+    ----------
+    name
+        A name of `DATASETS`.
+    data_dir
+        A folder with the IDX files, gzipped or not, directly or below ``NAME/raw`` as torchvision lays them.
+
+    Returns
+    -------
+    Path of the ``.npz`` file.
+
+    Raises
+    ------
+    DatasetError
+        When no source has it, or a file is not what its checksum says.
+    """
+    wanted = dataset(name)
+    cached = cache_folder() / f"{name}.npz"
+    if data_dir is None and cached.exists():
+        _read_cached(wanted, cached)
+        return cached
+    arrays = _from_idx_folder(wanted, data_dir) if data_dir is not None else _from_anywhere(wanted)
+    try:
+        with replacing(cached) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise DatasetError(
+            f"cannot write {cached} ({error.strerror}); set TUNEOFF_CACHE to a folder you can write"
+        ) from None
+    return cached
+
+
+def load(name: str) -> dict[Split, LabelledImages]:
+    """Read a prepared data set and split it; prepares it where that was not done.
+
+    Splits, fixed by index so that they need no random generator: MNIST and Fashion-MNIST keep their 10,000 test images,
+    and every sixth training image (index % 6 == 5) is for validation: 50,000 / 10,000 / 10,000. Digits: index % 5 == 3
+    is for validation, 4 for test: 1,079 / 359 / 359.
+
+    Returns
+    -------
+    Images scaled to [0, 1] and labels, by split; see `LabelledImages` for shapes and types.
+
+    Raises
+    ------
+    DatasetError
+        As `prepare`.
+    """
+    wanted = dataset(name)
+    arrays = _read_cached(wanted, prepare(name))
+    return {split: _labelled(wanted, *part) for split, part in _split(arrays).items()}
+
+
+def checksums(name: str) -> dict[str, str]:
+    """MD5 of each array of the data set, for a study's provenance."""
+    return dict(dataset(name).md5)
+
+
+def where_to_get(wanted: Dataset) -> str:
+    """What a user can do when the data set is nowhere."""
+    ways = ["pass --data-dir FOLDER with the IDX files (train-images-idx3-ubyte, ..., gzipped or not)"]
+    if wanted.debian_package:
+        ways.append(f"or `apt-get install {wanted.debian_package}`")
+    ways.append("or connect to the internet, so that torchvision can download it")
+    return ", ".join(ways)
+
+
+def _split(arrays: Arrays) -> dict[Split, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+    if "images" in arrays:
+        images, labels = _enlarge(arrays["images"]), arrays["labels"]
+        fold = np.arange(len(labels)) % 5
+        parts: dict[Split, npt.NDArray[np.bool_]] = {"train": fold < 3, "validation": fold == 3, "test": fold == 4}
+        return {split: (images[chosen], labels[chosen]) for split, chosen in parts.items()}
+    images, labels = arrays["train_images"], arrays["train_labels"]
+    validation = np.arange(len(labels)) % 6 == 5
+    return {
+        "train": (images[~validation], labels[~validation]),
+        "validation": (images[validation], labels[validation]),
+        "test": (arrays["test_images"], arrays["test_labels"]),
+    }
+
+
+def _enlarge(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """8 x 8 to 28 x 28: every pixel three times as wide and high, and a border of 2."""
+    larger = images.repeat(3, axis=1).repeat(3, axis=2)
+    return np.pad(larger, ((0, 0), (2, 2), (2, 2)))
+
+
+def _labelled(wanted: Dataset, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> LabelledImages:
+    scaled = images.astype(np.float32) / np.float32(wanted.brightest)
+    return LabelledImages(scaled.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE), labels.astype(np.int64))
+
+
+def _read_cached(wanted: Dataset, path: Path) -> Arrays:
+    try:
+        with np.load(path) as file:
+            arrays: Arrays = {name: file[name] for name in wanted.md5}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DatasetError(f"{path} is damaged ({error}); delete it and start again") from None
+    _verify(wanted, arrays, str(path))
+    return arrays
+
+
+def _verify(wanted: Dataset, arrays: Arrays, where: str) -> None:
+    for name, expected in wanted.md5.items():
+        found = idx.md5(arrays[name])
+        if found != expected:
+            raise DatasetError(
+                f"{where} is not {wanted.title}: {name} has MD5 {found}, not {expected}; delete it and fetch it again"
+            )
+
+
+def _from_anywhere(wanted: Dataset) -> Arrays:
+    if wanted.name == "digits":
+        return _from_scikit_learn(wanted)
+    if wanted.debian_folder and wanted.debian_folder.is_dir():
+        return _from_idx_folder(wanted, wanted.debian_folder)
+    return _from_torchvision(wanted)
+
+
+def _from_scikit_learn(wanted: Dataset) -> Arrays:
+    from sklearn.datasets import load_digits  # here, because it takes a second
+
+    digits = load_digits()
+    arrays: Arrays = {"images": digits.images.astype(np.uint8), "labels": digits.target.astype(np.uint8)}
+    _verify(wanted, arrays, "scikit-learn's load_digits()")
+    return arrays
+
+
+def _from_idx_folder(wanted: Dataset, folder: Path) -> Arrays:
+    arrays: Arrays = {}
+    for name, file_name in _IDX_FILES.items():
+        path = next(_candidates(wanted, folder, file_name), None)
+        if path is None:
+            raise DatasetError(f"{folder} has no {file_name}[.gz], which {wanted.title} needs; {where_to_get(wanted)}")
+        array = idx.read(path)
+        expected = {name: wanted.md5[name]}
+        _verify(replace(wanted, md5=expected), {name: array}, str(path))
+        arrays[name] = array
+    return arrays
+
+
+def _candidates(wanted: Dataset, folder: Path, file_name: str) -> Iterator[Path]:
+    places = [folder, folder / "raw"]
+    if wanted.torchvision:
+        places.append(folder / wanted.torchvision / "raw")
+    for place in places:
+        for path in (place / file_name, place / f"{file_name}.gz"):
+            if path.is_file():
+                yield path
+
+
+def _from_torchvision(wanted: Dataset) -> Arrays:
+    assert wanted.torchvision is not None
+    with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:
+        command = [sys.executable, "-m", "trainables.download", wanted.torchvision, folder]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=DOWNLOAD_TIMEOUT_S)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            raise DatasetError(
+                f"{wanted.title} is not here and torchvision could not download it; {where_to_get(wanted)}"
+            ) from None
+        return _from_idx_folder(wanted, Path(folder))
+
+

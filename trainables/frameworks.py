@@ -1,0 +1,68 @@
+"""The frameworks by name, and the module that holds each one's backend, imported only where it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import cast
+
+from trainables.contract import Start
+from trainables.errors import UserError
+from trainables.suggest import nearest
+
+
+@dataclass(frozen=True)
+class Framework:
+    """One framework. Adding another is one entry here and one backend module."""
+
+    name: str
+    title: str
+    module: str
+    requires: str  # the import name that must be installed
+    distribution: str | None  # whose version a study's provenance records
+    real: bool = True  # False keeps it out of "available": it is for tests
+
+    def missing(self) -> str | None:
+        """Why it cannot run here and what to do, or None when it can."""
+        if find_spec(self.requires) is None:
+            return f"{self.title} is not installed; run `pip install {self.requires}`"
+        return None
+
+    def start(self) -> Start:
+        """Import the backend, and with it the framework; only ever call this in a trial's process."""
+        return cast(Start, import_module(self.module).start)
+
+
+FRAMEWORKS = {
+    framework.name: framework
+    for framework in (
+        Framework("pytorch", "PyTorch", "trainables.pytorch_backend", requires="torch", distribution="torch"),
+        Framework(
+            "simulated",
+            "Simulated",
+            "trainables.simulated_backend",
+            requires="numpy",
+            distribution=None,
+            real=False,
+        ),
+    )
+}
+
+
+def framework(name: str) -> Framework:
+    """The framework of this name.
+
+    Raises
+    ------
+    UserError
+        When there is none; the message names the nearest.
+    """
+    if name not in FRAMEWORKS:
+        raise UserError(f"unknown framework '{name}'{nearest(name, FRAMEWORKS)}")
+    return FRAMEWORKS[name]
+
+
+def available() -> list[str]:
+    """Names of the real frameworks that can run here."""
+    return [framework.name for framework in FRAMEWORKS.values() if framework.real and framework.missing() is None]

@@ -1,0 +1,252 @@
+"""PyTorch behind the contract: SGD with momentum or Adam, a DataLoader over in-memory arrays, CPU or one GPU."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from trainables.contract import EVALUATION_BATCH_SIZE, Device, LabelledImages, Optimizer, Progress, Score, Split
+from trainables.pytorch_models import MODELS
+
+Batch = tuple[Tensor, Tensor]
+
+
+def start(
+    *,
+    model: str,
+    data: Mapping[Split, LabelledImages],
+    parameters: Mapping[str, npt.NDArray[np.float32]],
+    learning_rate: float,
+    batch_size: int,
+    num_workers: int,
+    optimizer: Optimizer,
+    momentum: float,
+    weight_decay: float,
+    device: Device,
+    threads: int,
+) -> PyTorchRun:
+    """Build the model, the optimizer and the loader on the device; see `trainables.contract.Start`."""
+    torch.set_num_threads(threads)
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = True  # shapes are few and fixed, so the search for kernels pays
+        torch.set_float32_matmul_precision("high")  # TF32 for dense layers too: convolutions have it by default
+    return PyTorchRun(
+        model=model,
+        data=data,
+        parameters=parameters,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        device=torch.device(device),
+    )
+
+
+class PyTorchRun:
+    """One training in PyTorch; the methods are those of `trainables.contract.Run`."""
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        data: Mapping[Split, LabelledImages],
+        parameters: Mapping[str, npt.NDArray[np.float32]],
+        learning_rate: float,
+        batch_size: int,
+        num_workers: int,
+        optimizer: Optimizer,
+        momentum: float,
+        weight_decay: float,
+        device: torch.device,
+    ) -> None:
+        self._device = device
+        self._initial = dict(parameters)
+        # cuDNN's tensor-core kernels read ResNet's wide layers faster as NHWC; on the CPU and for LeNet it gains nothing.
+        self._layout = (
+            torch.channels_last if device.type == "cuda" and model == "resnet18" else torch.contiguous_format
+        )
+        self._model = MODELS[model]().to(device=device, memory_format=self._layout)
+        self._optimizer_settings = (optimizer, learning_rate, momentum, weight_decay)
+        self._batch_size = batch_size
+        self._data = data
+        self._on_device: dict[Split, Batch] = {}
+        self._order = _EpochOrder()
+        self._loader: DataLoader[Batch] = DataLoader(
+            _ArrayDataset(data["train"]),
+            batch_size=batch_size,
+            sampler=self._order,
+            num_workers=num_workers,
+            collate_fn=_already_a_batch,
+            pin_memory=device.type == "cuda",
+            persistent_workers=num_workers > 0,
+        )
+        self._batches: Iterator[Batch] = iter(())
+        self._reset()
+
+    def warm_up(self) -> None:
+        samples = len(self._data["train"])
+        shapes = {min(self._batch_size, samples), samples % self._batch_size} - {0}
+        self._model.train()
+        for size in sorted(shapes, reverse=True):
+            self._step(self._dummy_images(size), torch.zeros(size, dtype=torch.int64, device=self._device))
+        self._model.eval()
+        with torch.inference_mode():
+            for split in ("validation", "test"):
+                for images, _ in self._evaluation_batches(split):
+                    self._model(self._dummy_images(len(images)))
+        self._reset()
+        self._synchronize()
+
+    def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
+        self._order.indices = order
+        self._batches = iter(self._loader)
+
+    def train(self, batches: int) -> Progress:
+        self._model.train()
+        loss_sum = torch.zeros((), device=self._device)
+        samples, data_s = 0, 0.0
+        for _ in range(batches):
+            waiting_since = perf_counter()
+            images, labels = self._to_device(next(self._batches))
+            data_s += perf_counter() - waiting_since
+            loss_sum += self._step(images, labels) * len(labels)
+            samples += len(labels)
+        self._synchronize()
+        return Progress(loss=loss_sum.item() / samples, samples=samples, data_s=data_s)
+
+    def evaluate(self, split: Split) -> Score:
+        self._model.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self._device)
+        loss_sum = torch.zeros((), device=self._device)
+        with torch.inference_mode():
+            for images, labels in self._evaluation_batches(split):
+                logits = self._model(images)
+                correct += (logits.argmax(dim=1) == labels).sum()
+                loss_sum += F.cross_entropy(logits, labels, reduction="sum")
+        samples = len(self._data[split])
+        return Score(accuracy=correct.item() / samples, loss=loss_sum.item() / samples)
+
+    def parameters(self) -> dict[str, npt.NDArray[np.float32]]:
+        return {name: tensor.to("cpu", copy=True).contiguous().numpy() for name, tensor in self._tensors().items()}
+
+    def load_parameters(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        with torch.no_grad():
+            for name, tensor in self._tensors().items():
+                tensor.copy_(torch.from_numpy(arrays[name]))
+
+    def save(self, path: Path) -> None:
+        torch.save({"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}, path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, map_location=self._device, weights_only=True)
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._synchronize()
+
+    def loader_workers(self) -> int:
+        return len(multiprocessing.active_children())
+
+    def clock(self) -> float:
+        return perf_counter()
+
+    def close(self) -> None:
+        self._batches = iter(())
+        del self._loader  # its iterator's destructor ends the persistent workers
+        self._on_device.clear()
+
+    def _reset(self) -> None:
+        self._model.zero_grad(set_to_none=True)
+        self.load_parameters(self._initial)
+        self._optimizer = _optimizer(self._model, *self._optimizer_settings)
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self._model(images), labels)
+        loss.backward()
+        self._optimizer.step()
+        return loss.detach()
+
+    def _tensors(self) -> dict[str, Tensor]:
+        state = self._model.state_dict()
+        return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+
+    def _to_device(self, batch: Batch) -> Batch:
+        images, labels = batch
+        if self._device.type == "cpu":
+            return images, labels
+        return (
+            images.to(self._device, non_blocking=True, memory_format=self._layout),
+            labels.to(self._device, non_blocking=True),
+        )
+
+    def _evaluation_batches(self, split: Split) -> Iterator[Batch]:
+        if split not in self._on_device:
+            whole = self._data[split]
+            self._on_device[split] = self._to_device((torch.from_numpy(whole.images), torch.from_numpy(whole.labels)))
+        images, labels = self._on_device[split]
+        return zip(images.split(EVALUATION_BATCH_SIZE), labels.split(EVALUATION_BATCH_SIZE), strict=True)
+
+    def _dummy_images(self, samples: int) -> Tensor:
+        zeros = torch.zeros(samples, *self._data["train"].images.shape[1:])
+        return zeros.to(device=self._device, memory_format=self._layout)
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+def _optimizer(
+    model: torch.nn.Module, name: Optimizer, learning_rate: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    # fused: one kernel for all tensors, on the CPU as well; the formula is the same.
+    if name == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True
+        )
+    return torch.optim.Adam(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+class _EpochOrder(Sampler[int]):
+    """The order that was drawn outside, for one epoch at a time."""
+
+    def __init__(self) -> None:
+        self.indices: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices.tolist())
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class _ArrayDataset(Dataset[Batch]):
+    """Arrays in memory, fetched a batch at a time: the per-sample path costs more than LeNet's step."""
+
+    def __init__(self, samples: LabelledImages) -> None:
+        self._images = torch.from_numpy(samples.images)
+        self._labels = torch.from_numpy(samples.labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self._images[index], self._labels[index]
+
+    def __getitems__(self, indices: list[int]) -> Batch:  # DataLoader calls this one when it exists
+        chosen = torch.tensor(indices)
+        return self._images[chosen], self._labels[chosen]
+
+
+def _already_a_batch(batch: Batch) -> Batch:
+    return batch

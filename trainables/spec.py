@@ -1,0 +1,45 @@
+"""What one training is asked to do, as plain data that travels from the driver to a trial."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from trainables.contract import Device, Hyperparameters
+
+Clock = Literal["warm", "cold"]
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One training: framework, workload, hyperparameters, and when to stop."""
+
+    framework: str
+    workload: str
+    hyperparameters: Hyperparameters
+    seed: int
+    target: float  # validation accuracy, a fraction
+    evaluate_every_samples: int
+    limit_s: float  # on the clock of ``objective``
+    epochs: int
+    device: Device
+    threads: int  # compute threads: the CPUs of the slice
+    objective: Clock = "warm"
+    test_accuracy: bool = False  # touch the test split at the end: confirmation runs only
+    training_accuracy: bool = False  # measure the training split after every epoch, outside every clock
+    stop_at_target: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nested dicts of JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainingSpec:
+        """Inverse of `as_dict`."""
+        return cls(**{**values, "hyperparameters": Hyperparameters(**values["hyperparameters"])})
+
+    def differences(self, other: TrainingSpec) -> str:
+        """Names of the fields in which two specs differ, with both values."""
+        mine, theirs = self.as_dict(), other.as_dict()
+        names = [field.name for field in fields(self) if mine[field.name] != theirs[field.name]]
+        return ", ".join(f"{name}: {theirs[name]} then, {mine[name]} now" for name in names)

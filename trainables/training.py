@@ -1,0 +1,336 @@
+"""One training under the stopwatch, for every framework: cadence, target, limits, checkpoints.
+
+No Ray here: `trainables.tune_trainable` and ``tuneoff train`` both drive this class.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, field, fields
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Literal
+
+from trainables import checkpoint
+from trainables.architectures import MODELS
+from trainables.contract import Record, Run
+from trainables.datasets import load
+from trainables.determinism import initial_parameters, sample_order
+from trainables.frameworks import framework
+from trainables.objective import objective_value
+from trainables.process import claim_process, pin_threads
+from trainables.spec import TrainingSpec
+from trainables.stopwatch import Ledger, Stopwatch
+from trainables.workloads import workload
+
+# Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
+CALL_S = 2.0
+
+Outcome = Literal["reached", "out_of_time", "out_of_epochs", "diverged"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of the validation split; the times are the ledger's so far."""
+
+    evaluation: int  # counts from 1
+    epoch: int  # epochs begun
+    samples: int  # training samples seen
+    train_loss: float | None  # mean since the evaluation before; None when it is not finite
+    validation_accuracy: float
+    validation_loss: float | None
+    startup_s: float
+    compile_s: float
+    train_s: float
+    data_s: float
+    eval_s: float
+    checkpoint_s: float
+
+
+@dataclass
+class _State:
+    """Everything that a resumed training needs besides the model."""
+
+    samples: int = 0
+    epoch: int = 0  # epochs begun
+    batches_left: int = 0  # in the current epoch
+    loss_sum: float = 0.0
+    best_accuracy: float = 0.0
+    best_training_accuracy: float | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    loader_workers: int = 0
+    warm_tta_s: float | None = None
+    cold_tta_s: float | None = None
+    samples_to_target: int | None = None
+    outcome: Outcome | None = None
+    evaluations: list[Record] = field(default_factory=list)
+    segments: list[Record] = field(default_factory=list)
+
+
+class Training:
+    """One training from a spec. Call `advance` until `finished`; then read `result`.
+
+    Parameters
+    ----------
+    spec
+        What to train and when to stop.
+    folder
+        Where checkpoints go, one per evaluation; None for none. A checkpoint of the same spec found there is continued.
+    started
+        ``time.perf_counter()`` at which the cold clock began; now, when not given.
+    """
+
+    def __init__(self, spec: TrainingSpec, *, folder: Path | None = None, started: float | None = None) -> None:
+        self.spec = spec
+        self._folder = folder
+        self._started = time.perf_counter() if started is None else started
+        self._ledger = Ledger()
+        self._state = _State()
+        self._model_file: str | None = None
+        self._restore()
+        self._run: Run | None = None
+        self._watch = Stopwatch(self._ledger, time.perf_counter)
+        self._seconds_per_batch = CALL_S  # before the first call: one batch
+        self._loss_since = (0.0, 0)  # loss sum and samples since the last evaluation
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self._state.outcome is not None
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """All evaluations, those before an interruption included."""
+        return [Evaluation(**record) for record in self._state.evaluations]
+
+    def advance(self) -> Evaluation:
+        """Train up to the next evaluation, evaluate, write a checkpoint.
+
+        Raises
+        ------
+        RuntimeError
+            When the framework fails.
+        DatasetError
+            When the data set is missing or damaged.
+        """
+        if self.finished:
+            return self.evaluations[-1]
+        run = self._run if self._run is not None else self._begin()
+        finite = self._train_to_next_evaluation(run)
+        with self._watch.charging("eval_s"):
+            score = run.evaluate("validation")
+        loss_sum, samples = self._loss_since
+        self._loss_since = (0.0, 0)
+        evaluation = Evaluation(
+            evaluation=len(self._state.evaluations) + 1,
+            epoch=self._state.epoch,
+            samples=self._state.samples,
+            train_loss=_finite(loss_sum / samples) if samples else None,
+            validation_accuracy=score.accuracy,
+            validation_loss=_finite(score.loss),
+            **self._ledger.as_record(),
+        )
+        self._state.evaluations.append(asdict(evaluation))
+        self._judge(run, evaluation, diverged=not finite)
+        self._checkpoint(run)
+        return evaluation
+
+    def close(self) -> None:
+        """Free what the framework holds."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+
+    def objective(self) -> float:
+        """What the search minimises, as it stands now; see `trainables.objective`."""
+        state, spec = self._state, self.spec
+        tta_s = state.warm_tta_s if spec.objective == "warm" else state.cold_tta_s
+        return objective_value(
+            tta_s=tta_s, limit_s=spec.limit_s, target=spec.target, best_accuracy=state.best_accuracy
+        )
+
+    def result(self) -> Record:
+        """The trial as one flat record of JSON values; complete once `finished`."""
+        state = self._state
+        last = state.segments[-1] if state.segments else {}
+        return {
+            "outcome": state.outcome,
+            "objective": self.objective(),
+            "reached": state.warm_tta_s is not None,
+            "warm_tta_s": state.warm_tta_s,
+            "cold_tta_s": state.cold_tta_s,
+            "samples_to_target": state.samples_to_target,
+            "samples": state.samples,
+            "epochs": state.epoch,
+            "evaluations": len(state.evaluations),
+            "best_validation_accuracy": state.best_accuracy,
+            "test_accuracy": state.test_accuracy,
+            "test_loss": state.test_loss,
+            "best_training_accuracy": state.best_training_accuracy,
+            "average_training_loss": _finite(state.loss_sum / state.samples) if state.samples else None,
+            "loader_workers": state.loader_workers,
+            "fresh_process": all(segment["fresh_process"] for segment in state.segments),
+            "segments": len(state.segments),
+            "wall_s": sum(segment["wall_s"] for segment in state.segments),
+            "host": last.get("host"),
+            "pid": last.get("pid"),
+            **self._ledger.as_record(),
+        }
+
+    def _begin(self) -> Run:
+        """Everything before the first touch of training data by the model: start-up, compilation, restoring."""
+        spec = self.spec
+        self._state.segments.append(
+            {
+                "started_at": time.time() - (time.perf_counter() - self._started),
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "fresh_process": claim_process(),
+                "wall_s": 0.0,
+            }
+        )
+        pin_threads(spec.threads)
+        shape = workload(spec.workload)
+        data = load(shape.dataset)
+        parameters = initial_parameters(MODELS[shape.model](), seed=spec.seed)
+        run = framework(spec.framework).start()(
+            model=shape.model,
+            data=data,
+            parameters=parameters,
+            device=spec.device,
+            threads=spec.threads,
+            **asdict(spec.hyperparameters),
+        )
+        self._run = run
+        self._training_samples = len(data["train"])
+        startup_s = time.perf_counter() - self._started
+        self._ledger.charge("startup_s", startup_s)
+        self._watch = Stopwatch(self._ledger, run.clock)
+        self._segment_began = run.clock() - startup_s
+        with self._watch.charging("compile_s"):
+            run.warm_up()
+        if self._model_file is not None and self._folder is not None:
+            with self._watch.charging("checkpoint_s"):
+                run.load(self._folder / self._model_file)
+            if self._state.batches_left:
+                order = self._order(self._state.epoch - 1)
+                done = ceil(len(order) / self._batch_size) - self._state.batches_left
+                with self._watch.charging("train_s", "data_s"):
+                    run.begin_epoch(order[done * self._batch_size :])
+        return run
+
+    @property
+    def _batch_size(self) -> int:
+        return self.spec.hyperparameters.batch_size
+
+    def _order(self, epoch: int):  # type: ignore[no-untyped-def]
+        return sample_order(seed=self.spec.seed, epoch=epoch, samples=self._training_samples)
+
+    def _train_to_next_evaluation(self, run: Run) -> bool:
+        """Train to the next multiple of the cadence, the end of the last epoch or the limit; False on divergence."""
+        state, cadence = self._state, self.spec.evaluate_every_samples
+        boundary = (state.samples // cadence + 1) * cadence
+        while state.samples < boundary and not self._out_of_time():
+            if state.batches_left == 0:
+                if state.epoch == self.spec.epochs:
+                    break
+                self._begin_epoch(run)
+            batches = min(
+                state.batches_left,
+                ceil((boundary - state.samples) / self._batch_size),
+                max(1, int(CALL_S / self._seconds_per_batch)),
+            )
+            before = self._ledger.train_s
+            with self._watch.charging("train_s"):
+                progress = run.train(batches)
+            self._ledger.charge("data_s", progress.data_s)
+            self._seconds_per_batch = max((self._ledger.train_s - before) / batches, 1e-9)
+            state.batches_left -= batches
+            state.samples += progress.samples
+            if not isfinite(progress.loss):
+                return False
+            state.loss_sum += progress.loss * progress.samples
+            loss_sum, samples = self._loss_since
+            self._loss_since = (loss_sum + progress.loss * progress.samples, samples + progress.samples)
+            if state.batches_left == 0 and self.spec.training_accuracy:
+                accuracy = run.evaluate("train").accuracy
+                state.best_training_accuracy = max(accuracy, state.best_training_accuracy or 0.0)
+        return True
+
+    def _begin_epoch(self, run: Run) -> None:
+        order = self._order(self._state.epoch)
+        with self._watch.charging("train_s", "data_s"):  # starting loader workers is part of waiting for data
+            run.begin_epoch(order)
+        self._state.epoch += 1
+        self._state.batches_left = ceil(len(order) / self._batch_size)
+        self._state.loader_workers = max(self._state.loader_workers, run.loader_workers())
+
+    def _out_of_time(self) -> bool:
+        elapsed = self._ledger.train_s if self.spec.objective == "warm" else self._ledger.total_s
+        return elapsed > self.spec.limit_s
+
+    def _judge(self, run: Run, evaluation: Evaluation, *, diverged: bool) -> None:
+        """Note a crossing of the target, and whether the training is over."""
+        state, spec = self._state, self.spec
+        state.best_accuracy = max(state.best_accuracy, evaluation.validation_accuracy)
+        crossed = evaluation.validation_accuracy >= spec.target and not self._out_of_time() and not diverged
+        if crossed and state.warm_tta_s is None:
+            state.warm_tta_s = self._ledger.train_s
+            state.samples_to_target = state.samples
+            if all(segment["fresh_process"] for segment in state.segments):
+                state.cold_tta_s = self._ledger.total_s
+        if diverged:
+            state.outcome = "diverged"
+        elif state.warm_tta_s is not None and spec.stop_at_target:
+            state.outcome = "reached"
+        elif self._out_of_time():
+            state.outcome = "out_of_time"
+        elif state.epoch == spec.epochs and state.batches_left == 0:
+            state.outcome = "out_of_epochs"
+        if state.outcome in ("out_of_time", "out_of_epochs") and state.warm_tta_s is not None:
+            state.outcome = "reached"
+        if self.finished and spec.test_accuracy:
+            score = run.evaluate("test")
+            state.test_accuracy, state.test_loss = score.accuracy, _finite(score.loss)
+
+    def _checkpoint(self, run: Run) -> None:
+        with self._watch.charging("checkpoint_s"):
+            self._state.segments[-1]["wall_s"] = run.clock() - self._segment_began
+            if self._folder is not None:
+                state = {
+                    **asdict(self._state),
+                    "spec": self.spec.as_dict(),
+                    "ledger": self._ledger.as_record(),
+                }
+                checkpoint.save(self._folder, state, save_model=None if self.finished else run.save)
+
+    def _restore(self) -> None:
+        state = checkpoint.read(self._folder) if self._folder is not None else None
+        if state is None:
+            return
+        before = TrainingSpec.from_dict(state["spec"])
+        if before != self.spec:
+            raise RuntimeError(f"{self._folder} belongs to another training ({self.spec.differences(before)})")
+        self._state = _State(**{known.name: state[known.name] for known in fields(_State)})
+        self._ledger = Ledger(**state["ledger"])
+        self._model_file = state["model"]
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def run_to_end(training: Training) -> Record:
+    """Advance until finished and close; the flat result."""
+    try:
+        while not training.finished:
+            training.advance()
+        return training.result()
+    finally:
+        training.close()
+
+
+__all__ = ["Evaluation", "Outcome", "Training", "run_to_end"]

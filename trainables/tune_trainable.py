@@ -1,0 +1,72 @@
+"""Ray Tune's view of one training: a class trainable that only wraps `trainables.training.Training`.
+
+The one file of this package that imports Ray. A class trainable, because it runs on the process's main thread (right
+for Julia) and can be kept for the next trial (``reuse_actors``), so that start-up and compilation are paid once per slot.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Trainable
+
+from trainables.process import hide_gpus
+from trainables.spec import TrainingSpec
+from trainables.training import Training
+
+# What a Tune config of this trainable holds, besides the hyperparameters that Tune shows in its own logs.
+SPEC = "spec"  # `TrainingSpec.as_dict()`
+FOLDER = "folder"  # where this trial keeps its checkpoints
+
+# What its results hold, besides the fields of `Evaluation`.
+OBJECTIVE = "objective"
+HISTORY = "history"  # evaluations before an interruption, with the first result after it
+RESULT = "result"  # `Training.result()`
+ACCURACY = "validation_accuracy"
+
+
+class TrainingTrainable(Trainable):
+    """One step is one evaluation interval. Checkpoints are the training's own, so Tune's are not used."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        # Nothing heavy here: what fails in step() is reported as this trial's failure, whatever the process.
+        self._started = time.perf_counter()
+        self._spec = TrainingSpec.from_dict(config[SPEC])
+        self._folder = Path(config[FOLDER])
+        self._training: Training | None = None
+
+    def step(self) -> dict[str, Any]:
+        history: list[dict[str, Any]] = []
+        if self._training is None:
+            if self._spec.device == "cpu":
+                hide_gpus()
+            self._training = Training(self._spec, folder=self._folder, started=self._started)
+            history = [asdict(evaluation) for evaluation in self._training.evaluations]
+        try:
+            evaluation = self._training.advance()
+        except Exception as error:
+            # A framework's own exception may not survive pickling, or may start the framework in the driver.
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None
+        return {
+            **asdict(evaluation),
+            OBJECTIVE: self._training.objective(),
+            HISTORY: history,
+            RESULT: self._training.result(),
+            "done": self._training.finished,
+        }
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Serve the next trial in this process, unless it belongs to another framework."""
+        if new_config[SPEC]["framework"] != self._spec.framework:
+            return False
+        self.cleanup()
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        if self._training is not None:
+            self._training.close()
+            self._training = None
