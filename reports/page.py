@@ -83,9 +83,9 @@ def build_sections(records: StudyRecords) -> list[Section]:
         Section(
             "best_configurations",
             "Best configuration of each framework",
-            "Times are medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. Warm: "
-            "training alone. Cold: from the start of the process. search_s is what the search saw, and is biased low. "
-            "Test accuracy was looked at in these runs only.",
+            "Times are medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. "
+            "Warm: training alone. Cold: from the start of the process. search_s is what the search saw, and is biased "
+            "low. Test accuracy was looked at in these runs only.",
             tables.best_configurations(trials),
             figures.accuracy_against_time(curves, target=target) if len(curves) else None,
         ),

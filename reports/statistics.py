@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,10 +59,10 @@ def ratio_of_medians(numerator: Values, denominator: Values) -> Estimate:
     return _bootstrap((numerator, denominator), _ratio, paired=True)
 
 
-def _bootstrap(samples: tuple[Values, ...], statistic: object, *, paired: bool) -> Estimate:
+def _bootstrap(samples: tuple[Values, ...], statistic: Callable[..., Values], *, paired: bool) -> Estimate:
     result = stats.bootstrap(
         samples,
-        statistic,  # type: ignore[arg-type]
+        statistic,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
@@ -70,7 +71,7 @@ def _bootstrap(samples: tuple[Values, ...], statistic: object, *, paired: bool) 
         rng=np.random.default_rng(SEED),
     )
     interval = result.confidence_interval
-    return Estimate(float(statistic(*samples, axis=-1)), float(interval.low), float(interval.high))  # type: ignore[operator]
+    return Estimate(float(statistic(*samples, axis=-1)), float(interval.low), float(interval.high))
 
 
 def _median(values: Values, axis: int) -> Values:

@@ -36,7 +36,7 @@ def verdict(trials: pd.DataFrame) -> str:
 def goal(trials: pd.DataFrame) -> str:
     """Target and workload in words."""
     first = trials.iloc[0]
-    return f"{first['target']:.4g} validation accuracy on {first['workload']}"
+    return f"{100 * first['target']:.4g} % validation accuracy on {first['workload']}"
 
 
 def _all_reached(confirmed: pd.DataFrame, name: str) -> bool:
@@ -77,7 +77,8 @@ def _alone(trials: pd.DataFrame, confirmed: pd.DataFrame, name: str) -> str:
         return f"{title(name)} reached {goal(trials)} in its search, but in none of {len(runs)} confirmation runs."
     times = [f"{_seconds(median(hits[column].dropna().to_numpy(float)))} {clock}" for clock, column in _CLOCKS]
     among = "" if len(hits) == len(runs) else " where it did"
-    return f"{title(name)} reaches {goal(trials)} in {' and '.join(times)}{among} ({len(hits)} of {len(runs)} runs reached it)."
+    counts = f"({len(hits)} of {len(runs)} runs reached it)"
+    return f"{title(name)} reaches {goal(trials)} in {' and '.join(times)}{among} {counts}."
 
 
 def _seconds(estimate: Estimate) -> str:

@@ -46,8 +46,8 @@ class Choices:
         if len(set(self.choices)) != len(self.choices):
             raise ValueError(f"choices repeats a value: {list(self.choices)}")
 
-    def distribution(self, *, whole: bool) -> BaseDistribution:
-        """The Optuna distribution; the values themselves say whether they are whole."""
+    def distribution(self, *, whole: bool) -> BaseDistribution:  # noqa: ARG002 - the values say whether they are
+        """The Optuna distribution."""
         return CategoricalDistribution(self.choices)
 
 

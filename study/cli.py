@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import psutil
 import typer
 from rich.console import Console
@@ -27,7 +27,6 @@ BAD_INPUT = 2
 app = typer.Typer(
     name="tuneoff",
     help="PyTorch or Flux, each at its best configuration: which reaches the target accuracy sooner?",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -44,7 +43,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def launch(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="A shipped plan's name, or a TOML file.")],
     name: Annotated[str | None, typer.Option(help="The study's name; the plan's, if not given.")] = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")] = Path("results"),
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")] = Path(
+        "results"
+    ),
     frameworks: Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")] = None,
     address: Address = None,
@@ -60,7 +61,12 @@ def launch(
     _prepare(complete, data_dir)
     _check_local_slice(complete, address)
     folder = create(out_dir / (name or Path(plan).stem), complete)
-    _drive(complete, folder, address, ("search", "confirm"))
+    try:
+        _drive(complete, folder, address, ("search", "confirm"))
+    except UserError:
+        if not folder.journal.exists():  # refused before anything ran: leave no trace in the way of the next try
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 @app.command()
@@ -218,13 +224,11 @@ def main() -> None:
     """Entry point: bad input becomes one line on stderr and exit code 2."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(standalone_mode=False)
+        code = command.main(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UserError as error:
         _fail(str(error), BAD_INPUT)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         _fail(f"{error.format_message()} (see tuneoff --help)", BAD_INPUT)
-    except click.exceptions.Abort:
-        _fail("interrupted", 130)
     else:
         sys.exit(code or 0)
 
@@ -252,12 +256,19 @@ def _prepare(plan: Plan, data_dir: Path | None) -> None:
 
 def _check_local_slice(plan: Plan, address: str | None) -> None:
     """Refuse a slice that this machine cannot hold before a folder is made or Ray is started."""
-    cpus = os.cpu_count() or 1
-    if address is None and plan.slice.cpus > cpus:
-        raise UserError(
-            f"slice.cpus is {plan.slice.cpus}, but this machine has {cpus}; --set slice.cpus={cpus} "
-            "or give the --address of a larger cluster"
-        )
+    from study.provenance import gpus
+
+    if address is not None:
+        return
+    for key, wanted, found in (
+        ("cpus", plan.slice.cpus, os.cpu_count() or 1),
+        ("gpus", plan.slice.gpus, len(gpus()) if plan.slice.gpus else 0),
+    ):
+        if wanted > found:
+            raise UserError(
+                f"slice.{key} is {wanted}, but this machine has {found}; --set slice.{key}={found} "
+                "or give the --address of a larger cluster"
+            )
 
 
 def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...]) -> None:
@@ -316,11 +327,17 @@ def _print_result(result: dict[str, Any]) -> None:
         ("Training", seconds(result["train_s"])),
         ("of it waiting for data", seconds(result["data_s"])),
         ("Evaluation", seconds(result["eval_s"])),
-        ("Best Training Accuracy", f"{result['best_training_accuracy']:.2%}" if result["best_training_accuracy"] else "no whole epoch"),
+        (
+            "Best Training Accuracy",
+            f"{result['best_training_accuracy']:.2%}" if result["best_training_accuracy"] else "no whole epoch",
+        ),
         ("Total Data Loading Time", seconds(result["data_s"])),
         ("Total Epoch Training Time", seconds(result["train_s"] - result["data_s"])),
         ("Total Training Function Time", seconds(result["train_s"])),
-        ("Average Training Loss", "not finite" if result["average_training_loss"] is None else f"{result['average_training_loss']:.4f}"),
+        (
+            "Average Training Loss",
+            "not finite" if result["average_training_loss"] is None else f"{result['average_training_loss']:.4f}",
+        ),
     ]
     table = Table(show_header=False)
     for key, value in rows:

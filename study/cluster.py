@@ -53,7 +53,7 @@ def connected(address: str | None) -> Iterator[None]:
     UserError
         When the cluster cannot be reached.
     """
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     try:
         if address is None:

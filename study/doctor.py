@@ -68,10 +68,7 @@ def as_json(findings: list[Finding]) -> str:
 
 
 def _python() -> Finding:
-    found = sys.version.split()[0]
-    if sys.version_info < (3, 11):
-        return Finding("Python", "problem", found, "install Python 3.11 or newer", needed=True)
-    return Finding("Python", "ok", found, needed=True)
+    return Finding("Python", "ok", sys.version.split()[0], needed=True)  # pip refuses older ones than we support
 
 
 def _package(distribution: str, title: str) -> Finding:
@@ -139,7 +136,9 @@ def _memory() -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     state: State = "ok" if free > _DISK_NEEDED_BYTES else "problem"
-    return Finding("disk", state, f"{free / 2**30:.1f} GiB free here", "" if state == "ok" else "free 1 GiB", needed=True)
+    return Finding(
+        "disk", state, f"{free / 2**30:.1f} GiB free here", "" if state == "ok" else "free 1 GiB", needed=True
+    )
 
 
 def _plan_fits(name: str) -> Finding:

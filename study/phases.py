@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from optuna.trial import TrialState
 from ray.tune.schedulers import FIFOScheduler
 
 from reports.page import write_report
@@ -101,7 +102,9 @@ def search(driver: Driver) -> None:
     counts = {name: len(each.finished()) for name, each in searches.items()}
     missing = {name: wanted - count for name, count in counts.items() if count < wanted}
     if missing:
-        raise StudyIncomplete(f"the search ended with trials missing: {missing}; `tuneoff resume {folder.path}` goes on")
+        raise StudyIncomplete(
+            f"the search ended with trials missing: {missing}; `tuneoff resume {folder.path}` goes on"
+        )
 
 
 def confirm(driver: Driver) -> None:
@@ -120,7 +123,9 @@ def confirm(driver: Driver) -> None:
     best = winners(list(records.trials.values()))
     for name in plan.frameworks:
         title = framework(name).title
-        progress.say(f"{title}: best {describe(best[name])}" if name in best else f"{title}: no trial reached the target")
+        progress.say(
+            f"{title}: best {describe(best[name])}" if name in best else f"{title}: no trial reached the target"
+        )
     left = []
     for number in range(plan.confirm.runs):  # A B A B
         for name in (name for name in plan.frameworks if name in best):
@@ -165,7 +170,7 @@ def report(folder: StudyFolder) -> str:
     return write_report(folder.path, folder.report)
 
 
-def _confirmed(records: Records) -> Sequence[Record]:
+def _confirmed(records: Records) -> list[Record]:
     return [row for row in records.trials.values() if row["phase"] == "confirm"]
 
 
@@ -179,7 +184,7 @@ def _record_what_finished(driver: Driver, search: Search) -> None:
             "number": origin(trial),
         }
         complete = len(trial.params) == len(driver.plan.space[search.framework])
-        if identity["trial_id"] not in driver.records.trials and complete and not trial.state == trial.state.WAITING:
+        if identity["trial_id"] not in driver.records.trials and complete and trial.state != TrialState.WAITING:
             seed = search_seed(driver.plan, search.place(origin(trial)))
             spec = driver.plan.spec(search.framework, trial.params, seed=seed)
             recover(driver.plan, driver.folder, driver.records, identity, spec)

@@ -187,11 +187,11 @@ def thaw(path: Path) -> Plan:
 
 def _complete(values: dict[str, Any], where: str) -> Plan:
     if not isinstance(values.get("workload"), str):
-        raise UserError(f"{where}: workload is missing; name one, as in workload = \"mnist-lenet\"")
+        raise UserError(f'{where}: workload is missing; name one, as in workload = "mnist-lenet"')
     chosen = workload(values["workload"])
     names = values.get("frameworks", [AVAILABLE])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{where}: frameworks is {names!r}; write a list of names, or [\"{AVAILABLE}\"]")
+        raise UserError(f'{where}: frameworks is {names!r}; write a list of names, or ["{AVAILABLE}"]')
     if names == [AVAILABLE]:
         names = available()
         if not names:
@@ -257,7 +257,7 @@ def _validate(values: dict[str, Any], where: str) -> Plan:
     except ValidationError as error:
         raise UserError(f"{where}: {_first_problem(error)}") from None
     except (TypeError, KeyError) as error:  # a space entry with unknown keys
-        raise UserError(f"{where}: space: write low, high and log, or choices ({error})") from None
+        raise UserError(f"{where}: space: write {{ low, high, log }} or {{ choices }} for each ({error})") from None
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         identity = self._identity(trial)
-        self._records.add_evaluations({**identity, **row} for row in (*result[HISTORY], result))
+        self._records.add_evaluations({**row, **identity} for row in (*result[HISTORY], result))
         self._progress.evaluated(identity, result)
         if result[RESULT]["outcome"] is not None:
             self._finish(trial, result[RESULT])
@@ -114,7 +115,7 @@ def recover(plan: Plan, folder: StudyFolder, records: Records, identity: Record,
     if not training.finished:
         return False
     identity = {"study": folder.name, **identity}
-    records.add_evaluations({**identity, **vars(evaluation)} for evaluation in training.evaluations)
+    records.add_evaluations({**asdict(evaluation), **identity} for evaluation in training.evaluations)
     records.add_trial(trial_row(identity, plan, spec, training.result(), held_s=0.0))
     return True
 

@@ -62,7 +62,7 @@ class DealingSearcher(_NeverRestored):
             for name, search in searches.items()
         }
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         name = max(self._left, key=lambda framework: self._left[framework])
         if self._left[name] <= 0:
             return Searcher.FINISHED
@@ -100,11 +100,12 @@ class ListSearcher(_NeverRestored):
         super().__init__(metric=OBJECTIVE, mode="min")
         self._configs = list(reversed(configs))
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         return self._configs.pop() if self._configs else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing to learn from."""
+
 
 def trial_config(folder: StudyFolder, phase: str, name: str, number: int, spec: TrainingSpec) -> dict[str, Any]:
     """The Tune config of one trial."""

@@ -60,7 +60,7 @@ def fit(
     Interrupted
         After SIGINT or SIGTERM.
     """
-    slice_ = {"cpu": plan.slice.cpus, "gpu": plan.slice.gpus}
+    slice_: dict[str, float] = {"cpu": plan.slice.cpus, "gpu": plan.slice.gpus}
     tuner = Tuner(
         with_resources(TrainingTrainable, slice_),
         tune_config=TuneConfig(
@@ -109,5 +109,3 @@ def make_scheduler(plan: Plan) -> TrialScheduler:
 def _trial_name(trial: Trial) -> str:
     name: str = trial.config[IDENTITY]["trial_id"]
     return name
-
-

@@ -275,5 +275,3 @@ def _from_torchvision(wanted: Dataset) -> Arrays:
                 f"{wanted.title} is not here and torchvision could not download it; {where_to_get(wanted)}"
             ) from None
         return _from_idx_folder(wanted, Path(folder))
-
-

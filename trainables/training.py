@@ -148,9 +148,7 @@ class Training:
         """What the search minimises, as it stands now; see `trainables.objective`."""
         state, spec = self._state, self.spec
         tta_s = state.warm_tta_s if spec.objective == "warm" else state.cold_tta_s
-        return objective_value(
-            tta_s=tta_s, limit_s=spec.limit_s, target=spec.target, best_accuracy=state.best_accuracy
-        )
+        return objective_value(tta_s=tta_s, limit_s=spec.limit_s, target=spec.target, best_accuracy=state.best_accuracy)
 
     def result(self) -> Record:
         """The trial as one flat record of JSON values; complete once `finished`."""

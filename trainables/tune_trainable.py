@@ -1,7 +1,7 @@
 """Ray Tune's view of one training: a class trainable that only wraps `trainables.training.Training`.
 
-The one file of this package that imports Ray. A class trainable, because it runs on the process's main thread (right
-for Julia) and can be kept for the next trial (``reuse_actors``), so that start-up and compilation are paid once per slot.
+The one file of this package that imports Ray. A class trainable, because it runs on the process's main thread, which
+Julia wants, and can be kept for the next trial (``reuse_actors``): start-up and compilation are paid once per slot.
 """
 
 from __future__ import annotations
