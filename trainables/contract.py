@@ -93,7 +93,7 @@ class Run(Protocol):
         """Seconds on the clock that times this run: monotonic, ``time.perf_counter`` for real frameworks."""
 
     def close(self) -> None:
-        """Stop loader workers and free memory, so that the process can serve another run."""
+        """Stop loader workers and free memory, so that the process can serve another run; may be called twice."""
 
 
 class Start(Protocol):

@@ -113,7 +113,7 @@ class PyTorchRun:
 
     def train(self, batches: int) -> Progress:
         self._model.train()
-        loss_sum = torch.zeros((), device=self._device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         samples, data_s = 0, 0.0
         for _ in range(batches):
             waiting_since = perf_counter()
@@ -161,7 +161,7 @@ class PyTorchRun:
 
     def close(self) -> None:
         self._batches = iter(())
-        del self._loader  # its iterator's destructor ends the persistent workers
+        vars(self).pop("_loader", None)  # its iterator's destructor ends the persistent workers
         self._on_device.clear()
 
     def _reset(self) -> None:

@@ -72,16 +72,17 @@ class SimulatedRun:
             self._workers = self._num_workers
 
     def train(self, batches: int) -> Progress:
-        samples = 0
+        samples, loss_sum = 0, 0.0
         for _ in range(batches):
             size = min(self._batch_size, self._left)
             assert size > 0, "asked for more batches than the epoch has"
             self._left -= size
+            self._samples += size
             samples += size
-        self._samples += samples
+            loss_sum += size * self._loss()
         data_s = samples * SAMPLE_S / (1 + self._num_workers)
         self._pass(batches * STEP_S + samples * SAMPLE_S + data_s)
-        return Progress(loss=self._loss(), samples=samples, data_s=data_s)
+        return Progress(loss=loss_sum / samples, samples=samples, data_s=data_s)
 
     def evaluate(self, split: Split) -> Score:
         self._pass(0.01)

@@ -248,11 +248,11 @@ class Training:
             self._seconds_per_batch = max((self._ledger.train_s - before) / batches, 1e-9)
             state.batches_left -= batches
             state.samples += progress.samples
-            if not isfinite(progress.loss):
-                return False
             state.loss_sum += progress.loss * progress.samples
             loss_sum, samples = self._loss_since
             self._loss_since = (loss_sum + progress.loss * progress.samples, samples + progress.samples)
+            if not isfinite(progress.loss):
+                return False
             if state.batches_left == 0 and self.spec.training_accuracy:
                 accuracy = run.evaluate("train").accuracy
                 state.best_training_accuracy = max(accuracy, state.best_training_accuracy or 0.0)

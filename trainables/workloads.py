@@ -26,8 +26,8 @@ class Workload:
 
 _WORKLOADS = (
     Workload("digits-lenet", "digits", "lenet", target=0.95, evaluate_every_samples=539, limit_s=6.0, epochs=40),
-    Workload("mnist-lenet", "mnist", "lenet", target=0.985, evaluate_every_samples=5_000, limit_s=120.0, epochs=20),
-    Workload("fashion-lenet", "fashion", "lenet", target=0.88, evaluate_every_samples=5_000, limit_s=180.0, epochs=30),
+    Workload("mnist-lenet", "mnist", "lenet", target=0.985, evaluate_every_samples=5_000, limit_s=60.0, epochs=20),
+    Workload("fashion-lenet", "fashion", "lenet", target=0.88, evaluate_every_samples=5_000, limit_s=120.0, epochs=30),
     Workload("mnist-resnet18", "mnist", "resnet18", target=0.99, evaluate_every_samples=5_000, limit_s=3600, epochs=10),
     Workload(
         "fashion-resnet18", "fashion", "resnet18", target=0.91, evaluate_every_samples=5_000, limit_s=7200, epochs=20

@@ -1,0 +1,43 @@
+"""Shared fixtures. Every test gets a cache folder of its own session: nothing is read from or left in the user's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trainables.contract import Hyperparameters
+from trainables.spec import TrainingSpec
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["TUNEOFF_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture
+def spec() -> TrainingSpec:
+    """A simulated training on digits that reaches its target after three evaluations."""
+    return TrainingSpec(
+        framework="simulated",
+        workload="digits-lenet",
+        hyperparameters=Hyperparameters(learning_rate=0.1, batch_size=32, num_workers=0),
+        seed=0,
+        target=0.95,
+        evaluate_every_samples=539,
+        limit_s=100.0,
+        epochs=60,
+        device="cpu",
+        threads=1,
+    )
+
+
+@pytest.fixture
+def pytorch_spec(spec: TrainingSpec) -> TrainingSpec:
+    """The same in PyTorch, made to run six evaluations."""
+    knobs = Hyperparameters(learning_rate=0.05, batch_size=64, num_workers=0)
+    return replace(spec, framework="pytorch", hyperparameters=knobs, target=1.0, epochs=3, limit_s=60.0)

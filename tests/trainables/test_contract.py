@@ -1,0 +1,145 @@
+"""One suite for every backend: a new one is checked by being listed in `trainables.frameworks`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainables.architectures import MODELS
+from trainables.contract import Run, Start
+from trainables.datasets import load
+from trainables.determinism import initial_parameters, sample_order
+from trainables.frameworks import FRAMEWORKS, framework
+
+NAMES = [name for name, each in FRAMEWORKS.items() if each.missing() is None]
+BATCH = 100  # 1,079 samples: ten batches of 100 and one of 79
+
+
+@pytest.fixture(params=NAMES)
+def begin(request: pytest.FixtureRequest) -> Callable[..., Run]:
+    def start(**changes: Any) -> Run:
+        knobs: dict[str, Any] = {
+            "model": "lenet",
+            "data": load("digits"),
+            "parameters": initial_parameters(MODELS["lenet"](), seed=0),
+            "learning_rate": 0.05,
+            "batch_size": BATCH,
+            "num_workers": 0,
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "weight_decay": 0.0,
+            "device": "cpu",
+            "threads": 1,
+        }
+        run = framework(request.param).start()(**{**knobs, **changes})
+        request.addfinalizer(run.close)
+        return run
+
+    return start
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_start_has_the_contracts_keywords(name: str) -> None:
+    expected = list(inspect.signature(Start.__call__).parameters)[1:]
+    assert list(inspect.signature(framework(name).start()).parameters) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_has_the_contracts_methods_in_the_contracts_order(name: str) -> None:
+    module = inspect.getmodule(framework(name).start())
+    run = next(
+        value for key, value in vars(module).items() if key.endswith("Run") and value.__module__ == module.__name__
+    )
+    contract = [key for key in vars(Run) if not key.startswith("_")]
+    assert [key for key in vars(run) if not key.startswith("_")] == contract
+
+
+def test_starts_from_the_given_parameters(begin: Callable[..., Run]) -> None:
+    given = initial_parameters(MODELS["lenet"](), seed=0)
+    mine = begin().parameters()
+    assert list(mine) == list(given)
+    for name, array in mine.items():
+        assert array.dtype == np.float32
+        assert np.array_equal(array, given[name])
+
+
+def test_warm_up_leaves_no_trace(begin: Callable[..., Run]) -> None:
+    warmed, cold = begin(), begin()
+    warmed.warm_up()
+    for name, array in warmed.parameters().items():
+        assert np.array_equal(array, cold.parameters()[name])
+    order = sample_order(seed=0, epoch=0, samples=1079)
+    warmed.begin_epoch(order)
+    cold.begin_epoch(order)
+    assert warmed.train(5).loss == cold.train(5).loss
+
+
+def test_an_epoch_serves_every_sample_once(begin: Callable[..., Run]) -> None:
+    run = begin()
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
+    assert [run.train(5).samples, run.train(5).samples, run.train(1).samples] == [500, 500, 79]
+
+
+def test_evaluates_whole_splits(begin: Callable[..., Run]) -> None:
+    run = begin()
+    for split, samples in (("train", 1079), ("validation", 359), ("test", 359)):
+        score = run.evaluate(split)  # type: ignore[arg-type]
+        assert 0 <= score.accuracy <= 1
+        assert score.loss > 0
+        if type(run).__name__ != "SimulatedRun":
+            assert score.accuracy * samples == pytest.approx(round(score.accuracy * samples))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_continues_from_a_checkpoint_bit_for_bit(begin: Callable[..., Run], tmp_path: Path, optimizer: str) -> None:
+    whole, first, second = begin(optimizer=optimizer), begin(optimizer=optimizer), begin(optimizer=optimizer)
+    order = sample_order(seed=0, epoch=0, samples=1079)
+    whole.begin_epoch(order)
+    first.begin_epoch(order)
+    whole.train(4)
+    first.train(4)
+    first.save(tmp_path / "model")
+    second.warm_up()
+    second.load(tmp_path / "model")
+    second.begin_epoch(order[4 * BATCH :])
+    assert whole.train(7).loss == second.train(7).loss
+    for name, array in whole.parameters().items():
+        assert np.array_equal(array, second.parameters()[name])
+
+
+def test_load_parameters_sets_what_parameters_returns(begin: Callable[..., Run]) -> None:
+    run = begin()
+    other = initial_parameters(MODELS["lenet"](), seed=1)
+    run.load_parameters(other)
+    for name, array in run.parameters().items():
+        assert np.array_equal(array, other[name])
+
+
+def test_parameters_are_copies(begin: Callable[..., Run]) -> None:
+    run = begin()
+    before = run.parameters()["conv1.weight"]
+    before[:] = 0
+    assert run.parameters()["conv1.weight"].any()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_loader_workers_really_run(begin: Callable[..., Run], num_workers: int) -> None:
+    run = begin(num_workers=num_workers)
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
+    run.train(2)
+    assert run.loader_workers() == num_workers
+    run.close()
+    assert run.loader_workers() == 0
+
+
+def test_the_clock_is_monotonic(begin: Callable[..., Run]) -> None:
+    run = begin()
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
+    before = run.clock()
+    run.train(2)
+    assert run.clock() > before

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainables import process
+from trainables.contract import Hyperparameters
+from trainables.simulated_backend import SimulatedRun
+from trainables.spec import TrainingSpec
+from trainables.training import Evaluation, Training
+
+BASE = TrainingSpec(
+    framework="simulated",
+    workload="digits-lenet",
+    hyperparameters=Hyperparameters(0.1, 32, 0),
+    seed=0,
+    target=0.95,
+    evaluate_every_samples=539,
+    limit_s=100.0,
+    epochs=60,
+    device="cpu",
+    threads=1,
+)
+
+
+def run(spec: TrainingSpec, folder: Path | None = None) -> Training:
+    training = Training(spec, folder=folder)
+    while not training.finished:
+        training.advance()
+    training.close()
+    return training
+
+
+def knobs(spec: TrainingSpec, **changes: float) -> TrainingSpec:
+    return replace(spec, hyperparameters=replace(spec.hyperparameters, **changes))
+
+
+def without_times(result: dict[str, object]) -> dict[str, object]:
+    """What must not depend on the machine; the simulated clock's times are exact, start-up is real."""
+    real = {"startup_s", "wall_s", "cold_tta_s", "pid", "host", "segments", "fresh_process"}
+    return {key: value for key, value in result.items() if key not in real}
+
+
+@given(batch_size=st.integers(1, 1500), cadence=st.integers(50, 3000))
+@settings(max_examples=40, deadline=None)
+def test_evaluations_come_at_the_same_samples_for_every_batch_size(batch_size: int, cadence: int) -> None:
+    spec = replace(knobs(BASE, batch_size=batch_size), evaluate_every_samples=cadence, target=1.0, epochs=3)
+    samples = [evaluation.samples for evaluation in run(spec).evaluations]
+    due = 0
+    for seen in samples[:-1]:
+        assert due + cadence <= seen < due + cadence + batch_size  # the first batch border at or after the due sample
+        due = seen // cadence * cadence
+    assert samples[-1] == 3 * 1079  # ends with the last epoch, and with an evaluation
+
+
+def test_stops_at_the_first_crossing(spec: TrainingSpec) -> None:
+    training = run(spec)
+    accuracies = [evaluation.validation_accuracy for evaluation in training.evaluations]
+    assert accuracies[-1] >= spec.target > max(accuracies[:-1])
+    result, last = training.result(), training.evaluations[-1]
+    assert result["outcome"] == "reached"
+    assert result["warm_tta_s"] == result["objective"] == last.train_s
+    assert result["samples_to_target"] == last.samples
+
+
+def test_warm_time_leaves_out_evaluation_and_start(spec: TrainingSpec) -> None:
+    often, seldom = run(replace(spec, evaluate_every_samples=100)), run(replace(spec, evaluate_every_samples=1000))
+    per_sample = [each.result()["train_s"] / each.result()["samples"] for each in (often, seldom)]
+    assert per_sample[0] == pytest.approx(per_sample[1], rel=0.05)
+    assert often.result()["eval_s"] > 2 * seldom.result()["eval_s"]
+
+
+def test_the_ledger_accounts_for_the_wall_time(spec: TrainingSpec) -> None:
+    result = run(replace(spec, framework="pytorch", target=1.0, epochs=4)).result()
+    accounts = sum(result[key] for key in ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s"))
+    assert accounts == pytest.approx(result["wall_s"], rel=0.02)
+    assert result["data_s"] < result["train_s"]
+
+
+def test_cold_time_only_from_a_fresh_process(spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_claimed", False)
+    first, second = run(spec).result(), run(spec).result()
+    assert first["fresh_process"]
+    assert first["cold_tta_s"] == pytest.approx(
+        first["startup_s"] + first["compile_s"] + first["train_s"] + first["eval_s"]
+    )
+    assert not second["fresh_process"]
+    assert second["cold_tta_s"] is None
+
+
+def test_out_of_time_is_worse_than_any_hit(spec: TrainingSpec) -> None:
+    result = run(replace(spec, limit_s=0.02)).result()
+    assert result["outcome"] == "out_of_time"
+    assert not result["reached"]
+    assert result["objective"] > 0.02
+    assert result["train_s"] >= 0.02
+
+
+def test_out_of_epochs(spec: TrainingSpec) -> None:
+    result = run(replace(spec, target=0.999, epochs=1)).result()
+    assert (result["outcome"], result["epochs"], result["samples"]) == ("out_of_epochs", 1, 1079)
+
+
+def test_a_crossing_after_the_limit_does_not_count(spec: TrainingSpec) -> None:
+    reached = run(spec).result()["warm_tta_s"]
+    result = run(replace(spec, limit_s=reached - 1e-6)).result()
+    assert result["outcome"] == "out_of_time"
+    assert result["best_validation_accuracy"] >= spec.target
+
+
+def test_nan_is_censored_and_finite(spec: TrainingSpec) -> None:
+    training = run(knobs(spec, learning_rate=2.0))
+    result = training.result()
+    assert result["outcome"] == "diverged"
+    assert result["objective"] > spec.limit_s
+    json.dumps(result, allow_nan=False)
+    json.dumps([vars(each) for each in training.evaluations], allow_nan=False)
+
+
+def test_goes_on_past_the_target_when_asked(spec: TrainingSpec) -> None:
+    result = run(replace(spec, stop_at_target=False, epochs=10)).result()
+    assert result["outcome"] == "reached"
+    assert result["samples"] == 10 * 1079 > result["samples_to_target"]
+
+
+def test_a_limit_acts_between_two_evaluations(spec: TrainingSpec) -> None:
+    """No call into a framework lasts for long, so a limit need not wait for a far evaluation."""
+    spec = replace(spec, target=1.0, evaluate_every_samples=10**7, epochs=10**5, limit_s=5.0)
+    result = run(spec).result()
+    assert result["outcome"] == "out_of_time"
+    assert result["train_s"] < 5.0 + 2.5
+
+
+@pytest.mark.parametrize("framework", ["simulated", "pytorch"])
+@pytest.mark.parametrize("stop_after", [1, 2, 4])
+def test_resuming_gives_the_uninterrupted_result(
+    pytorch_spec: TrainingSpec, tmp_path: Path, framework: str, stop_after: int
+) -> None:
+    spec = replace(pytorch_spec, framework=framework)
+    whole = run(spec)
+    first = Training(spec, folder=tmp_path)
+    for _ in range(stop_after):
+        first.advance()
+    first.close()  # as if killed: nothing else is written
+    second = run(spec, tmp_path)
+    assert len(second.evaluations) == len(whole.evaluations)
+    for mine, uninterrupted in zip(second.evaluations, whole.evaluations, strict=True):
+        assert mine.samples == uninterrupted.samples
+        assert mine.validation_accuracy == uninterrupted.validation_accuracy
+        assert mine.train_loss == pytest.approx(uninterrupted.train_loss, rel=1e-9)  # summed in other portions
+    result = second.result()
+    assert result["segments"] == 2
+    assert result["average_training_loss"] == pytest.approx(whole.result()["average_training_loss"], rel=1e-12)
+    if framework == "simulated":
+        same = without_times(result) | {"checkpoint_s": 0, "compile_s": 0}
+        assert same == pytest.approx(without_times(whole.result()) | {"checkpoint_s": 0, "compile_s": 0})
+
+
+def test_a_finished_training_is_not_run_again(spec: TrainingSpec, tmp_path: Path) -> None:
+    done = run(spec, tmp_path)
+    again = Training(spec, folder=tmp_path)
+    assert again.finished
+    assert again.result() == done.result()
+    assert again.advance() == done.evaluations[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]  # the model is gone: nothing needs it
+
+
+def test_another_trainings_checkpoint_is_refused(spec: TrainingSpec, tmp_path: Path) -> None:
+    run(spec, tmp_path)
+    with pytest.raises(RuntimeError, match=r"seed: 0 then, 1 now"):
+        Training(replace(spec, seed=1), folder=tmp_path)
+
+
+def test_a_damaged_state_is_named(spec: TrainingSpec, tmp_path: Path) -> None:
+    run(spec, tmp_path)
+    state = tmp_path / "state.json"
+    state.write_text(state.read_text()[:-20])
+    with pytest.raises(RuntimeError, match=r"state\.json is damaged"):
+        Training(spec, folder=tmp_path)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_test_split_is_touched_only_when_asked(
+    spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    touched = []
+    evaluate = SimulatedRun.evaluate
+    monkeypatch.setattr(SimulatedRun, "evaluate", lambda self, split: (touched.append(split), evaluate(self, split))[1])
+    result = run(replace(spec, test_accuracy=asked)).result()
+    assert ("test" in touched) is asked
+    assert (result["test_accuracy"] is not None) is asked
+
+
+def test_training_accuracy_is_outside_every_clock(spec: TrainingSpec) -> None:
+    plain = run(replace(spec, target=1.0, epochs=4)).result()
+    measured = run(replace(spec, target=1.0, epochs=4, training_accuracy=True)).result()
+    assert measured["best_training_accuracy"] is not None
+    for key in ("train_s", "data_s", "eval_s"):
+        assert measured[key] == pytest.approx(plain[key])
+
+
+def test_a_spec_survives_json(spec: TrainingSpec) -> None:
+    assert TrainingSpec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
+
+
+def test_evaluations_are_typed(spec: TrainingSpec) -> None:
+    assert all(isinstance(each, Evaluation) for each in run(spec).evaluations)
