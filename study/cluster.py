@@ -54,7 +54,8 @@ def connected(address: str | None) -> Iterator[None]:
         When the cluster cannot be reached.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if address is None:
             ray.init(

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Interrupted(BaseException):
     """The user, or the system, asked to stop. Not an Exception, so that nothing swallows it on the way."""
 
@@ -32,12 +35,18 @@ class Interrupts:
     @contextmanager
     def handled(self) -> Iterator[Interrupts]:
         """Install the handlers; put the former ones back at the end."""
-        former = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        former = {number: signal.getsignal(number) for number in _SIGNALS}
+        self.install()
         try:
             yield self
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Install the handlers; to be called again after `ray.init`, which puts its own in their place."""
+        for number in _SIGNALS:
+            signal.signal(number, self._handle)
 
     @contextmanager
     def during_fit(self) -> Iterator[None]:

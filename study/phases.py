@@ -55,6 +55,7 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
     with Interrupts().handled() as interrupts, locked(folder):
         write_provenance(plan, folder)
         with connected(address):
+            interrupts.install()
             fitting = check_slice(plan.slice)
             if address is not None:
                 check_nodes(folder.path, plan.frameworks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +39,9 @@ class DealingSearcher(_NeverRestored):
     Parameters
     ----------
     left
-        Trials still to be dealt, by framework. The framework with the most left is next, in the plan's order among
-        equals, so that all searches advance together.
+        Trials still to be dealt, by framework. The framework with the most left is next, so that all searches advance
+        together; among equals the one with the fewest trials running, whose process may be free for it; then the plan's
+        order.
     """
 
     def __init__(self, plan: Plan, folder: StudyFolder, searches: Mapping[str, Search], left: dict[str, int]) -> None:
@@ -48,7 +50,7 @@ class DealingSearcher(_NeverRestored):
         self._folder = folder
         self._left = left
         self._place = {name: search.place for name, search in searches.items()}
-        self._owner: dict[str, str] = {}
+        self._owner: dict[str, str] = {}  # framework of each running trial
         self._dealt: dict[str, dict[str, Any]] = {}
         self._searchers = {
             name: OptunaSearch(
@@ -63,7 +65,8 @@ class DealingSearcher(_NeverRestored):
         }
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        name = max(self._left, key=lambda framework: self._left[framework])
+        running = Counter(self._owner.values())
+        name = min(self._left, key=lambda framework: (-self._left[framework], running[framework]))
         if self._left[name] <= 0:
             return Searcher.FINISHED
         self._owner[trial_id] = name
@@ -75,7 +78,7 @@ class DealingSearcher(_NeverRestored):
         self._searchers[self._owner[trial_id]].on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._searchers[self._owner[trial_id]].on_trial_complete(trial_id, result, error)
+        self._searchers[self._owner.pop(trial_id)].on_trial_complete(trial_id, result, error)
 
     def _draw(self, framework: str) -> Any:
         """The define-by-run function of a framework's OptunaSearch.

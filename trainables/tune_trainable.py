@@ -59,10 +59,10 @@ class TrainingTrainable(Trainable):
         }
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Serve the next trial in this process, unless it belongs to another framework."""
-        if new_config[SPEC]["framework"] != self._spec.framework:
-            return False
+        """Serve the next trial in this process; never one of another framework, which the driver sees to."""
         self.cleanup()
+        if new_config[SPEC]["framework"] != self._spec.framework:
+            raise RuntimeError("a process that has loaded one framework was given a trial of another")
         self.setup(new_config)
         return True
 

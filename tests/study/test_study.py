@@ -1,0 +1,252 @@
+"""Whole studies on a real local Ray, and what is left of them after something dies.
+
+The driver is a process of its own, as for a user. Most studies use the simulated framework, slowed down where a test
+has to act while it runs; the house around it is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from reports.schema import EVALUATIONS, TRIALS
+from study.folder import StudyFolder
+from study.journal import open_searches, open_storage
+from study.plan import thaw
+
+TIMEOUT_S = 120.0
+# A trial takes about five seconds, forty evaluations long: there is time to act in its midst.
+SLOW = {"TUNEOFF_SIMULATED_SPEED": "4"}
+LONG = ("training.target=0.9999", "training.epochs=20")
+
+
+def tuneoff(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "study", *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that nothing sent to it reaches pytest
+    )
+
+
+def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
+    try:
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == expected, f"exit code {process.returncode}\n{out}\n{err}"
+    assert "Traceback" not in err
+    return out + err
+
+
+def simulated(trials: int, *more: str) -> list[str]:
+    settings = [f"search.trials={trials}", "confirm.runs=0", "search.sampler=random", *more]
+    changes = [part for setting in settings for part in ("--set", setting)]
+    return ["launch", "quickstart", "--name", "s", "--frameworks", "simulated", *changes]
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long for {what}"
+        time.sleep(0.05)
+
+
+def evaluations(folder: Path) -> int:
+    log = folder / "records.jsonl"
+    return log.read_text().count('"evaluation"') if log.exists() else 0
+
+
+def trainables_of(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(driver.pid).children(recursive=True):
+        try:
+            if "Trainable" in " ".join(child.cmdline()):  # the title that Ray gives the process of a trial
+                found.append(child)
+        except psutil.Error:  # gone meanwhile
+            continue
+    return found
+
+
+def check_whole(folder: Path, trials: int) -> pd.DataFrame:
+    """Every trial once, in Optuna and in the records, and every evaluation once."""
+    table = pd.read_parquet(folder / "trials.parquet")
+    searched = table[table["phase"] == "search"]
+    assert len(searched) == trials
+    assert searched["trial_id"].is_unique
+    points = pd.read_parquet(folder / "evaluations.parquet")
+    assert not points.duplicated(["trial_id", "evaluation"]).any()
+    counts = points.groupby("trial_id").size()
+    alive = searched[searched["outcome"] != "failed"]
+    assert counts[alive["trial_id"]].tolist() == alive["evaluations"].tolist()
+    plan, study = thaw(folder / "plan.toml"), StudyFolder(folder)
+    search = open_searches(plan, open_storage(study), concurrent=False)[plan.frameworks[0]]
+    assert len(search.finished()) == trials == len(search.trials())
+    return table
+
+
+def test_a_real_study_from_launch_to_report(tmp_path: Path) -> None:
+    """PyTorch on real digits: search, confirmation, report, and nothing to do afterwards."""
+    settings = ["search.trials=3", "confirm.runs=2", "training.target=0.8", "search.initial_points="
+                "[{learning_rate=0.05,batch_size=32,num_workers=1}]"]  # fmt: skip
+    changes = [part for setting in settings for part in ("--set", setting)]
+    said = finish(tuneoff("launch", "quickstart", *changes, cwd=tmp_path))
+    folder = tmp_path / "results" / "quickstart"
+    assert "PyTorch reaches 80 % validation accuracy on digits-lenet in" in said
+    assert "2 of 2 runs reached it" in said
+    table = check_whole(folder, 3)
+    confirmed = table[table["phase"] == "confirm"]
+    assert len(confirmed) == 2
+    assert confirmed["fresh_process"].all()
+    assert confirmed["pid"].is_unique
+    assert confirmed["test_accuracy"].between(0.5, 1).all()
+    assert table.loc[table["phase"] == "search", "test_accuracy"].isna().all()
+    assert set(confirmed["seed"]).isdisjoint(table.loc[table["phase"] == "search", "seed"])
+    assert (confirmed["cold_tta_s"] > confirmed["warm_tta_s"]).all()
+    assert table["loader_workers"].tolist() == table["num_workers"].tolist()
+    assert list(table.columns) == [column.name for column in TRIALS]
+    assert list(pd.read_parquet(folder / "evaluations.parquet").columns) == [column.name for column in EVALUATIONS]
+    assert "PyTorch reaches" in (folder / "report" / "index.html").read_text()
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["versions"]["torch"]
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert "finished: nothing to run" in finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_frameworks_are_dealt_in_turn_and_reuse_keeps_them_apart(tmp_path: Path) -> None:
+    arguments = simulated(3, "slice.max_concurrent=1", "training.target=0.5")
+    arguments[arguments.index("simulated")] = "pytorch,simulated"
+    finish(tuneoff(*arguments, cwd=tmp_path))
+    table = pd.read_parquet(tmp_path / "results" / "s" / "trials.parquet").sort_values("ended_at")
+    assert table["framework"].tolist() == ["pytorch", "simulated"] * 3
+    assert table.groupby("pid")["framework"].nunique().eq(1).all()
+    assert table.groupby("framework")["seed"].agg(list).map(tuple).nunique() == 1
+
+
+def test_killed_driver(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 4, "evaluations")
+    driver.kill()
+    driver.communicate()
+    finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    table = check_whole(folder, 4)
+    assert table["segments"].max() == 2  # some trial was continued, not begun again
+    assert len(list((folder / "tune").glob("run-*"))) == 2
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_leave_the_study_safe(tmp_path: Path, signum: int, code: int) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 2, "evaluations")
+    driver.send_signal(signum)
+    said = finish(driver, expected=code)
+    assert f"tuneoff resume {folder}" in said
+    finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    check_whole(folder, 4)
+
+
+def test_a_trial_that_dies_is_retried_where_it_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(2, "slice.max_concurrent=1", *LONG), cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 2, "evaluations")
+    for trainable in trainables_of(driver):
+        trainable.kill()
+    finish(driver)
+    table = check_whole(folder, 2)
+    assert table["failures"].tolist() == [1, 0]
+    assert table["segments"].tolist() == [2, 1]
+    assert table["outcome"].ne("failed").all()
+
+
+def test_a_trial_that_dies_too_often_is_recorded_and_the_study_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(2, "slice.max_concurrent=1", "search.max_failures=0", *LONG), cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 2, "evaluations")
+    for trainable in trainables_of(driver):
+        trainable.kill()
+    finish(driver)
+    table = check_whole(folder, 2)
+    assert sorted(table["outcome"].eq("failed")) == [False, True]
+    failed = table[table["outcome"] == "failed"].iloc[0]
+    assert failed["error"]
+    assert failed["slice_s"] > 0
+
+
+def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(2, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "16"})
+    wait_for(lambda: evaluations(folder) >= 1, "evaluations")
+    said = finish(tuneoff("resume", str(folder), cwd=tmp_path), expected=2)
+    assert f"is being run by process {driver.pid}" in said
+    state = json.loads(finish(tuneoff("status", str(folder), "--json", cwd=tmp_path)))
+    assert state["running"]
+    finish(driver)
+    check_whole(folder, 2)
+
+
+def test_divergence_is_censored_and_the_study_goes_on(tmp_path: Path) -> None:
+    wild = "space.all.learning_rate={low=1.5,high=3.0,log=true}"
+    said = finish(tuneoff(*simulated(3, wild), cwd=tmp_path))
+    assert "Simulated never reached 95 % validation accuracy on digits-lenet in 3 trials." in said
+    table = check_whole(tmp_path / "results" / "s", 3)
+    assert table["outcome"].eq("diverged").all()
+    assert table["objective"].gt(table["limit_s"]).all()
+
+
+def test_asha_stops_what_lags_behind(tmp_path: Path) -> None:
+    wide = "space.all.learning_rate={low=1e-6,high=0.3,log=true}"
+    asha = ["search.scheduler=asha", "search.grace_evaluations=1", "training.target=0.999", "training.epochs=8"]
+    finish(tuneoff(*simulated(8, wide, "slice.max_concurrent=1", *asha), cwd=tmp_path))
+    table = check_whole(tmp_path / "results" / "s", 8)
+    stopped = table[table["outcome"] == "stopped"]
+    assert len(stopped) > 0
+    assert stopped["samples"].max() < 8 * 1079
+    assert not list((tmp_path / "results" / "s" / "tune" / "checkpoints").rglob("model-*"))
+
+
+def test_a_cold_objective_gets_a_fresh_process_for_every_trial(tmp_path: Path) -> None:
+    finish(tuneoff(*simulated(3, "search.objective=cold"), cwd=tmp_path))
+    table = check_whole(tmp_path / "results" / "s", 3)
+    assert table["pid"].is_unique
+    assert table["fresh_process"].all()
+    hits = table[table["reached"]]
+    assert len(hits) > 0
+    assert hits["objective"].tolist() == hits["cold_tta_s"].tolist()
+
+
+def test_resume_confirms_what_is_left(tmp_path: Path) -> None:
+    arguments = simulated(2)
+    arguments[arguments.index("confirm.runs=0")] = "confirm.runs=3"
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*arguments, cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "4"})
+
+    def confirming() -> bool:
+        log = folder / "records.jsonl"
+        return log.exists() and '"trial_id": "confirm-simulated-00001"' in log.read_text()
+
+    wait_for(confirming, "the second confirmation run")
+    driver.kill()
+    driver.communicate()
+    finish(tuneoff("confirm", str(folder), cwd=tmp_path))
+    table = check_whole(folder, 2)
+    confirmed = table[table["phase"] == "confirm"]
+    assert confirmed["number"].tolist() == [0, 1, 2]
+    assert confirmed["seed"].is_unique
+    assert len(confirmed[["learning_rate", "batch_size", "num_workers"]].drop_duplicates()) == 1
