@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -29,7 +31,8 @@ class Section:
     name: str  # of its files
     heading: str
     explanation: str
-    table: pd.DataFrame
+    table: pd.DataFrame  # as it goes into the CSV file
+    shown: pd.DataFrame  # as the page shows it
     figure: Figure | None = None
     folded: bool = False  # long tables open on a click
 
@@ -79,14 +82,16 @@ def build_sections(records: StudyRecords) -> list[Section]:
     target = float(trials["target"].iloc[0])
     curves = tables.accuracy_curves(trials, evaluations)
     incumbents = tables.best_so_far(trials)
+    best, cost, everything = tables.best_configurations(trials), tables.search_cost(trials), tables.all_trials(trials)
     return [
         Section(
             "best_configurations",
             "Best configuration of each framework",
             "Times are medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. "
-            "Warm: training alone. Cold: from the start of the process. search_s is what the search saw, and is biased "
-            "low. Test accuracy was looked at in these runs only.",
-            tables.best_configurations(trials),
+            "Warm: training alone. Cold: from the start of the process. What the search saw is biased low: it is the "
+            "best of many. Test accuracy was looked at in the confirmation runs only.",
+            best,
+            _side_by_side(best),
             figures.accuracy_against_time(curves, target=target) if len(curves) else None,
         ),
         Section(
@@ -94,11 +99,43 @@ def build_sections(records: StudyRecords) -> list[Section]:
             "What finding it cost",
             "slice_s: seconds for which trials held their slices, whatever became of them; cpu_s and gpu_s: times the "
             "CPUs and GPUs of a slice. Confirmation runs are listed apart.",
-            tables.search_cost(trials),
+            cost,
+            cost.assign(framework=cost["framework"].map(tables.title)),
             figures.best_against_cost(incumbents) if incumbents["best_s"].notna().any() else None,
         ),
-        Section("trials", "All trials", "In the order in which they ended.", tables.all_trials(trials), folded=True),
+        Section("trials", "All trials", "In the order in which they ended.", everything, everything, folded=True),
     ]
+
+
+def _side_by_side(best: pd.DataFrame) -> pd.DataFrame:
+    """The best configurations with a column per framework: what a reader compares stands in one line."""
+    if best.empty:
+        return best
+    columns = {}
+    for row in best.to_dict("records"):
+        columns[tables.title(row["framework"])] = {
+            "learning rate": cell(row["learning_rate"]),
+            "batch size": cell(row["batch_size"]),
+            "loader workers": cell(row["num_workers"]),
+            "optimizer": row["optimizer"],
+            "time to accuracy in the search": f"{cell(row['search_s'])} s",
+            "confirmation runs that reached the target": f"{row['reached']} of {row['runs']}",
+            "warm time to accuracy": _interval(row, "warm_s"),
+            "cold time to accuracy": _interval(row, "cold_s"),
+            "test accuracy": "\N{EN DASH}" if math.isnan(row["test_accuracy"]) else f"{row['test_accuracy']:.2%}",
+            "samples to target": cell(row["samples_to_target"]),
+            "samples per second": cell(row["samples_per_s"]),
+            "loader workers that really ran": cell(row["loader_workers"]),
+        }
+    return pd.DataFrame(columns).rename_axis("").reset_index()
+
+
+def _interval(row: dict[Hashable, Any], name: str) -> str:
+    if math.isnan(row[name]):
+        return "\N{EN DASH}"
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    interval = "" if math.isnan(low) else f" [{cell(low)}, {cell(high)}]"
+    return f"{cell(row[name])} s{interval}"
 
 
 def _facts(records: StudyRecords) -> list[tuple[str, str]]:
@@ -106,8 +143,8 @@ def _facts(records: StudyRecords) -> list[tuple[str, str]]:
     facts = [(key, provenance.get(key)) for key in ("processor", "cpus", "gpus", "platform", "python", "git")]
     versions = provenance.get("versions", {})
     facts.append(("versions", ", ".join(f"{name} {number}" for name, number in versions.items() if number)))
-    checksums = provenance.get("md5", {})
-    facts.append(("data set", f"{provenance.get('dataset')}; MD5 " + ", ".join(checksums.values())))
+    if "dataset" in provenance:
+        facts.append(("data set", f"{provenance['dataset']}; MD5 {', '.join(provenance['md5'].values())}"))
     if "resumed" in provenance:
         facts.append(("resumed", f"{len(provenance['resumed'])} times"))
     return [(key, ", ".join(value) if isinstance(value, list) else str(value)) for key, value in facts if value]
@@ -115,14 +152,14 @@ def _facts(records: StudyRecords) -> list[tuple[str, str]]:
 
 def _write(path: Path, template: str, *, autoescape: bool, **values: object) -> None:
     environment = Environment(autoescape=autoescape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(cell=cell, inline_svg=_inline_svg, title=tables.title)
+    environment.filters.update(cell=cell, inline_svg=_inline_svg)
     text = environment.from_string((_TEMPLATES / template).read_text(encoding="utf-8")).render(**values)
     path.write_text(text, encoding="utf-8")
 
 
-def cell(value: object) -> str:
+def cell(value: Any) -> str:
     """A table's value for people: four significant digits, a dash for nothing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if pd.isna(value):
         return "\N{EN DASH}"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10_000 or value == int(value) else f"{value:.4g}"

@@ -18,7 +18,9 @@ Split = Literal["train", "validation", "test"]
 Device = Literal["cpu", "cuda"]
 Optimizer = Literal["sgd", "adam"]
 
-EVALUATION_BATCH_SIZE = 1000  # samples; fixed, so that evaluation never depends on what is searched
+# Samples; fixed, so that evaluation never depends on what is searched. LeNet's activations of 250 images stay in a
+# CPU's cache: 10,000 images took 0.14 s so, and 0.24 s in batches of 1,000 (2 threads).
+EVALUATION_BATCH_SIZE = 250
 
 
 @dataclass(frozen=True)
