@@ -1,0 +1,41 @@
+# Everything a person does here. `make study` and `make test` need Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: study test lint bench wheel clean
+
+study: $(INSTALLED)
+	$(BIN)/tuneoff launch quickstart --name $(NAME) --frameworks available
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python -m tests.bench
+
+# Builds the wheel, installs it in an environment of its own and runs the quickstart in an empty folder.
+wheel: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m build --wheel
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(PYTHON) -m venv "$$folder/venv" && \
+	"$$folder/venv/bin/pip" install --quiet --constraint constraints.txt dist/tuneoff-*.whl && \
+	mkdir "$$folder/empty" && cd "$$folder/empty" && \
+	"$$folder/venv/bin/tuneoff" launch quickstart && \
+	test -s results/quickstart/report/index.html
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

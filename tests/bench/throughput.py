@@ -1,0 +1,140 @@
+"""Samples per second: the PyTorch backend against a plain loop, and against the seed benchmark's loading."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import torchvision
+from torch.nn import functional as F
+
+from trainables.architectures import MODELS
+from trainables.contract import LabelledImages
+from trainables.determinism import initial_parameters, sample_order
+from trainables.pytorch_backend import PyTorchRun, start
+from trainables.pytorch_models import LeNet
+
+SAMPLES = 20_000
+ROUNDS = 5
+BATCH_SIZES = (128, 512, 2048)
+THREADS = 1
+Row = dict[str, object]
+
+
+def rows() -> Iterator[Row]:
+    """One row per comparison; the ratio is samples per second of the backend over those of the other."""
+    torch.set_num_threads(THREADS)
+    random = np.random.RandomState(0)
+    pixels = random.randint(0, 256, (SAMPLES, 28, 28)).astype(np.uint8)
+    labels = random.randint(0, 10, SAMPLES).astype(np.uint8)
+    arrays = LabelledImages((pixels[:, None] / np.float32(255)).astype(np.float32), labels.astype(np.int64))
+    for batch_size in BATCH_SIZES:
+        plain = _plain_epoch(_plain_batches(arrays, batch_size))
+        backend = _backend_epoch(arrays, batch_size, num_workers=0)
+        yield _row("plain loop on the same arrays", batch_size, 0, backend, plain, floor=0.95)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_idx(Path(folder), pixels, labels)
+        for batch_size in BATCH_SIZES:
+            for num_workers in (0, 1, 2):
+                seed = _plain_epoch(lambda b=batch_size, w=num_workers: _seed_batches(folder, b, w))
+                backend = _backend_epoch(arrays, batch_size, num_workers=num_workers)
+                yield _row("seed's loading (ToTensor per sample)", batch_size, num_workers, backend, seed, floor=1.0)
+
+
+def _row(
+    against: str, batch_size: int, num_workers: int, mine: Callable[[], None], other: Callable[[], None], floor: float
+) -> Row:
+    mine(), other()  # not counted: caches, allocators, loader workers
+    pairs = [(_seconds(mine), _seconds(other)) for _ in range(ROUNDS)]
+    ratio = median(theirs / ours for ours, theirs in pairs)
+    return {
+        "what": f"samples/s, backend over {against}",
+        "setting": f"batch {batch_size}, workers {num_workers}",
+        "mine": f"{SAMPLES / median(ours for ours, _ in pairs):,.0f}/s",
+        "other": f"{SAMPLES / median(theirs for _, theirs in pairs):,.0f}/s",
+        "ratio": ratio,
+        "good": ratio >= floor,
+        "want": f">= {floor:g}",
+    }
+
+
+def _seconds(epoch: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    epoch()
+    return time.perf_counter() - started
+
+
+def _backend_epoch(arrays: LabelledImages, batch_size: int, num_workers: int) -> Callable[[], None]:
+    run: PyTorchRun = start(
+        model="lenet",
+        data={"train": arrays, "validation": arrays, "test": arrays},
+        parameters=initial_parameters(MODELS["lenet"](), seed=0),
+        learning_rate=0.01,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        optimizer="sgd",
+        momentum=0.9,
+        weight_decay=0.0,
+        device="cpu",
+        threads=THREADS,
+    )
+
+    def epoch() -> None:
+        run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
+        run.train(-(-SAMPLES // batch_size))
+
+    return epoch
+
+
+def _plain_epoch(batches: Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]]) -> Callable[[], None]:
+    """What one writes by hand: PyTorch's own tutorial loop."""
+    model = LeNet()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+    def epoch() -> None:
+        model.train()
+        for images, labels in batches():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+
+    return epoch
+
+
+def _plain_batches(
+    arrays: LabelledImages, batch_size: int
+) -> Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]:
+    images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for chosen in torch.randperm(SAMPLES).split(batch_size):
+            yield images[chosen], labels[chosen]
+
+    return batches
+
+
+def _seed_batches(folder: str, batch_size: int, num_workers: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    """The loading of the-praxs/dl-benchmark, line by line."""
+    transform = torchvision.transforms.ToTensor()
+    dataset = torchvision.datasets.MNIST(root=folder, train=True, download=False, transform=transform)
+    return torch.utils.data.DataLoader(dataset, batch_size=batch_size, shuffle=True, num_workers=num_workers)
+
+
+def _write_idx(folder: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, array in (("images-idx3", pixels), ("labels-idx1", labels)):
+        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        for part in ("train", "t10k"):
+            (raw / f"{part}-{name}-ubyte").write_bytes(header + array.tobytes())
+
+
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
