@@ -272,6 +272,9 @@ def _check_local_slice(plan: Plan, address: str | None) -> None:
 
 
 def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...]) -> None:
+    from study.environment import prepare
+
+    prepare(local=address is None)
     from study import phases as run
     from study.interrupts import Interrupted
     from study.progress import Progress

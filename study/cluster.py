@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,30 +12,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-# Read by Ray when it is imported: no usage statistics, no progress table of its own, no change of working directory,
-# and no SIGINT handler of its own (study.interrupts has one that tells what became of the study).
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_WARN_THRESHOLD_S": "10",
-}
-for _name, _value in _ENVIRONMENT.items():
-    os.environ.setdefault(_name, _value)
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import ray  # noqa: E402
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
-
-from study.plan import SlicePlan  # noqa: E402
-from trainables.errors import UserError  # noqa: E402
-from trainables.frameworks import framework  # noqa: E402
+from study.plan import SlicePlan
+from trainables.errors import UserError
+from trainables.frameworks import framework
 
 PACKAGES = ("study", "trainables", "search_spaces", "reports")
 OBJECT_STORE_BYTES = 256 * 2**20  # results are small; without a bound Ray takes a third of the memory
 PROBE_TIMEOUT_S = 120.0
-_LOCAL_ADDRESS = "127.0.0.1"
+CONNECT_TIMEOUT_S = 10.0
 
 
 @contextmanager
@@ -56,13 +43,14 @@ def connected(address: str | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if address is not None:
+        _check_reachable(address)
     try:
         if address is None:
             ray.init(
                 address="local",
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address=_LOCAL_ADDRESS,
                 **quiet,
             )
         else:
@@ -74,6 +62,17 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Knock before Ray does: for a cluster that is not there, Ray waits for minutes and writes pages."""
+    host, separator, port = address.rpartition(":")
+    if not separator or "//" in address or not port.isdigit():
+        return  # "auto" and the like: Ray knows what they mean
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster at {address} ({error}); `ray status` there tells its address") from None
 
 
 def check_slice(wanted: SlicePlan) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -250,3 +251,51 @@ def test_resume_confirms_what_is_left(tmp_path: Path) -> None:
     assert confirmed["number"].tolist() == [0, 1, 2]
     assert confirmed["seed"].is_unique
     assert len(confirmed[["learning_rate", "batch_size", "num_workers"]].drop_duplicates()) == 1
+
+
+def test_a_local_ray_listens_on_this_machine_only_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(1, *LONG), cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 1, "evaluations")
+    family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+    listening = [
+        connection.laddr.ip
+        for process in family
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    finish(driver)
+    assert listening
+    assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+
+
+def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
+    port = str(30_000 + os.getpid() % 20_000)
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--disable-usage-stats"]
+    command += [f"--port={port}", "--include-dashboard=false", "--num-cpus=2", "--object-store-memory=100000000"]
+    cluster = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_for(lambda: _answers(int(port)), "the cluster")
+        arguments = simulated(2, "slice.cpus=1")
+        said = finish(tuneoff(*arguments, "--address", f"127.0.0.1:{port}", cwd=tmp_path, env=environment))
+        assert "Simulated" in said
+        check_whole(tmp_path / "results" / "s", 2)
+        big = simulated(2, "slice.cpus=3")
+        big[big.index("s")] = "big"
+        said = finish(tuneoff(*big, "--address", f"127.0.0.1:{port}", cwd=tmp_path, env=environment), expected=2)
+        assert "no node can hold a slice of 3 CPUs and 0 GPUs (nodes have: 2 CPUs and 0 GPUs)" in said
+        assert not (tmp_path / "results" / "big").exists()
+    finally:
+        for process in [*psutil.Process(cluster.pid).children(recursive=True), cluster]:
+            process.kill()
+        cluster.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,29 @@
+"""What Ray reads from the environment when it is imported."""
+
+from __future__ import annotations
+
+import os
+
+_ALWAYS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # no progress table of its own
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a trial
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # study.interrupts has one that tells what became of the study
+    "TUNE_WARN_THRESHOLD_S": "10",
+}
+# Despite its name this is what makes a local Ray listen on 127.0.0.1 alone, on Linux too; asking ray.init for that
+# address does not (it is resolved to the machine's own).
+_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+def prepare(*, local: bool) -> None:
+    """Set the variables; to be called before the first import of Ray. What the user has set is kept.
+
+    Parameters
+    ----------
+    local
+        Whether Ray will be started on this machine for this study alone.
+    """
+    for name, value in {**_ALWAYS, **(_LOCAL if local else {})}.items():
+        os.environ.setdefault(name, value)
