@@ -40,7 +40,7 @@ def accuracy_against_time(curves: pd.DataFrame, *, target: float) -> Figure:
     axes.set_xlabel("seconds of training (warm clock)")
     axes.set_ylabel("validation accuracy")
     axes.set_xlim(left=0)
-    axes.set_ylim(max(0.0, target - 5 * (1 - target)), min(1.0, target + (1 - target) * 0.75))
+    axes.set_ylim(max(0.0, target - 3 * (1 - target)), min(1.0, target + (1 - target) * 0.75))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     return _finished(figure)
 

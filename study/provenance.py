@@ -18,6 +18,7 @@ import psutil
 from study.folder import StudyFolder
 from study.plan import Plan
 from trainables.datasets import checksums
+from trainables.errors import UserError
 from trainables.files import write_text
 from trainables.frameworks import framework
 from trainables.workloads import workload
@@ -29,7 +30,10 @@ def write_provenance(plan: Plan, folder: StudyFolder) -> None:
     """Write provenance.json at the first run of a driver; add the later ones under ``resumed``."""
     now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(), **_software(plan)}
     if folder.provenance.exists():
-        known = json.loads(folder.provenance.read_text(encoding="utf-8"))
+        try:
+            known = json.loads(folder.provenance.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{folder.provenance} is damaged ({error}); move it away to go on without it") from None
         known.setdefault("resumed", []).append(now)
     else:
         known = {**now, "dataset": workload(plan.workload).dataset, "md5": checksums(workload(plan.workload).dataset)}

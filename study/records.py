@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from reports.schema import EVALUATIONS, TRIALS, Column, arrow_schema
 from study.folder import StudyFolder
 from trainables.contract import Record
+from trainables.errors import UserError
 from trainables.files import replacing
 
 SHARE_OF_TIME = 0.02  # of the driver's time, at most, that building Parquet files may take while a study runs
@@ -93,13 +94,22 @@ class Records:
 
 
 def read_log(path: Path) -> Iterable[tuple[str, Record]]:
-    """Rows of a log with their kinds; a torn last line is left out."""
+    """Rows of a log with their kinds; a torn last line is left out.
+
+    Raises
+    ------
+    UserError
+        When another line is damaged.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if line.endswith(b"\n"):
-                row: dict[str, Any] = json.loads(line)
+                try:
+                    row: dict[str, Any] = json.loads(line)
+                except ValueError:
+                    raise UserError(f"{path} is damaged in line {number}; take that line out to go on") from None
                 yield row.pop("kind"), row
 
 

@@ -11,6 +11,7 @@ from reports.schema import EVALUATIONS, TRIALS, arrow_schema
 from study.folder import StudyFolder
 from study.records import Records
 from trainables.contract import Record
+from trainables.errors import UserError
 
 
 @pytest.fixture
@@ -63,9 +64,19 @@ def test_a_log_cut_at_any_byte_loses_at_most_its_last_row(folder: StudyFolder) -
         records = Records(folder)
         kept = sum(end <= cut for end in ends)
         assert list(records.trials) == list("abc")[:kept]
-        records.add_trial(trial("d"))  # appending after the tear gives whole lines
-        records.close()
+        records.add_trial(trial("d"))  # appending after the tear gives whole lines; not closed: as good as killed
         assert [json.loads(line)["trial_id"] for line in folder.log.read_text().splitlines()] == [*"abc"[:kept], "d"]
+
+
+def test_a_damaged_line_is_named(folder: StudyFolder) -> None:
+    records = Records(folder)
+    for name in "abc":
+        records.add_trial(trial(name))
+    records.close()
+    lines = folder.log.read_bytes().splitlines(keepends=True)
+    folder.log.write_bytes(lines[0] + b"\x00" * len(lines[1]) + b"\n" + lines[2])
+    with pytest.raises(UserError, match=r"records\.jsonl is damaged in line 2"):
+        Records(folder)
 
 
 def test_what_one_driver_wrote_the_next_one_reads(folder: StudyFolder) -> None:
