@@ -12,9 +12,12 @@ _ALWAYS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # study.interrupts has one that tells what became of the study
     "TUNE_WARN_THRESHOLD_S": "10",
 }
-# Despite its name this is what makes a local Ray listen on 127.0.0.1 alone, on Linux too; asking ray.init for that
-# address does not (it is resolved to the machine's own).
-_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_LOCAL = {
+    # Despite its name this is what makes a local Ray listen on 127.0.0.1 alone, on Linux too; asking ray.init for that
+    # address does not (it is resolved to the machine's own).
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_niceness": "0",  # Ray's 15 would let anything else on the machine slow the trials that are timed
+}
 
 
 def prepare(*, local: bool) -> None:

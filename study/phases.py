@@ -83,7 +83,7 @@ def search(driver: Driver) -> None:
         _record_what_finished(driver, each)
     again = reconcile(searches, records.trials)
     if again:
-        driver.progress.say(f"{again} interrupted trials go on from their last checkpoints")
+        driver.progress.say(f"interrupted trials that go on from their last checkpoints: {again}")
     wanted = plan.search.trials
     left = {name: wanted - len(each.finished()) for name, each in searches.items()}
     if any(count > 0 for count in left.values()):

@@ -80,8 +80,8 @@ def trial_row(
     Parameters
     ----------
     held_s
-        Seconds for which this run of the driver gave it a slice. A trial that an earlier driver began has its earlier
-        segments charged with the time they report.
+        Seconds for which this run of the driver gave it a slice. The trial's own count is taken where it is larger: an
+        earlier driver began it.
     """
     slice_s = max(held_s, result.get("wall_s") or 0.0)
     return {

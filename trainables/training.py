@@ -13,6 +13,9 @@ from math import ceil, isfinite
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from trainables import checkpoint
 from trainables.architectures import MODELS
 from trainables.contract import Record, Run
@@ -92,6 +95,8 @@ class Training:
         self._model_file: str | None = None
         self._restore()
         self._run: Run | None = None
+        self._training_samples = 0  # known once the data set is read
+        self._segment_began = 0.0  # on the run's clock
         self._watch = Stopwatch(self._ledger, time.perf_counter)
         self._seconds_per_batch = CALL_S  # before the first call: one batch
         self._loss_since = (0.0, 0)  # loss sum and samples since the last evaluation
@@ -224,7 +229,7 @@ class Training:
     def _batch_size(self) -> int:
         return self.spec.hyperparameters.batch_size
 
-    def _order(self, epoch: int):  # type: ignore[no-untyped-def]
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         return sample_order(seed=self.spec.seed, epoch=epoch, samples=self._training_samples)
 
     def _train_to_next_evaluation(self, run: Run) -> bool:
