@@ -134,7 +134,7 @@ def confirm(driver: Driver) -> None:
             spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
             identity = {"phase": "confirm", "framework": name, "trial_id": run_id, "number": number}
             if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
-                left.append(trial_config(folder, "confirm", run_id, number, spec))
+                left.append(trial_config(plan, folder, "confirm", run_id, number, spec))
     wanted = {name: plan.confirm.runs for name in plan.frameworks if name in best}
     if left:
         with progress.phase("confirm", wanted, _confirmed(records)):

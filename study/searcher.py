@@ -15,7 +15,7 @@ from study.folder import StudyFolder
 from study.journal import ORIGIN, Search, search_distributions, trial_id
 from study.plan import Plan
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import FOLDER, OBJECTIVE, SPEC
+from trainables.tune_trainable import EVERY_EVALUATION, FOLDER, OBJECTIVE, SPEC
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
@@ -91,7 +91,9 @@ class DealingSearcher(_NeverRestored):
             values = {name: _suggest(trial, name, distribution) for name, distribution in space.items()}
             number = trial.user_attrs.get(ORIGIN, trial.number)
             spec = self._plan.spec(framework, values, seed=search_seed(self._plan, self._place[framework](number)))
-            self._dealt[framework] = trial_config(self._folder, "search", trial_id(framework, number), number, spec)
+            self._dealt[framework] = trial_config(
+                self._plan, self._folder, "search", trial_id(framework, number), number, spec
+            )
 
         return draw
 
@@ -110,11 +112,14 @@ class ListSearcher(_NeverRestored):
         """Nothing to learn from."""
 
 
-def trial_config(folder: StudyFolder, phase: str, name: str, number: int, spec: TrainingSpec) -> dict[str, Any]:
+def trial_config(
+    plan: Plan, folder: StudyFolder, phase: str, name: str, number: int, spec: TrainingSpec
+) -> dict[str, Any]:
     """The Tune config of one trial."""
     return {
         SPEC: spec.as_dict(),
         FOLDER: str(folder.checkpoints(name)),
+        EVERY_EVALUATION: plan.search.scheduler != "fifo",
         IDENTITY: {"phase": phase, "trial_id": name, "number": number},
     }
 

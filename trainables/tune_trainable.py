@@ -20,22 +20,28 @@ from trainables.training import Training
 # What a Tune config of this trainable holds, besides the hyperparameters that Tune shows in its own logs.
 SPEC = "spec"  # `TrainingSpec.as_dict()`
 FOLDER = "folder"  # where this trial keeps its checkpoints
+EVERY_EVALUATION = "every_evaluation"  # whether Tune hears of each evaluation at once: a scheduler wants that
 
 # What its results hold, besides the fields of `Evaluation`.
 OBJECTIVE = "objective"
-HISTORY = "history"  # evaluations before an interruption, with the first result after it
+HISTORY = "history"  # evaluations since the result before; with the first result, all before an interruption too
 RESULT = "result"  # `Training.result()`
 ACCURACY = "validation_accuracy"
 
+# A report makes the driver work beside the training that is being timed, and the training wait for it. Evaluations that
+# follow one another faster than this are told together: 128 reports in 4 s cost a 4 s training 9 %.
+REPORT_INTERVAL_S = 0.5
+
 
 class TrainingTrainable(Trainable):
-    """One step is one evaluation interval. Checkpoints are the training's own, so Tune's are not used."""
+    """One step is one evaluation interval, or several short ones. Checkpoints are the training's own, not Tune's."""
 
     def setup(self, config: dict[str, Any]) -> None:
         # Nothing heavy here: what fails in step() is reported as this trial's failure, whatever the process.
         self._started = time.perf_counter()
         self._spec = TrainingSpec.from_dict(config[SPEC])
         self._folder = Path(config[FOLDER])
+        self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
         self._training: Training | None = None
 
     def step(self) -> dict[str, Any]:
@@ -45,8 +51,12 @@ class TrainingTrainable(Trainable):
                 hide_gpus()
             self._training = Training(self._spec, folder=self._folder, started=self._started)
             history = [asdict(evaluation) for evaluation in self._training.evaluations]
+        began = time.perf_counter()
         try:
             evaluation = self._training.advance()
+            while not self._training.finished and time.perf_counter() - began < self._interval_s:
+                history.append(asdict(evaluation))
+                evaluation = self._training.advance()
         except Exception as error:
             # A framework's own exception may not survive pickling, or may start the framework in the driver.
             raise RuntimeError(f"{type(error).__name__}: {error}") from None
