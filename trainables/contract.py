@@ -118,4 +118,40 @@ class Start(Protocol):
     ) -> Run: ...
 
 
+Precision = Literal["float32", "float64"]
+
+
+class TracedStep(NamedTuple):
+    """Everything that one optimizer step computed, in the precision of the trace; PyTorch's names, layout and order."""
+
+    loss: float
+    logits: npt.NDArray[Any]  # (samples, 10), before the step
+    gradients: dict[str, npt.NDArray[Any]]
+    parameters: dict[str, npt.NDArray[Any]]  # after the step, BatchNorm statistics included
+
+
+class Trace(Protocol):
+    """Single steps of the backend's own training step, laid open: what ``tuneoff verify`` compares."""
+
+    def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
+        """Take one step on these images, shape (samples, 1, 28, 28), and labels, shape (samples,)."""
+
+
+class StartTrace(Protocol):
+    """The signature of a backend's ``start_trace``; always on the CPU."""
+
+    def __call__(
+        self,
+        *,
+        model: str,
+        parameters: Mapping[str, npt.NDArray[np.float32]],
+        learning_rate: float,
+        optimizer: Optimizer,
+        momentum: float,
+        weight_decay: float,
+        precision: Precision,
+        threads: int,
+    ) -> Trace: ...
+
+
 Record = dict[str, Any]  # one flat row, JSON values only: what travels from a trial to the records

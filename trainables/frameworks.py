@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
 
-from trainables.contract import Start
+from trainables import julia_runtime
+from trainables.contract import Start, StartTrace
 from trainables.errors import UserError
 from trainables.suggest import nearest
 
@@ -22,22 +24,35 @@ class Framework:
     requires: str  # the import name that must be installed
     distribution: str | None  # whose version a study's provenance records
     real: bool = True  # False keeps it out of "available": it is for tests
+    also_requires: Callable[[], str | None] | None = None  # what else is missing here, and what to do
 
     def missing(self) -> str | None:
         """Why it cannot run here and what to do, or None when it can."""
         if find_spec(self.requires) is None:
             return f"{self.title} is not installed; run `pip install {self.requires}`"
-        return None
+        return self.also_requires() if self.also_requires is not None else None
 
     def start(self) -> Start:
         """Import the backend, and with it the framework; only ever call this in a trial's process."""
         return cast(Start, import_module(self.module).start)
+
+    def start_trace(self) -> StartTrace:
+        """Like `start`, for ``tuneoff verify``."""
+        return cast(StartTrace, import_module(self.module).start_trace)
 
 
 FRAMEWORKS = {
     framework.name: framework
     for framework in (
         Framework("pytorch", "PyTorch", "trainables.pytorch_backend", requires="torch", distribution="torch"),
+        Framework(
+            "flux",
+            "Flux",
+            "trainables.flux_backend",
+            requires="juliacall",
+            distribution="juliacall",
+            also_requires=julia_runtime.missing,
+        ),
         Framework(
             "simulated",
             "Simulated",

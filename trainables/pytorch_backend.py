@@ -15,7 +15,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from trainables.contract import EVALUATION_BATCH_SIZE, Device, LabelledImages, Optimizer, Progress, Score, Split
+from trainables.contract import (
+    EVALUATION_BATCH_SIZE,
+    Device,
+    LabelledImages,
+    Optimizer,
+    Precision,
+    Progress,
+    Score,
+    Split,
+    TracedStep,
+)
 from trainables.pytorch_models import MODELS
 
 Batch = tuple[Tensor, Tensor]
@@ -98,7 +108,8 @@ class PyTorchRun:
         shapes = {min(self._batch_size, samples), samples % self._batch_size} - {0}
         self._model.train()
         for size in sorted(shapes, reverse=True):
-            self._step(self._dummy_images(size), torch.zeros(size, dtype=torch.int64, device=self._device))
+            labels = torch.zeros(size, dtype=torch.int64, device=self._device)
+            _step(self._model, self._optimizer, self._dummy_images(size), labels)
         self._model.eval()
         with torch.inference_mode():
             for split in ("validation", "test"):
@@ -119,7 +130,8 @@ class PyTorchRun:
             waiting_since = perf_counter()
             images, labels = self._to_device(next(self._batches))
             data_s += perf_counter() - waiting_since
-            loss_sum += self._step(images, labels) * len(labels)
+            loss, _ = _step(self._model, self._optimizer, images, labels)
+            loss_sum += loss * len(labels)
             samples += len(labels)
         self._synchronize()
         return Progress(loss=loss_sum.item() / samples, samples=samples, data_s=data_s)
@@ -169,16 +181,8 @@ class PyTorchRun:
         self.load_parameters(self._initial)
         self._optimizer = _optimizer(self._model, *self._optimizer_settings)
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self._model(images), labels)
-        loss.backward()
-        self._optimizer.step()
-        return loss.detach()
-
     def _tensors(self) -> dict[str, Tensor]:
-        state = self._model.state_dict()
-        return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+        return _tensors(self._model)
 
     def _to_device(self, batch: Batch) -> Batch:
         images, labels = batch
@@ -203,6 +207,65 @@ class PyTorchRun:
     def _synchronize(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+def start_trace(
+    *,
+    model: str,
+    parameters: Mapping[str, npt.NDArray[np.float32]],
+    learning_rate: float,
+    optimizer: Optimizer,
+    momentum: float,
+    weight_decay: float,
+    precision: Precision,
+    threads: int,
+) -> PyTorchTrace:
+    """See `trainables.contract.StartTrace`."""
+    torch.set_num_threads(threads)
+    built = MODELS[model]().to(getattr(torch, precision)).train()
+    with torch.no_grad():
+        for name, tensor in _tensors(built).items():
+            tensor.copy_(torch.from_numpy(parameters[name]))
+    return PyTorchTrace(built, _optimizer(built, optimizer, learning_rate, momentum, weight_decay))
+
+
+class PyTorchTrace:
+    """Single steps with everything they compute; see `trainables.contract.Trace`."""
+
+    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._model = model
+        self._optimizer = optimizer
+
+    def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
+        dtype = next(self._model.parameters()).dtype
+        loss, logits = _step(self._model, self._optimizer, torch.from_numpy(images).to(dtype), torch.from_numpy(labels))
+        return TracedStep(
+            loss=loss.item(),
+            logits=logits.numpy(),
+            gradients={
+                name: tensor.grad.numpy(force=True)
+                for name, tensor in self._model.named_parameters()
+                if tensor.grad is not None
+            },
+            parameters={name: tensor.numpy(force=True).copy() for name, tensor in _tensors(self._model).items()},
+        )
+
+
+def _step(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One optimizer step in training mode: the loss and the logits before it; gradients stay in the parameters."""
+    optimizer.zero_grad(set_to_none=True)
+    logits = model(images)
+    loss = F.cross_entropy(logits, labels)
+    loss.backward()
+    optimizer.step()
+    return loss.detach(), logits.detach()
+
+
+def _tensors(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Parameters and BatchNorm statistics in canonical order."""
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
 def _optimizer(

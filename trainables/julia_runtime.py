@@ -1,0 +1,153 @@
+"""Which Julia a Flux trial runs, found without starting it in this process.
+
+A runtime is an executable and a project (a Julia environment that holds FluxTrainer and PythonCall). Either both are
+given by PYTHON_JULIACALL_EXE and PYTHON_JULIACALL_PROJECT, juliacall's own variables, or juliapkg keeps them beside the
+Python environment, where ``tuneoff setup-julia`` put them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from trainables.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parents[1] / "julia"  # FluxTrainer
+OLDEST_JULIA = (1, 10)
+EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
+SET_UP = "run `tuneoff setup-julia`"
+_PROBE_TIMEOUT_S = 120.0
+# Printed by the probe, one line each: Julia's version, then the version or "missing" of these packages.
+_PACKAGES = ("FluxTrainer", "Flux", "PythonCall", "CUDA")
+_PROBE = f"""
+import Pkg
+println(VERSION)
+found = Dict(package.name => package.version for package in values(Pkg.dependencies()))
+for name in {list(_PACKAGES)}
+    println(something(get(found, name, nothing), "missing"))
+end
+""".replace("'", '"')
+
+
+@dataclass(frozen=True)
+class JuliaRuntime:
+    """An executable and a project, as absolute paths."""
+
+    executable: str
+    project: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which juliacall takes this runtime."""
+        return {EXE: self.executable, PROJECT: self.project}
+
+
+@dataclass(frozen=True)
+class JuliaVersions:
+    """Versions found in a runtime; None for what its project lacks."""
+
+    julia: str
+    flux_trainer: str | None
+    flux: str | None
+    python_call: str | None
+    cuda: str | None
+
+
+def find_runtime() -> JuliaRuntime:
+    """The runtime that trials will use.
+
+    Raises
+    ------
+    UserError
+        When there is none; the message tells what to do.
+    """
+    if find_spec("juliacall") is None:
+        raise UserError("juliacall is not installed; run `pip install juliacall`")
+    executable, project = os.environ.get(EXE), os.environ.get(PROJECT)
+    if executable and project:
+        return JuliaRuntime(str(Path(executable).absolute()), str(Path(project).absolute()))
+    if executable or project:
+        given, lacking = (EXE, PROJECT) if executable else (PROJECT, EXE)
+        raise UserError(f"{given} is set and {lacking} is not; set both, or neither")
+    import juliapkg
+
+    try:
+        ready = juliapkg.resolve(dry_run=True)
+    except OSError as error:
+        raise UserError(f"cannot use the folder of the Julia project ({error}); set {EXE} and {PROJECT}") from None
+    if not ready:
+        raise UserError(
+            f"Julia is not set up here; {SET_UP}, which downloads Julia and Flux, "
+            f"or set {EXE} and {PROJECT} to ones that exist"
+        )
+    return JuliaRuntime(juliapkg.executable(), juliapkg.project())
+
+
+def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
+    """Ask the runtime for its versions, in a process of its own; about half a second.
+
+    Raises
+    ------
+    UserError
+        When it does not start, is too old, or its project lacks a package.
+    """
+    versions = _probe(runtime)
+    julia = tuple(int(part) for part in re.findall(r"\d+", versions.julia)[:2])
+    if julia < OLDEST_JULIA:
+        oldest = ".".join(map(str, OLDEST_JULIA))
+        raise UserError(f"{runtime.executable} is Julia {versions.julia}; Flux needs {oldest} or newer")
+    for name, found in (
+        ("FluxTrainer", versions.flux_trainer),
+        ("Flux", versions.flux),
+        ("PythonCall", versions.python_call),
+    ):
+        if found is None:
+            raise UserError(f"the Julia project {runtime.project} has no {name}; {SET_UP}")
+    if versions.python_call != juliacall_version():
+        raise UserError(
+            f"juliacall is {juliacall_version()} and PythonCall in {runtime.project} is {versions.python_call}; "
+            f"they must be the same: {SET_UP}"
+        )
+    return versions
+
+
+def missing() -> str | None:
+    """Why Flux cannot run here and what to do, or None when it can."""
+    try:
+        check_runtime(find_runtime())
+    except UserError as error:
+        return f"Flux cannot run: {error}"
+    return None
+
+
+def juliacall_version() -> str | None:
+    """Installed version of juliacall."""
+    try:
+        return version("juliacall")
+    except PackageNotFoundError:
+        return None
+
+
+@lru_cache
+def _probe(runtime: JuliaRuntime) -> JuliaVersions:
+    if not Path(runtime.project).is_dir():
+        raise UserError(f"{PROJECT} is {runtime.project}, which is not a folder; {SET_UP}")
+    command = [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-O0", "-e", _PROBE]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"{runtime.executable} does not start ({error}); set {EXE} to a Julia") from None
+    lines = answer.stdout.split()
+    if answer.returncode != 0 or len(lines) != 1 + len(_PACKAGES):
+        said = (answer.stderr or answer.stdout).strip().split("\n")[0]
+        raise UserError(f"{runtime.executable} does not answer as a Julia does ({said}); set {EXE} to a Julia")
+    found = [None if line == "missing" else line for line in lines[1:]]
+    return JuliaVersions(lines[0], *found)
+
+
+__all__ = ["JuliaRuntime", "JuliaVersions", "check_runtime", "find_runtime", "missing"]
