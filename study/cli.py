@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +58,7 @@ def launch(
 
     chosen = [each.strip() for each in frameworks.split(",")] if frameworks is not None else None
     complete = load_plan(plan, settings=settings, frameworks=chosen)
-    _check_frameworks(complete)
+    _check_available(complete.frameworks)
     _prepare(complete, data_dir)
     _check_local_slice(complete, address)
     folder = create(out_dir / (name or Path(plan).stem), complete)
@@ -156,13 +157,58 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     raise typer.Exit(0 if healthy(findings) else 1)
 
 
+@app.command(name="setup-julia")
+def setup_julia(
+    gpu: Annotated[bool | None, typer.Option(help="Install CUDA.jl too; if not given, where there is a GPU.")] = None,
+) -> None:
+    """Install and compile Julia and Flux, once; studies without Flux do not need it."""
+    from study.provenance import gpus
+    from trainables.julia_setup import set_up
+
+    found = set_up(gpu=bool(gpus()) if gpu is None else gpu, say=lambda text: out.print(text, highlight=False))
+    out.print(f"Flux is ready: Julia {found.julia}, Flux {found.flux}.", highlight=False)
+
+
+@app.command()
+def verify(
+    workloads: Annotated[
+        list[str] | None, typer.Option("--workload", help="Again for another; every shipped one, if not given.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Training steps to compare.")] = 50,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Prove that PyTorch and Flux compute the same training, step by step, and write a certificate.
+
+    Exit code 1 when they do not.
+    """
+    from study.verifying import print_certificate, verify_workload
+    from trainables.datasets import prepare
+    from trainables.workloads import WORKLOADS
+    from trainables.workloads import workload as find_workload
+
+    chosen = [find_workload(name) for name in workloads or WORKLOADS]
+    _check_available(["pytorch", "flux"])
+    for each in chosen:
+        prepare(each.dataset, data_dir=data_dir)
+    certificates = []
+    for each in chosen:
+        certificates.append(verify_workload(each, steps=steps, console=Console(stderr=True)))
+        if not as_json:
+            print_certificate(certificates[-1], out)
+    if as_json:
+        print(json.dumps(certificates, indent=2))
+    if not all(certificate["equal"] for certificate in certificates):
+        raise typer.Exit(1)
+
+
 @app.command()
 def train(
-    framework: Annotated[str, typer.Option(help="pytorch.")],
+    framework: Annotated[str, typer.Option(help="pytorch or flux.")],
     workload: Annotated[str, typer.Option(help="For instance mnist-lenet; it names the data set and the model.")],
     learning_rate: Annotated[float, typer.Option(min=0.0)],
     batch_size: Annotated[int, typer.Option(min=1)],
-    num_workers: Annotated[int, typer.Option(min=0, help="Loader processes; 0 loads in line.")] = 0,
+    num_workers: Annotated[int, typer.Option(min=0, help="Loader processes or threads; 0: none.")] = 0,
     optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "sgd",
     momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of SGD.")] = 0.9,
     weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.0,
@@ -238,10 +284,10 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _check_frameworks(plan: Plan) -> None:
+def _check_available(frameworks: Iterable[str]) -> None:
     from trainables.frameworks import framework
 
-    for name in plan.frameworks:
+    for name in frameworks:
         if problem := framework(name).missing():
             raise UserError(problem)
 

@@ -17,6 +17,7 @@ from study.plan import Plan, load_plan, shipped_plans
 from study.provenance import gpus, package_version, processor
 from trainables.datasets import DATASETS, cache_folder, prepare, where_to_get
 from trainables.errors import UserError
+from trainables.julia_runtime import check_runtime, find_runtime
 from trainables.workloads import workload
 
 State = Literal["ok", "missing", "problem"]
@@ -98,12 +99,16 @@ def _gpus() -> Finding:
 
 
 def _julia() -> Finding:
-    executable = os.environ.get("PYTHON_JULIACALL_EXE") or shutil.which("julia")
-    todo = "this version runs PyTorch alone; Flux needs no set-up yet"
-    if executable is None:
-        return Finding("Julia and Flux", "missing", "no julia on the PATH", todo)
-    answer = subprocess.run([executable, "--version"], capture_output=True, text=True, check=False)
-    return Finding("Julia and Flux", "missing", f"{answer.stdout.strip() or executable}, not used", todo)
+    try:
+        runtime = find_runtime()
+        found = check_runtime(runtime)
+    except UserError as error:
+        return Finding("Julia and Flux", "missing", str(error), "as said; until then studies run PyTorch alone")
+    cuda = f"CUDA.jl {found.cuda}" if found.cuda else "no CUDA.jl"
+    text = f"Julia {found.julia}, Flux {found.flux}, FluxTrainer {found.flux_trainer}, {cuda}, {runtime.executable}"
+    if gpus() and not found.cuda:
+        return Finding("Julia and Flux", "problem", text, "run `tuneoff setup-julia --gpu` for trials on the GPU")
+    return Finding("Julia and Flux", "ok", text)
 
 
 def _dataset(name: str, data_dir: Path | None) -> Finding:

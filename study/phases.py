@@ -11,11 +11,12 @@ from ray.tune.schedulers import FIFOScheduler
 
 from reports.page import write_report
 from reports.winners import winners
+from study.certificate import attach_certificate
 from study.cluster import check_nodes, check_slice, connected
 from study.folder import StudyFolder, locked
 from study.interrupts import Interrupts
 from study.journal import Search, open_searches, open_storage, origin, reconcile, trial_id
-from study.plan import Plan
+from study.plan import Plan, thaw
 from study.progress import Progress, describe
 from study.provenance import write_provenance
 from study.recorder import Recorder, recover
@@ -168,6 +169,7 @@ def report(folder: StudyFolder) -> str:
     """
     if not folder.log.exists() and not folder.trials.exists():
         raise UserError(f"{folder.path} has no trials yet; `tuneoff resume {folder.path}` runs them")
+    attach_certificate(thaw(folder.plan), folder)
     return write_report(folder.path, folder.report)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +22,9 @@ from study.plan import Plan
 from trainables.datasets import checksums
 from trainables.errors import UserError
 from trainables.files import write_text
-from trainables.frameworks import framework
+from trainables.frameworks import FRAMEWORKS, framework
+from trainables.julia_runtime import check_runtime, find_runtime
+from trainables.verify import sources_digest
 from trainables.workloads import workload
 
 _DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
@@ -36,8 +40,29 @@ def write_provenance(plan: Plan, folder: StudyFolder) -> None:
             raise UserError(f"{folder.provenance} is damaged ({error}); move it away to go on without it") from None
         known.setdefault("resumed", []).append(now)
     else:
-        known = {**now, "dataset": workload(plan.workload).dataset, "md5": checksums(workload(plan.workload).dataset)}
+        known = {
+            **now,
+            "dataset": workload(plan.workload).dataset,
+            "md5": checksums(workload(plan.workload).dataset),
+            "did_not_run": _did_not_run(plan),
+        }
+        if set(plan.frameworks) == {"pytorch", "flux"}:  # what a certificate must match
+            known["verified_by"] = {"versions": framework_versions(plan.frameworks), "sources": sources_digest()}
+        if "flux" in plan.frameworks:
+            manifest = Path(find_runtime().project) / "Manifest.toml"
+            if manifest.exists():
+                shutil.copyfile(manifest, folder.manifest)
+                known["julia_manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
+
+
+def framework_versions(frameworks: Sequence[str]) -> dict[str, str | None]:
+    """Versions of what these frameworks compute with."""
+    versions = {name: package_version(name) for name in (framework(each).distribution for each in frameworks) if name}
+    if "flux" in frameworks:
+        found = check_runtime(find_runtime())
+        versions |= {"julia": found.julia, "flux": found.flux, "FluxTrainer": found.flux_trainer}
+    return versions
 
 
 def package_version(distribution: str) -> str | None:
@@ -79,13 +104,17 @@ def _machine() -> dict[str, Any]:
 
 
 def _software(plan: Plan) -> dict[str, Any]:
-    used = [framework(name).distribution for name in plan.frameworks]
-    names = [*_DISTRIBUTIONS, *(name for name in used if name)]
     return {
         "python": sys.version.split()[0],
-        "versions": {name: package_version(name) for name in names},
+        "versions": {name: package_version(name) for name in _DISTRIBUTIONS} | framework_versions(plan.frameworks),
         "git": _git_state(),
     }
+
+
+def _did_not_run(plan: Plan) -> dict[str, str]:
+    """Real frameworks that the plan leaves out, and why: a report must say so."""
+    left_out = [each for each in FRAMEWORKS.values() if each.real and each.name not in plan.frameworks]
+    return {each.name: each.missing() or "it was not asked for" for each in left_out}
 
 
 def _git_state() -> str | None:

@@ -133,6 +133,12 @@ class TracedStep(NamedTuple):
 class Trace(Protocol):
     """Single steps of the backend's own training step, laid open: what ``tuneoff verify`` compares."""
 
+    def parameters(self) -> dict[str, npt.NDArray[Any]]:
+        """All parameters and BatchNorm statistics as they are now, in the precision of the trace."""
+
+    def load_parameters(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Set what `parameters` returns; the optimizer's state stays."""
+
     def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
         """Take one step on these images, shape (samples, 1, 28, 28), and labels, shape (samples,)."""
 

@@ -142,6 +142,14 @@ class FluxTrace:
         self._trainer = trainer
         self._tracer = tracer
 
+    def parameters(self) -> dict[str, npt.NDArray[Any]]:
+        with _julia_errors():
+            return _named_arrays(self._trainer.parameters(self._tracer))
+
+    def load_parameters(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        with _julia_errors():
+            self._trainer.load_parameters_b(self._tracer, {name: _reversed(array) for name, array in arrays.items()})
+
     def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
         with _julia_errors():
             step = self._trainer.trace_step_b(self._tracer, _reversed(images), labels)
@@ -149,7 +157,7 @@ class FluxTrace:
                 loss=float(step.loss),
                 logits=_from_reversed(step.logits),
                 gradients=_named_arrays(step.gradients),
-                parameters=_named_arrays(step.parameters),
+                parameters=self.parameters(),
             )
 
 

@@ -133,6 +133,11 @@ def juliacall_version() -> str | None:
         return None
 
 
+def forget_probes() -> None:
+    """Ask every runtime again at the next `check_runtime`."""
+    _probe.cache_clear()
+
+
 @lru_cache
 def _probe(runtime: JuliaRuntime) -> JuliaVersions:
     if not Path(runtime.project).is_dir():

@@ -149,12 +149,11 @@ class PyTorchRun:
         return Score(accuracy=correct.item() / samples, loss=loss_sum.item() / samples)
 
     def parameters(self) -> dict[str, npt.NDArray[np.float32]]:
-        return {name: tensor.to("cpu", copy=True).contiguous().numpy() for name, tensor in self._tensors().items()}
+        tensors = _tensors(self._model)
+        return {name: tensor.to("cpu", copy=True).contiguous().numpy() for name, tensor in tensors.items()}
 
     def load_parameters(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        with torch.no_grad():
-            for name, tensor in self._tensors().items():
-                tensor.copy_(torch.from_numpy(arrays[name]))
+        _load(self._model, arrays)
 
     def save(self, path: Path) -> None:
         torch.save({"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}, path)
@@ -180,9 +179,6 @@ class PyTorchRun:
         self._model.zero_grad(set_to_none=True)
         self.load_parameters(self._initial)
         self._optimizer = _optimizer(self._model, *self._optimizer_settings)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return _tensors(self._model)
 
     def _to_device(self, batch: Batch) -> Batch:
         images, labels = batch
@@ -223,9 +219,7 @@ def start_trace(
     """See `trainables.contract.StartTrace`."""
     torch.set_num_threads(threads)
     built = MODELS[model]().to(getattr(torch, precision)).train()
-    with torch.no_grad():
-        for name, tensor in _tensors(built).items():
-            tensor.copy_(torch.from_numpy(parameters[name]))
+    _load(built, parameters)
     return PyTorchTrace(built, _optimizer(built, optimizer, learning_rate, momentum, weight_decay))
 
 
@@ -235,6 +229,12 @@ class PyTorchTrace:
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._model = model
         self._optimizer = optimizer
+
+    def parameters(self) -> dict[str, npt.NDArray[Any]]:
+        return {name: tensor.numpy(force=True).copy() for name, tensor in _tensors(self._model).items()}
+
+    def load_parameters(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        _load(self._model, arrays)
 
     def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
         dtype = next(self._model.parameters()).dtype
@@ -247,7 +247,7 @@ class PyTorchTrace:
                 for name, tensor in self._model.named_parameters()
                 if tensor.grad is not None
             },
-            parameters={name: tensor.numpy(force=True).copy() for name, tensor in _tensors(self._model).items()},
+            parameters=self.parameters(),
         )
 
 
@@ -261,6 +261,12 @@ def _step(
     loss.backward()
     optimizer.step()
     return loss.detach(), logits.detach()
+
+
+def _load(model: torch.nn.Module, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    with torch.no_grad():
+        for name, tensor in _tensors(model).items():
+            tensor.copy_(torch.from_numpy(arrays[name]))
 
 
 def _tensors(model: torch.nn.Module) -> dict[str, Tensor]:

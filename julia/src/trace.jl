@@ -23,13 +23,30 @@ function start_trace(; model, parameters, learning_rate, optimizer, momentum, we
 end
 
 """
-    trace_step!(tracer, images, labels) -> (; loss, logits, gradients, parameters)
+    trace_step!(tracer, images, labels) -> (; loss, logits, gradients)
 
-One optimiser step, the same that `train!` takes: the loss and the logits (10, batch) before it, every gradient, and
-every parameter and BatchNorm statistic after it, as pairs of name and array, sizes reversed.
+One optimiser step, the same that `train!` takes: the loss and the logits (10, batch) before it, and every gradient as
+pairs of name and array, sizes reversed.
 """
 function trace_step!(tracer::Tracer{T}, images, labels) where {T}
     onehot = onehotbatch(Vector{Int}(labels), LABELS)
     loss, logits, gradient = step!(tracer.model, tracer.optimiser_state, Array{T,4}(images), onehot)
-    return (; loss, logits, gradients=read_gradients(tracer.model, gradient), parameters=read_tensors(tracer.model))
+    return (; loss, logits, gradients=read_gradients(tracer.model, gradient))
+end
+
+"""
+    parameters(tracer) -> Vector{Pair{String,Array}}
+
+Like `parameters(run)`, in the tracer's precision.
+"""
+parameters(tracer::Tracer) = read_tensors(tracer.model)
+
+"""
+    load_parameters!(tracer, arrays)
+
+Like `load_parameters!(run, arrays)`; the optimiser's state stays.
+"""
+function load_parameters!(tracer::Tracer, arrays)
+    write_tensors!(tracer.model, arrays)
+    return nothing
 end
