@@ -93,7 +93,7 @@ def search(driver: Driver) -> None:
             fit(
                 plan,
                 folder,
-                searcher=DealingSearcher(plan, folder, searches, dict(left)),
+                searcher=DealingSearcher(plan, folder, searches, left=dict(left), concurrent=driver.concurrent),
                 trials=sum(left.values()),
                 concurrent=driver.concurrent,
                 fresh_processes=plan.search.objective == "cold",

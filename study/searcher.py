@@ -19,6 +19,8 @@ from trainables.tune_trainable import EVERY_EVALUATION, FOLDER, OBJECTIVE, SPEC
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
+BLOCK = 5  # trials by which one framework's search may run ahead of another's
+
 
 class _NeverRestored(Searcher):
     """Tune pickles its searcher and asks it to save itself; here the journal and the records have it all."""
@@ -39,18 +41,31 @@ class DealingSearcher(_NeverRestored):
     Parameters
     ----------
     left
-        Trials still to be dealt, by framework. The framework with the most left is next, so that all searches advance
-        together; among equals the one with the fewest trials running, whose process may be free for it; then the plan's
-        order.
+        Trials still to be dealt, by framework. A framework whose process has become free is next, so that start-up and
+        compilation are paid once and not at every trial, as long as its search is less than `BLOCK` trials ahead; then
+        the one with the most left, so that all searches advance together; among equals the one with the fewest trials
+        running; then the plan's order.
+    concurrent
+        Trials at once, and so processes.
     """
 
-    def __init__(self, plan: Plan, folder: StudyFolder, searches: Mapping[str, Search], left: dict[str, int]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: StudyFolder,
+        searches: Mapping[str, Search],
+        *,
+        left: dict[str, int],
+        concurrent: int,
+    ) -> None:
         super().__init__(metric=OBJECTIVE, mode="min")
         self._plan = plan
         self._folder = folder
         self._left = left
+        self._concurrent = concurrent
         self._place = {name: search.place for name, search in searches.items()}
         self._owner: dict[str, str] = {}  # framework of each running trial
+        self._free: Counter[str] = Counter()  # processes that wait for a trial of their framework
         self._dealt: dict[str, dict[str, Any]] = {}
         self._searchers = {
             name: OptunaSearch(
@@ -65,20 +80,36 @@ class DealingSearcher(_NeverRestored):
         }
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        running = Counter(self._owner.values())
-        name = min(self._left, key=lambda framework: (-self._left[framework], running[framework]))
+        name = self._next()
         if self._left[name] <= 0:
             return Searcher.FINISHED
+        if self._free[name] > 0:
+            self._free[name] -= 1
+        elif len(self._owner) + self._free.total() >= self._concurrent:  # Tune ends a free process to make room
+            self._free[max(self._free, key=lambda each: self._free[each])] -= 1
         self._owner[trial_id] = name
         self._left[name] -= 1
         self._searchers[name].suggest(trial_id)
         return self._dealt.pop(name)
 
+    def _next(self) -> str:
+        """The framework of the next trial."""
+        behind, running = max(self._left.values()), Counter(self._owner.values())
+
+        def rank(name: str) -> tuple[bool, int, int]:
+            left = self._left[name]
+            resident = self._free[name] > 0 and left > 0 and behind - left < BLOCK
+            return not resident, -left, running[name]
+
+        return min(self._left, key=rank)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._searchers[self._owner[trial_id]].on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._searchers[self._owner.pop(trial_id)].on_trial_complete(trial_id, result, error)
+        name = self._owner.pop(trial_id)
+        self._free[name] += 1
+        self._searchers[name].on_trial_complete(trial_id, result, error)
 
     def _draw(self, framework: str) -> Any:
         """The define-by-run function of a framework's OptunaSearch.
