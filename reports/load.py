@@ -14,12 +14,14 @@ import pandas as pd
 class StudyRecords:
     """What a report is made from.
 
-    ``trials`` and ``evaluations`` have the columns of `reports.schema`; ``provenance`` is provenance.json.
+    ``trials`` and ``evaluations`` have the columns of `reports.schema`; ``provenance`` is provenance.json and
+    ``certificate`` what ``tuneoff verify`` wrote, empty where there is none.
     """
 
     trials: pd.DataFrame
     evaluations: pd.DataFrame
     provenance: dict[str, Any]
+    certificate: dict[str, Any]
 
 
 def load(folder: str | Path) -> StudyRecords:
@@ -31,9 +33,13 @@ def load(folder: str | Path) -> StudyRecords:
         When the folder has no records.
     """
     folder = Path(folder)
-    provenance = folder / "provenance.json"
     return StudyRecords(
         trials=pd.read_parquet(folder / "trials.parquet"),
         evaluations=pd.read_parquet(folder / "evaluations.parquet"),
-        provenance=json.loads(provenance.read_text(encoding="utf-8")) if provenance.exists() else {},
+        provenance=_read(folder / "provenance.json"),
+        certificate=_read(folder / "certificate.json"),
     )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from reports import figures, tables
+from reports.equality import equality_said, equality_table
 from reports.load import StudyRecords, load
 from reports.verdict import goal, verdict
 
@@ -35,6 +36,7 @@ class Section:
     shown: pd.DataFrame  # as the page shows it
     figure: Figure | None = None
     folded: bool = False  # long tables open on a click
+    when_empty: str = "Nothing to show: no trial reached the target."
 
 
 def write_report(folder: str | Path, into: str | Path) -> str:
@@ -65,6 +67,7 @@ def write_report(folder: str | Path, into: str | Path) -> str:
         "study": Path(folder).absolute().name,
         "verdict": said,
         "goal": goal(records.trials) if len(records.trials) else "its target",
+        "left_out": did_not_run(records),
         "sections": sections,
         "provenance": _facts(records),
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -94,17 +97,35 @@ def build_sections(records: StudyRecords) -> list[Section]:
             _side_by_side(best),
             figures.accuracy_against_time(curves, target=target) if len(curves) else None,
         ),
+        *_equality(records),
         Section(
             "search_cost",
             "What finding it cost",
             "slice_s: seconds for which trials held their slices, whatever became of them; cpu_s and gpu_s: times the "
-            "CPUs and GPUs of a slice. Confirmation runs are listed apart.",
+            "CPUs and GPUs of a slice. fresh: trials that started their framework anew; the others found it running "
+            "and compiled in a process kept from an earlier trial. Confirmation runs are listed apart.",
             cost,
             cost.assign(framework=cost["framework"].map(tables.title)),
             figures.best_against_cost(incumbents) if incumbents["best_s"].notna().any() else None,
         ),
         Section("trials", "All trials", "In the order in which they ended.", everything, everything, folded=True),
     ]
+
+
+def _equality(records: StudyRecords) -> list[Section]:
+    """Whether it was the same training, where the two frameworks that can be compared so both ran."""
+    if not {"pytorch", "flux"} <= set(records.trials["framework"]):
+        return []
+    table = equality_table(records.certificate)
+    said = equality_said(records.certificate, str(records.trials["workload"].iloc[0]))
+    heading = "Is it the same training?"
+    return [Section("equality", heading, said, table, table, folded=not table.empty, when_empty="")]
+
+
+def did_not_run(records: StudyRecords) -> list[str]:
+    """A sentence for every framework that the study left out."""
+    left_out: dict[str, str] = records.provenance.get("did_not_run", {})
+    return [f"{tables.title(name)} did not run in this study: {reason}." for name, reason in left_out.items()]
 
 
 def _side_by_side(best: pd.DataFrame) -> pd.DataFrame:

@@ -62,19 +62,21 @@ def search_cost(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns: framework, phase, outcome, trials, slice_s (seconds for which slices were held), cpu_s and gpu_s (times the
+    Columns: framework, phase, outcome, trials, fresh (those in a process of their own; the others found the framework
+    started and compiled by an earlier trial), slice_s (seconds for which slices were held), cpu_s and gpu_s (times the
     CPUs and GPUs of a slice), and of slice_s the seconds in startup_s, compile_s, train_s.
     """
     charged = trials.assign(
         cpu_s=trials["slice_s"] * trials["cpus"],
         gpu_s=trials["slice_s"] * trials["gpus"],
         outcome=trials["outcome"].fillna("unknown"),
+        fresh=trials["fresh_process"].fillna(True).astype(int),
     )
     order = pd.CategoricalDtype(["search", "confirm"], ordered=True)
     charged["phase"] = charged["phase"].astype(order)
-    seconds = ["slice_s", "cpu_s", "gpu_s", "startup_s", "compile_s", "train_s"]
+    summed = ["fresh", "slice_s", "cpu_s", "gpu_s", "startup_s", "compile_s", "train_s"]
     grouped = charged.groupby(["framework", "phase", "outcome"], observed=True, sort=True)
-    table = grouped[seconds].sum()
+    table = grouped[summed].sum()
     table.insert(0, "trials", grouped.size())
     return table.reset_index().astype({"phase": str})
 
@@ -132,7 +134,7 @@ def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
     columns = [
         "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", "learning_rate", "batch_size", "num_workers",
         "best_validation_accuracy", "test_accuracy", "samples", "train_s", "data_s", "eval_s", "startup_s", "compile_s",
-        "slice_s", "error",
+        "fresh_process", "slice_s", "error",
     ]  # fmt: skip
     return trials.sort_values("ended_at")[columns].reset_index(drop=True)
 

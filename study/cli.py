@@ -319,8 +319,11 @@ def _check_local_slice(plan: Plan, address: str | None) -> None:
 
 def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...]) -> None:
     from study.environment import prepare
+    from trainables.julia_runtime import find_runtime
 
     prepare(local=address is None)
+    if "flux" in plan.frameworks and address is None:
+        os.environ.update(find_runtime().environment())  # found once, here, for the trials to inherit
     from study import phases as run
     from study.interrupts import Interrupted
     from study.progress import Progress

@@ -71,7 +71,7 @@ def study(rows: list[dict[str, Any]]) -> StudyRecords:
             point |= {"train_s": (row["train_s"] or 0.0) * evaluation / 2}
             points.append(point)
     evaluations = pd.DataFrame(points, columns=[column.name for column in EVALUATIONS])
-    return StudyRecords(trials, evaluations, {"processor": "made up", "versions": {"torch": "2"}})
+    return StudyRecords(trials, evaluations, {"processor": "made up", "versions": {"torch": "2"}}, {})
 
 
 @pytest.fixture

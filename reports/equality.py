@@ -1,0 +1,52 @@
+"""Whether the frameworks were shown to compute the same training: the certificate of ``tuneoff verify``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from reports.tables import title
+
+COLUMNS = ("optimizer", "precision", "quantity", "difference", "bound", "step", "tensor")
+
+
+def equality_table(certificate: dict[str, Any]) -> pd.DataFrame:
+    """The largest relative differences, one row per optimizer, precision and quantity.
+
+    Returns
+    -------
+    Columns: optimizer, precision, quantity; difference, the one nearest to its bound over all steps and tensors; bound;
+    step and tensor, where it was seen.
+    """
+    rows = []
+    for comparison in certificate.get("comparisons", []):
+        for worst in comparison["worst"]:
+            row = {**worst, "optimizer": comparison["optimizer"], "precision": comparison["precision"]}
+            rows.append([row["value" if column == "difference" else column] for column in COLUMNS])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def equality_said(certificate: dict[str, Any], workload: str) -> str:
+    """What the certificate proves, or that there is none and how to get one."""
+    if not certificate:
+        return (
+            "Not verified: no certificate fits the software of this study. "
+            f"Run `tuneoff verify --workload {workload}`, then `tuneoff report` again."
+        )
+    both = " and ".join(title(name) for name in certificate["frameworks"])
+    steps = certificate["comparisons"][0]["steps"]
+    day = certificate["at"].partition("T")[0]
+    if not certificate["equal"]:
+        failures = [each for each in certificate["comparisons"] if each["failure"] is not None]
+        first = failures[0]["failure"]
+        where = " of ".join(filter(None, [first["quantity"], first["tensor"]]))
+        return (
+            f"{both} do NOT compute the same training ({day}): {failures[0]['optimizer']} in "
+            f"{failures[0]['precision']} differs in {where} at step {first['step']}. "
+            "Do not trust a comparison of their times."
+        )
+    return (
+        f"Verified on {day}: {both}, given the same weights and batches, compute the same logits, losses, gradients "
+        f"and parameters up to rounding, over {steps} steps. Largest relative differences:"
+    )
