@@ -8,8 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from trainables import julia_runtime
 from trainables.contract import Hyperparameters
 from trainables.spec import TrainingSpec
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--framework", default=None, help="run tests/trainables/test_contract.py for this one alone")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need Julia, with one line that counts them, where there is none."""
+    needing = [item for item in items if item.get_closest_marker("julia")]
+    if needing and julia_runtime.missing() is not None:
+        for item in needing:
+            item.add_marker(pytest.mark.skip(reason="needs Julia and Flux (`tuneoff setup-julia`)"))
 
 
 @pytest.fixture(scope="session", autouse=True)

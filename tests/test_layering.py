@@ -30,6 +30,9 @@ EXCEPTIONS = {
     "trainables/tune_trainable.py": {"ray"},
     "trainables/pytorch_backend.py": {"torch"},
     "trainables/pytorch_models.py": {"torch"},
+    "trainables/flux_backend.py": {"juliacall"},
+    "trainables/julia_runtime.py": {"juliapkg"},
+    "trainables/julia_setup.py": {"juliapkg"},
     "trainables/download.py": {"torchvision"},
 }
 

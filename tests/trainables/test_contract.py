@@ -1,4 +1,8 @@
-"""One suite for every backend: a new one is checked by being listed in `trainables.frameworks`."""
+"""One suite for every backend: a new one is checked by being listed in `trainables.frameworks`.
+
+Without ``--framework`` it runs for those that may live in pytest's own process; Flux has a process of its own, started
+by tests/julia/test_flux.py.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,18 @@ from trainables.datasets import load
 from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import FRAMEWORKS, framework
 
-NAMES = [name for name, each in FRAMEWORKS.items() if each.missing() is None]
+IN_PROCESS = [name for name in FRAMEWORKS if name != "flux"]
 BATCH = 100  # 1,079 samples: ten batches of 100 and one of 79
 
 
-@pytest.fixture(params=NAMES)
-def begin(request: pytest.FixtureRequest) -> Callable[..., Run]:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "name" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("framework")
+        metafunc.parametrize("name", [asked] if asked else IN_PROCESS)
+
+
+@pytest.fixture
+def begin(request: pytest.FixtureRequest, name: str) -> Callable[..., Run]:
     def start(**changes: Any) -> Run:
         knobs: dict[str, Any] = {
             "model": "lenet",
@@ -36,20 +46,18 @@ def begin(request: pytest.FixtureRequest) -> Callable[..., Run]:
             "device": "cpu",
             "threads": 1,
         }
-        run = framework(request.param).start()(**{**knobs, **changes})
+        run = framework(name).start()(**{**knobs, **changes})
         request.addfinalizer(run.close)
         return run
 
     return start
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_start_has_the_contracts_keywords(name: str) -> None:
     expected = list(inspect.signature(Start.__call__).parameters)[1:]
     assert list(inspect.signature(framework(name).start()).parameters) == expected
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_a_run_has_the_contracts_methods_in_the_contracts_order(name: str) -> None:
     module = inspect.getmodule(framework(name).start())
     run = next(
@@ -128,11 +136,12 @@ def test_parameters_are_copies(begin: Callable[..., Run]) -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])
-def test_loader_workers_really_run(begin: Callable[..., Run], num_workers: int) -> None:
+def test_loader_workers_really_run(begin: Callable[..., Run], name: str, num_workers: int) -> None:
     run = begin(num_workers=num_workers)
     run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
     run.train(2)
-    assert run.loader_workers() == num_workers
+    # Flux has as many loader threads as Julia was started with: one for one compute thread.
+    assert run.loader_workers() == (min(num_workers, 1) if name == "flux" else num_workers)
     run.close()
     assert run.loader_workers() == 0
 

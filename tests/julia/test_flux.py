@@ -1,0 +1,135 @@
+"""Flux for real. Each test starts Julia in a process of its own: never in pytest's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainables.architectures import MODELS
+from trainables.julia_runtime import PACKAGE, find_runtime
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.julia
+
+
+def run(*arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+def python(code: str) -> str:
+    """Standard output of a snippet that drives the Flux backend."""
+    answer = run("-c", code)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    return answer.stdout
+
+
+def test_the_contract_holds_for_flux() -> None:
+    answer = run("-m", "pytest", "-q", "tests/trainables/test_contract.py", "--framework", "flux")
+    assert answer.returncode == 0, answer.stdout[-3000:]
+    assert "skipped" not in answer.stdout
+
+
+START = """
+import numpy as np
+from trainables.frameworks import framework
+from trainables.architectures import MODELS
+from trainables.determinism import initial_parameters, sample_order
+from trainables.datasets import load
+def begin(**changes):
+    model = changes.get("model", "lenet")
+    return framework("flux").start()(**{**dict(
+        model=model, data=load("digits"), parameters=initial_parameters(MODELS[model](), seed=0), learning_rate=0.05,
+        batch_size=64, num_workers=0, optimizer="sgd", momentum=0.9, weight_decay=0.0, device="cpu", threads=1),
+        **changes})
+"""
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_flux_has_the_canonical_tensors(model: str) -> None:
+    code = f"import json; print(json.dumps({{k: v.shape for k, v in begin(model={model!r}).parameters().items()}}))"
+    found = json.loads(python(START + code).splitlines()[-1])
+    assert {name: tuple(shape) for name, shape in found.items()} == {each.name: each.shape for each in MODELS[model]()}
+    assert list(found) == [each.name for each in MODELS[model]()]
+
+
+def test_julias_errors_are_plain_runtime_errors() -> None:
+    code = """
+try:
+    begin(optimizer="adamw")
+except RuntimeError as error:
+    print(type(error).__module__, error)
+"""
+    assert 'builtins Julia: ArgumentError: unknown optimizer "adamw"; there are sgd and adam' in python(START + code)
+
+
+def test_other_python_threads_run_while_julia_trains() -> None:
+    code = """
+import threading, time
+ticks, run = [], begin()
+run.warm_up()
+def tick():
+    while True:
+        ticks.append(time.perf_counter())
+        time.sleep(0.01)
+threading.Thread(target=tick, daemon=True).start()
+began = time.perf_counter()
+while time.perf_counter() - began < 1.0:
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
+    before = len(ticks)
+    run.train(17)
+print(len(ticks) > 20)
+"""
+    assert python(START + code).splitlines()[-1] == "True"
+
+
+def test_a_checkpoint_continues_in_another_process(tmp_path: Path) -> None:
+    first = (
+        START
+        + f"""
+run = begin(optimizer="adam", learning_rate=1e-3)
+order = sample_order(seed=0, epoch=0, samples=1079)
+run.begin_epoch(order); run.train(5)
+from pathlib import Path
+run.save(Path({str(tmp_path / "model")!r}))
+print(run.train(12).loss.hex())
+"""
+    )
+    second = (
+        START
+        + f"""
+run = begin(optimizer="adam", learning_rate=1e-3)
+from pathlib import Path
+run.load(Path({str(tmp_path / "model")!r}))
+run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079)[5 * 64:])
+print(run.train(12).loss.hex())
+"""
+    )
+    assert python(first).splitlines()[-1] == python(second).splitlines()[-1]
+
+
+def test_flux_refuses_a_process_that_has_torch() -> None:
+    code = (
+        "import torch"
+        + START
+        + """
+try:
+    begin()
+except RuntimeError as error:
+    print(error)
+"""
+    )
+    assert "torch is loaded in this process" in python(code)
+
+
+def test_the_runtime_of_these_tests_holds_this_very_package() -> None:
+    code = "using FluxTrainer; print(pkgdir(FluxTrainer))"
+    runtime = find_runtime()
+    command = [runtime.executable, f"--project={runtime.project}", "-e", code]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert Path(answer.stdout).resolve() == PACKAGE.resolve()
