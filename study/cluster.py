@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +125,10 @@ def check_nodes(folder: Path, frameworks: Sequence[str]) -> None:
     """
     marker = folder / f".probe-{uuid.uuid4().hex}"
     marker.write_text("driver")
-    requires = [framework(name).requires for name in frameworks]
     try:
         for node in alive_nodes():
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            pending = _probe.options(scheduling_strategy=here, num_cpus=0).remote(str(marker), requires)
+            pending = _probe.options(scheduling_strategy=here, num_cpus=0).remote(str(marker), list(frameworks))
             try:
                 problem = ray.get(pending, timeout=PROBE_TIMEOUT_S)
             except Exception as error:  # whatever a foreign node can do wrong, the user needs its name
@@ -143,7 +141,7 @@ def check_nodes(folder: Path, frameworks: Sequence[str]) -> None:
 
 
 @ray.remote
-def _probe(marker: str, requires: list[str]) -> str | None:
+def _probe(marker: str, frameworks: list[str]) -> str | None:
     """What a node lacks, or None."""
     path = Path(marker)
     if not path.exists():
@@ -152,10 +150,7 @@ def _probe(marker: str, requires: list[str]) -> str | None:
         path.with_name(f"{path.name}-{uuid.uuid4().hex}").write_text("node")
     except OSError as error:
         return f"it cannot write {path.parent} ({error.strerror})"
-    for name in ("trainables", *requires):
-        if find_spec(name) is None:
-            return f"{name} is not installed there"
-    return None
+    return next((problem for name in frameworks if (problem := framework(name).missing())), None)
 
 
 def _first_line(error: Exception) -> str:

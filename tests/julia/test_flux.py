@@ -133,3 +133,12 @@ def test_the_runtime_of_these_tests_holds_this_very_package() -> None:
     command = [runtime.executable, f"--project={runtime.project}", "-e", code]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert Path(answer.stdout).resolve() == PACKAGE.resolve()
+
+
+def test_the_julia_packages_own_tests_pass() -> None:
+    runtime = find_runtime()
+    code = 'import Pkg; Pkg.test("FluxTrainer"; julia_args=["--check-bounds=auto"])'  # auto: compiled already
+    command = [runtime.executable, f"--project={runtime.project}", "-e", code]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert answer.returncode == 0, (answer.stdout + answer.stderr)[-3000:]
+    assert "a trace takes the same step as a run" in answer.stdout

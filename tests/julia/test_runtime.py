@@ -1,0 +1,149 @@
+"""Which Julia is found, and what is said where it does not do; the Julia here is a shell script."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trainables import julia_runtime, julia_setup
+from trainables.errors import UserError
+from trainables.julia_runtime import EXE, PROJECT, JuliaRuntime, check_runtime, find_runtime, juliacall_version
+
+GOOD = ["1.10.8", "0.1.0", "0.16.9", str(juliacall_version()), "missing"]
+
+
+@pytest.fixture
+def julia(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., JuliaRuntime]:
+    """Make an executable that answers the probe with these lines, and point juliacall's variables at it."""
+
+    def make(lines: list[str], *, exit_code: int = 0) -> JuliaRuntime:
+        executable, project = tmp_path / "julia", tmp_path / "project"
+        project.mkdir(exist_ok=True)
+        executable.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines) + f"exit {exit_code}\n")
+        executable.chmod(0o755)
+        monkeypatch.setenv(EXE, str(executable))
+        monkeypatch.setenv(PROJECT, str(project))
+        julia_runtime.forget_probes()
+        return find_runtime()
+
+    return make
+
+
+def test_a_good_one_tells_its_versions(julia: Callable[..., JuliaRuntime]) -> None:
+    found = check_runtime(julia(GOOD))
+    assert (found.julia, found.flux, found.flux_trainer, found.cuda) == ("1.10.8", "0.16.9", "0.1.0", None)
+    assert julia_runtime.missing() is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({0: "1.9.4"}, "is Julia 1.9.4; Flux needs 1.10 or newer"),
+        ({1: "missing"}, "has no FluxTrainer; run `tuneoff setup-julia`"),
+        ({2: "missing"}, "has no Flux; run `tuneoff setup-julia`"),
+        ({3: "missing"}, "has no PythonCall; run `tuneoff setup-julia`"),
+        ({3: "0.9.20"}, "is 0.9.20; they must be the same: run `tuneoff setup-julia`"),
+    ],
+)
+def test_what_does_not_do_is_said_with_what_to_do(
+    julia: Callable[..., JuliaRuntime], changed: dict[int, str], message: str
+) -> None:
+    runtime = julia([changed.get(number, line) for number, line in enumerate(GOOD)])
+    with pytest.raises(UserError, match=message):
+        check_runtime(runtime)
+    assert message.split(";")[0] in str(julia_runtime.missing())
+
+
+def test_something_else_than_julia_is_refused(julia: Callable[..., JuliaRuntime]) -> None:
+    with pytest.raises(UserError, match=r"does not answer as a Julia does \(hello\)"):
+        check_runtime(julia(["hello"], exit_code=1))
+    with pytest.raises(UserError, match="does not start"):
+        check_runtime(JuliaRuntime("/nowhere/julia", julia(GOOD).project))
+
+
+def test_a_project_that_is_no_folder_is_refused(julia: Callable[..., JuliaRuntime]) -> None:
+    runtime = julia(GOOD)
+    with pytest.raises(UserError, match="which is not a folder"):
+        check_runtime(JuliaRuntime(runtime.executable, runtime.project + "-not"))
+
+
+def test_one_variable_without_the_other_is_refused(
+    julia: Callable[..., JuliaRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    julia(GOOD)
+    monkeypatch.delenv(PROJECT)
+    with pytest.raises(UserError, match=f"{EXE} is set and {PROJECT} is not"):
+        find_runtime()
+
+
+@pytest.fixture
+def unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No variables, and a juliapkg project that was never set up."""
+    from juliapkg.state import STATE
+
+    for name in (EXE, PROJECT):
+        monkeypatch.delenv(name, raising=False)
+    project = tmp_path / "julia_env"
+    for key, value in {
+        "project": str(project),
+        "prefix": str(project / "pyjuliapkg"),
+        "deps": str(project / "pyjuliapkg" / "juliapkg.json"),
+        "meta": str(project / "pyjuliapkg" / "meta.json"),
+        "install": str(project / "pyjuliapkg" / "install"),
+        "resolved": False,
+    }.items():
+        monkeypatch.setitem(STATE, key, value)
+    return project
+
+
+def test_nothing_set_up_says_how_to(unset: Path) -> None:
+    with pytest.raises(UserError, match="Julia is not set up here; run `tuneoff setup-julia`"):
+        find_runtime()
+
+
+def test_setup_without_a_network_is_one_line(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import juliapkg
+
+    def resolve(**_: object) -> None:
+        raise OSError("<urlopen error\n[Errno -3] no name>")
+
+    monkeypatch.setattr(juliapkg, "resolve", resolve)
+    with pytest.raises(
+        UserError, match=r"could not set up Julia \(<urlopen error \[Errno -3\] no name>\); without a net"
+    ):
+        julia_setup.set_up(gpu=False, say=lambda _: None)
+
+
+def test_setup_into_a_place_that_cannot_be_written_is_one_line(unset: Path) -> None:
+    unset.write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="cannot make the Julia project"):
+        julia_setup.set_up(gpu=False, say=lambda _: None)
+
+
+def test_setup_of_a_given_julia_reports_its_failure(julia: Callable[..., JuliaRuntime]) -> None:
+    julia(GOOD, exit_code=1)
+    with pytest.raises(UserError, match="Julia could not install the packages into"):
+        julia_setup.set_up(gpu=False, say=lambda _: None)
+
+
+def test_setup_of_a_given_julia_says_what_it_does(julia: Callable[..., JuliaRuntime]) -> None:
+    julia(GOOD)
+    said: list[str] = []
+    assert julia_setup.set_up(gpu=False, say=said.append).flux == "0.16.9"
+    assert said[0].startswith("using ")
+    assert said[-1] == "a first training step, in a process of its own"
+
+
+def test_launch_with_flux_by_name_and_no_julia_exits_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EXE, str(tmp_path / "no-julia"))
+    monkeypatch.setenv(PROJECT, str(tmp_path))
+    command = [sys.executable, "-m", "study", "launch", "quickstart", "--frameworks", "flux", "--out", str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("tuneoff: Flux cannot run: ")
+    assert len(answer.stderr.splitlines()) == 1
+    assert not (tmp_path / "quickstart").exists()

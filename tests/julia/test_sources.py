@@ -1,0 +1,105 @@
+"""What can be checked of the Julia side without Julia."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tree_sitter_julia
+from tree_sitter import Language, Node, Parser
+
+from trainables.contract import Run, Start, StartTrace
+
+JULIA = Path(__file__).parents[2] / "julia"
+SOURCES = sorted(JULIA.rglob("*.jl"))
+PARSER = Parser(Language(tree_sitter_julia.language()))
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from nodes(child)
+
+
+def syntax_errors(source: bytes) -> list[int]:
+    """Lines with something that does not parse."""
+    found = nodes(PARSER.parse(source).root_node)
+    return [node.start_point[0] + 1 for node in found if node.is_error or node.is_missing]
+
+
+def keywords(source: str, function: str) -> list[str]:
+    """Names after the semicolon in the definition of a Julia function."""
+    match = re.search(rf"^function {function}\(;\s*(.*?)\)$", source, flags=re.MULTILINE | re.DOTALL)
+    assert match, f"no function {function} with keywords"
+    return [name.strip() for name in match[1].split(",") if name.strip()]
+
+
+def trainer() -> str:
+    return (JULIA / "src" / "FluxTrainer.jl").read_text()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(JULIA)))
+def test_sources_parse_and_are_tidy(path: Path) -> None:
+    assert syntax_errors(path.read_bytes()) == []
+    text = path.read_text()
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    for number, line in enumerate(text.splitlines(), start=1):
+        assert len(line) <= 120, f"{path.name}:{number} has {len(line)} characters"
+        assert line == line.rstrip(), f"{path.name}:{number} ends in blanks"
+        assert "\t" not in line, f"{path.name}:{number} has a tab"
+    if path.parent.name == "src":
+        assert not re.search(r"\bprintln\(|@show\b|PythonCall|juliacall", text)
+
+
+def test_the_parser_notices_an_error() -> None:
+    assert syntax_errors(b"function f(x\n    x +\nend\n") != []
+    assert syntax_errors(b"f(x) = x + 1\n") == []
+
+
+def test_every_export_is_defined_and_documented() -> None:
+    sources = "\n".join(path.read_text() for path in SOURCES if path.parent.name == "src")
+    exported = [
+        name.strip() for line in re.findall(r"^export (.*)$", trainer(), flags=re.M) for name in line.split(",")
+    ]
+    assert {"start", "warm_up!", "train!", "evaluate"} <= set(exported)
+    for name in exported:
+        assert re.search(rf'"""\n    {re.escape(name)}\(', sources), f"{name} has no docstring that shows its call"
+        assert re.search(rf"^(function )?{re.escape(name)}\(", sources, flags=re.M), f"{name} is not defined"
+
+
+def test_every_source_is_included() -> None:
+    included = set(re.findall(r'include\("(.*)"\)', trainer()))
+    assert included == {path.name for path in (JULIA / "src").glob("*.jl")} - {"FluxTrainer.jl"}
+
+
+def test_start_takes_the_same_keywords_on_both_sides() -> None:
+    for function, contract, file in (("start", Start, "run.jl"), ("start_trace", StartTrace, "trace.jl")):
+        expected = list(inspect.signature(contract.__call__).parameters)[1:]
+        assert keywords((JULIA / "src" / file).read_text(), function) == expected
+
+
+def test_a_run_has_the_contracts_functions_in_the_contracts_order() -> None:
+    expected = [name for name in vars(Run) if not name.startswith("_") and name != "clock"]  # Python keeps the clock
+    sources = (JULIA / "src" / "run.jl").read_text()
+    checkpoint = (JULIA / "src" / "checkpoint.jl").read_text()
+    documented = re.findall(r'"""\n    (\w+)!?\(run', sources)
+    saved = re.findall(r'"""\n    (\w+)!?\(run', checkpoint)
+    at = documented.index("loader_workers")
+    assert documented[:at] + saved + documented[at:] == expected
+
+
+def test_project_and_juliapkg_agree_and_everything_has_a_compat() -> None:
+    project = tomllib.loads((JULIA / "Project.toml").read_text())
+    package = json.loads((JULIA / "juliapkg.json").read_text())["packages"]["FluxTrainer"]
+    assert package == {"uuid": project["uuid"], "dev": True, "path": "."}
+    bounded = set(project["compat"]) - {"julia"}
+    assert bounded == {*project["deps"], *project["weakdeps"], *project["extras"]}
+    assert set(project["weakdeps"]) == {"CUDA", "cuDNN"} == set(project["extensions"]["FluxTrainerCUDAExt"])
+    assert project["compat"]["julia"] == "1.10"
+    assert project["compat"]["Flux"] == "0.16"
