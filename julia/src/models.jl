@@ -27,7 +27,8 @@ ResNet-18 with the 7x7 stem and one input channel; 11,175,370 parameters.
 Images (28, 28, 1, batch) to logits (10, batch).
 """
 function resnet18(T::Type=Float32; pool=ExactMaxPool)
-    stage(channels; stride) = Chain(BasicBlock(T, channels; stride), BasicBlock(T, channels[2] => channels[2]; stride=1))
+    stage(channels; stride) =
+        Chain(BasicBlock(T, channels; stride), BasicBlock(T, channels[2] => channels[2]; stride=1))
     model = Chain(;
         conv1=convolution((7, 7), 1 => 64; stride=2, pad=3),
         bn1=batch_norm(T, 64, relu),
@@ -86,6 +87,7 @@ in_precision(::Type{Float64}, model) = Flux.f64(model)
 const MODELS = Dict{String,Function}("lenet" => lenet, "resnet18" => resnet18)
 
 function build(model::AbstractString, T::Type=Float32)
-    haskey(MODELS, model) || throw(ArgumentError("unknown model $(repr(model)); there are $(join(sort!(collect(keys(MODELS))), ", "))"))
+    known = join(sort!(collect(keys(MODELS))), ", ")
+    haskey(MODELS, model) || throw(ArgumentError("unknown model $(repr(model)); there are $known"))
     return MODELS[model](T)
 end

@@ -1,5 +1,5 @@
 # NNlib's own max-pooling finds the element that a gradient belongs to again in the backward pass, and takes the first
-# that is *approximately* the maximum (`y ≈ x`, for Float32 a relative 3.5e-4; NNlib 0.9.36, src/impl/pooling_direct.jl).
+# that is *approximately* the maximum (`y ≈ x`: for Float32 within 3.5e-4; NNlib 0.9.36, src/impl/pooling_direct.jl).
 # A near tie then sends the gradient to the wrong pixel. Here the forward pass remembers the position, as PyTorch does.
 
 """

@@ -21,8 +21,8 @@ end
 Build the model, the optimiser and the loader on the device.
 
 - `model`: `"lenet"` or `"resnet18"`.
-- `data`: maps `"train"`, `"validation"` and `"test"` to `(images, labels)`; images Float32 of size (28, 28, 1, samples),
-  labels whole numbers 0 to 9.
+- `data`: maps `"train"`, `"validation"` and `"test"` to `(images, labels)`; images Float32 of size
+  (28, 28, 1, samples), labels whole numbers 0 to 9.
 - `parameters`: maps PyTorch's tensor names to Float32 arrays, sizes reversed: (width, height, in, out), (in, out).
 - `num_workers`: threads that load batches; 0 loads in the training's own thread.
 - `optimizer`: `"sgd"` (with `momentum`) or `"adam"`; `weight_decay` is added to the gradient.
@@ -189,7 +189,8 @@ end
 
 function on_cpu(images, labels)::Samples
     copied = Array{Float32,4}(in_float32("images", images))
-    size(copied)[1:3] == (28, 28, 1) || throw(ArgumentError("images have size $(size(copied)); it must be (28, 28, 1, samples)"))
+    size(copied)[1:3] == (28, 28, 1) ||
+        throw(ArgumentError("images have size $(size(copied)); it must be (28, 28, 1, samples)"))
     return copied, Vector{Int}(labels)
 end
 

@@ -54,7 +54,8 @@ end
 
 collect_tensors!(_, layer, _) = nothing # pooling, flattening, activations
 
-# Flux's convolution flips its kernel, PyTorch's does not; a dense weight is (out, in) in both, so reversed it is turned.
+# Flux's convolution flips its kernel, PyTorch's does not; a dense weight is (out, in) in both, so reversed it is
+# (in, out).
 reversed(array, kind) = reversed(array, Val(kind))
 reversed(array, ::Val{:kernel}) = reverse(array; dims=(1, 2))
 reversed(array, ::Val{:matrix}) = permutedims(array)
