@@ -2,15 +2,15 @@ const EVALUATION_BATCH_SIZE = 250 # samples; the PyTorch side's
 
 """One training. Made by `start`."""
 mutable struct Run{M,R,D<:AbstractDevice}
-    const model::M
-    const rule::R
+    model::M
+    rule::R
     optimiser_state::Any
-    const device::D
-    const samples::Dict{String,Samples} # by split, on the CPU
-    const evaluation_batches::Dict{String,Any} # by split, on the device
-    const initial::Dict{String,Array{Float32}}
-    const batch_size::Int
-    const num_workers::Int
+    device::D
+    samples::Dict{String,Samples} # by split, on the CPU
+    evaluation_batches::Dict{String,Any} # by split, on the device
+    initial::Dict{String,Array{Float32}}
+    batch_size::Int
+    num_workers::Int
     loader::Union{Nothing,Loader}
 end
 
