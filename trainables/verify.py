@@ -211,12 +211,13 @@ def bounds_for(model: str, precision: Precision) -> dict[str, Bound]:
     (ResNet-18). Anything else than the same formula is larger by orders of magnitude.
 
     float32: one ReLU whose input lies within rounding of zero is open on one side and shut on the other, now and then;
-    the gradients behind it differ much at that step (measured 0.45: the last stage has 32 activations a channel). So a single step's gradients have a
-    wide bound, and the sharp check is the *systematic* gradient: a tensor's lower quartile over the steps, which no
-    occasional ReLU reaches and every real difference does (NNlib's own max-pooling: 1e-2). What does not pass through
-    such a ReLU, loss, logits and BatchNorm statistics, has sharp bounds at every step. They grow with the step where
-    both sides run free (LeNet). A ResNet with batches of 32 amplifies rounding to everything within ten steps, in one
-    framework as between two, so there every step starts from the reference's parameters.
+    the gradients behind it then differ much at that step (measured 0.45: ResNet's last stage has as many activations a
+    channel as the batch has samples). So a single step's gradients have a wide bound, and the sharp check is the
+    *systematic* gradient: a tensor's lower quartile over the steps, which no occasional ReLU reaches and every real
+    difference does (NNlib's own max-pooling: 1e-2). What does not pass through such a ReLU, loss, logits and BatchNorm
+    statistics, has sharp bounds at every step. They grow with the step where both sides run free (LeNet). A ResNet with
+    batches of 32 amplifies rounding to everything within ten steps, in one framework as between two, so there every
+    step starts from the reference's parameters.
     """
     if precision == "float64":
         return {quantity: Bound(1e-9) for quantity in QUANTITIES} | {INITIAL: Bound(0.0)}
