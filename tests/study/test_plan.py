@@ -7,6 +7,7 @@ import pytest
 from search_spaces import Choices, Range
 from study.plan import freeze, load_plan, shipped_plans, thaw
 from trainables.errors import UserError
+from trainables.frameworks import available
 from trainables.workloads import WORKLOADS
 
 
@@ -30,7 +31,7 @@ def test_defaults_come_from_the_workload() -> None:
         shape.limit_s,
         shape.epochs,
     )
-    assert plan.frameworks == ("pytorch",)
+    assert list(plan.frameworks) == available()
     assert plan.confirm.runs == 10
 
 

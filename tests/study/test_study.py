@@ -129,13 +129,16 @@ def test_a_real_study_from_launch_to_report(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def test_frameworks_are_dealt_in_turn_and_reuse_keeps_them_apart(tmp_path: Path) -> None:
-    arguments = simulated(3, "slice.max_concurrent=1", "training.target=0.5")
+def test_frameworks_are_dealt_in_blocks_that_keep_their_process(tmp_path: Path) -> None:
+    arguments = simulated(7, "slice.max_concurrent=1", "training.target=0.5")
     arguments[arguments.index("simulated")] = "pytorch,simulated"
     finish(tuneoff(*arguments, cwd=tmp_path))
     table = pd.read_parquet(tmp_path / "results" / "s" / "trials.parquet").sort_values("ended_at")
-    assert table["framework"].tolist() == ["pytorch", "simulated"] * 3
+    # five ahead at most; then the other, which ends before the process is given up again
+    assert table["framework"].tolist() == ["pytorch"] * 5 + ["simulated"] * 7 + ["pytorch"] * 2
     assert table.groupby("pid")["framework"].nunique().eq(1).all()
+    assert table["pid"].nunique() == 3
+    assert table["fresh_process"].sum() == 3
     assert table.groupby("framework")["seed"].agg(list).map(tuple).nunique() == 1
 
 
