@@ -42,6 +42,7 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 SOURCES = ("julia/src", "trainables/pytorch_backend.py", "trainables/pytorch_models.py", "trainables/flux_backend.py")
 
 FREE_RUNNING_IN_FLOAT32 = {"lenet"}
+SYSTEMATIC_QUANTILE = {"lenet": 0.25, "resnet18": 0.0}  # few steps of a ResNet have no ReLU at zero
 
 Command = Callable[[str], Sequence[str]]  # a framework's name -> what starts its tracing process
 
@@ -161,8 +162,8 @@ def compare(
             on_step(step)
             if not all(row.within for row in rows):
                 break
-    if precision == "float32" and all(row.within for row in rows):  # else too few steps for a quartile
-        rows += _systematic(rows, bounds[SYSTEMATIC])
+    if precision == "float32" and all(row.within for row in rows):  # else there are too few steps to tell
+        rows += _systematic(rows, bounds[SYSTEMATIC], SYSTEMATIC_QUANTILE[workload.model])
     return Comparison(workload.name, optimizer, precision, steps, _worst(rows), _first_failure(rows))
 
 
@@ -213,11 +214,12 @@ def bounds_for(model: str, precision: Precision) -> dict[str, Bound]:
     float32: one ReLU whose input lies within rounding of zero is open on one side and shut on the other, now and then;
     the gradients behind it then differ much at that step (measured 0.45: ResNet's last stage has as many activations a
     channel as the batch has samples). So a single step's gradients have a wide bound, and the sharp check is the
-    *systematic* gradient: a tensor's lower quartile over the steps, which no occasional ReLU reaches and every real
-    difference does (NNlib's own max-pooling: 1e-2). What does not pass through such a ReLU, loss, logits and BatchNorm
-    statistics, has sharp bounds at every step. They grow with the step where both sides run free (LeNet). A ResNet with
-    batches of 32 amplifies rounding to everything within ten steps, in one framework as between two, so there every
-    step starts from the reference's parameters.
+    *systematic* gradient: a tensor's lower quartile (ResNets: smallest) over the steps, which an occasional ReLU does
+    not reach and a difference in the computation does, being there at every step (NNlib's own max-pooling: 1e-2 in
+    LeNet). What does not pass through such a ReLU, loss, logits and BatchNorm statistics, has sharp bounds at every
+    step. They grow with the step where both sides run free (LeNet). A ResNet with batches of 32 amplifies rounding to
+    everything within ten steps, in one framework as between two, so there every step starts from the reference's
+    parameters.
     """
     if precision == "float64":
         return {quantity: Bound(1e-9) for quantity in QUANTITIES} | {INITIAL: Bound(0.0)}
@@ -255,13 +257,13 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
-def _systematic(rows: list[Difference], bound: Bound) -> list[Difference]:
-    """For every tensor the lower quartile of its gradient's differences, at the step that has it."""
+def _systematic(rows: list[Difference], bound: Bound, quantile: float) -> list[Difference]:
+    """For every tensor this quantile, over the steps, of its gradient's differences."""
     found = []
     for tensor in dict.fromkeys(row.tensor for row in rows if row.quantity == GRADIENT):
         of_tensor = sorted((row for row in rows if row.quantity == GRADIENT and row.tensor == tensor), key=_size)
-        quartile = of_tensor[(len(of_tensor) - 1) // 4]
-        found.append(replace(quartile, quantity=SYSTEMATIC, bound=bound.at(quartile.step)))
+        chosen = of_tensor[int(quantile * (len(of_tensor) - 1))]
+        found.append(replace(chosen, quantity=SYSTEMATIC, bound=bound.at(chosen.step)))
     return found
 
 
