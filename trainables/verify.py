@@ -42,6 +42,7 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 SOURCES = ("julia/src", "trainables/pytorch_backend.py", "trainables/pytorch_models.py", "trainables/flux_backend.py")
 
 FREE_RUNNING_IN_FLOAT32 = {"lenet"}
+SYSTEMATIC_STEPS = 4  # fewer do not tell what is systematic
 SYSTEMATIC_QUANTILE = {"lenet": 0.25, "resnet18": 0.0}  # few steps of a ResNet have no ReLU at zero
 
 Command = Callable[[str], Sequence[str]]  # a framework's name -> what starts its tracing process
@@ -162,7 +163,7 @@ def compare(
             on_step(step)
             if not all(row.within for row in rows):
                 break
-    if precision == "float32" and all(row.within for row in rows):  # else there are too few steps to tell
+    if precision == "float32" and rows[-1].step >= SYSTEMATIC_STEPS:
         rows += _systematic(rows, bounds[SYSTEMATIC], SYSTEMATIC_QUANTILE[workload.model])
     return Comparison(workload.name, optimizer, precision, steps, _worst(rows), _first_failure(rows))
 
