@@ -141,4 +141,4 @@ def test_the_julia_packages_own_tests_pass() -> None:
     command = [runtime.executable, f"--project={runtime.project}", "-e", code]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert answer.returncode == 0, (answer.stdout + answer.stderr)[-3000:]
-    assert "a trace takes the same step as a run" in answer.stdout
+    assert "a trace takes the same step as a run" in answer.stdout + answer.stderr
