@@ -20,7 +20,7 @@ _TEXT, _WHOLE, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 _IDENTITY = (
     Column("study", _TEXT, "name of the study"),
-    Column("phase", _TEXT, "`search` or `confirm`"),
+    Column("phase", _TEXT, "`search`, `confirm` or `sweep`"),
     Column("framework", _TEXT, "name of the framework"),
     Column("trial_id", _TEXT, "unique within the study; `PHASE-FRAMEWORK-NUMBER`"),
 )
@@ -47,6 +47,7 @@ EVALUATIONS = (
 TRIALS = (
     *_IDENTITY,
     Column("number", _WHOLE, "counts from 0: of the Optuna trial, or of the confirmation run"),
+    Column("confirms", _WHOLE, "number of the search's trial whose configuration a confirmation run repeats"),
     Column("workload", _TEXT, "name of the workload"),
     Column("seed", _WHOLE, "of sample order and initial weights"),
     Column("target", _REAL, "validation accuracy to reach"),
@@ -81,16 +82,19 @@ TRIALS = (
     Column("best_validation_accuracy", _REAL, "highest over the evaluations"),
     Column("test_accuracy", _REAL, "on the test split at the end; confirmation runs only"),
     Column("test_loss", _REAL, "likewise"),
+    Column("best_training_accuracy", _REAL, "highest on the whole training split, measured after epochs; sweeps only"),
     Column("average_training_loss", _REAL, "mean over all training samples seen"),
     *_LEDGER,
     Column("wall_s", _REAL, "seconds from the start of its set-up to its last checkpoint, interruptions left out"),
     Column("slice_s", _REAL, "seconds for which it held its slice; the search is charged with these"),
+    Column("lost_s", _REAL, "the part of `slice_s` that interruptions lost: work that had to be done again"),
     Column("fresh_process", _FLAG, "whether its process had run no training before"),
     Column("segments", _WHOLE, "1, and one more for every interruption it was continued after"),
     Column("loader_workers", _WHOLE, "loader processes or threads that really ran"),
     Column("host", _TEXT, "where it ran last"),
     Column("pid", _WHOLE, "in which process"),
-    Column("ended_at", _REAL, "seconds since 1970"),
+    Column("began_at", _REAL, "when it first began, seconds since 1970"),
+    Column("ended_at", _REAL, "when it ended, seconds since 1970"),
 )
 
 

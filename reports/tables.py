@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics import Estimate, Values, median
-from reports.winners import winners
+from reports.winners import confirmations, winners
 
 TITLES = {"pytorch": "PyTorch", "flux": "Flux", "simulated": "Simulated"}
 
@@ -21,6 +21,12 @@ def frameworks(trials: pd.DataFrame) -> list[str]:
     return list(trials.sort_values("ended_at")["framework"].unique())
 
 
+def confirmation_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the runs that confirm the winners; see `reports.winners.confirmations`."""
+    wanted = {row["trial_id"] for row in confirmations(_rows(trials))}
+    return trials[trials["trial_id"].isin(wanted)]
+
+
 def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     """One row per framework: the winner of its search and what its confirmation runs showed.
 
@@ -30,12 +36,12 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     figure); runs, reached; warm_s and cold_s (medians over the confirmation runs that reached the target) with _low
     and _high; test_accuracy, samples_to_target, samples_per_s (medians), loader_workers.
     """
-    best = winners(_rows(trials))
+    best, confirmed = winners(_rows(trials)), confirmation_runs(trials)
     rows = []
     for name in frameworks(trials):
         if name not in best:
             continue
-        runs = trials[(trials["framework"] == name) & (trials["phase"] == "confirm")]
+        runs = confirmed[confirmed["framework"] == name]
         hits = runs[runs["reached"].astype(bool)]
         warm, cold = median(_values(hits, "warm_tta_s")), median(_values(hits, "cold_tta_s"))
         winner = best[name]
@@ -121,7 +127,7 @@ def accuracy_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataF
     -------
     Columns: framework, trial_id, train_s, validation_accuracy.
     """
-    wanted = set(trials.loc[trials["phase"] == "confirm", "trial_id"])
+    wanted = set(confirmation_runs(trials)["trial_id"])
     if not wanted:
         wanted = {row["trial_id"] for row in winners(_rows(trials)).values()}
     chosen = evaluations[evaluations["trial_id"].isin(wanted)]

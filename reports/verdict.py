@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics import Estimate, median, ratio_of_medians
-from reports.tables import frameworks, title
+from reports.tables import confirmation_runs, frameworks, title
 
 _CLOCKS = (("warm", "warm_tta_s"), ("cold", "cold_tta_s"))
 
@@ -20,7 +20,7 @@ def verdict(trials: pd.DataFrame) -> str:
     """
     if trials.empty:
         return "No trial has finished yet."
-    confirmed = trials[trials["phase"] == "confirm"]
+    confirmed = confirmation_runs(trials)
     names = frameworks(trials)
     comparable = [name for name in names if _all_reached(confirmed, name)]
     sentences = [_pair(confirmed, first, second) for first, second in combinations(comparable, 2)]

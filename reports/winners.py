@@ -1,4 +1,4 @@
-"""Which trial won a search: one definition, for the driver that confirms it and the report that shows it."""
+"""Which trial won a search, and which runs confirm it: one definition, for the driver and the report."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def winners(trials: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if name not in best or row["objective"] < best[name]["objective"]:
             best[name] = row
     return best
+
+
+def confirmations(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Confirmation runs of the winners.
+
+    A search that was given more trials may have found a better configuration since others were confirmed; those runs
+    stay in the records, and in the cost, but say nothing about this winner.
+    """
+    rows = list(trials)
+    best = winners(rows)
+    return [
+        row
+        for row in rows
+        if row["phase"] == "confirm" and row.get("confirms") == best.get(row["framework"], {}).get("number")
+    ]

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import FIFOScheduler
 
 from reports.page import write_report
-from reports.winners import winners
+from reports.winners import confirmations, winners
 from study.certificate import attach_certificate
 from study.cluster import check_nodes, check_slice, connected
 from study.folder import StudyFolder, locked
@@ -23,7 +23,6 @@ from study.recorder import Recorder, recover
 from study.records import Records
 from study.searcher import DealingSearcher, ListSearcher, confirmation_seed, search_seed, trial_config
 from study.tuning import fit, make_scheduler
-from trainables.contract import Record
 from trainables.errors import UserError
 from trainables.frameworks import framework
 
@@ -131,14 +130,15 @@ def confirm(driver: Driver) -> None:
     left = []
     for number in range(plan.confirm.runs):  # A B A B
         for name in (name for name in plan.frameworks if name in best):
-            run_id = f"confirm-{name}-{number:05d}"
+            winner = best[name]["number"]
+            run_id = f"confirm-{name}-{winner:05d}-{number:05d}"  # of this winner: more trials may bring another
             spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
-            identity = {"phase": "confirm", "framework": name, "trial_id": run_id, "number": number}
+            identity = {"phase": "confirm", "trial_id": run_id, "number": number, "confirms": winner}
             if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
-                left.append(trial_config(plan, folder, "confirm", run_id, number, spec))
+                left.append(trial_config(folder, identity, spec))
     wanted = {name: plan.confirm.runs for name in plan.frameworks if name in best}
     if left:
-        with progress.phase("confirm", wanted, _confirmed(records)):
+        with progress.phase("confirm", wanted, confirmations(records.trials.values())):
             fit(
                 plan,
                 folder,
@@ -150,7 +150,7 @@ def confirm(driver: Driver) -> None:
                 recorder=Recorder(plan, folder, records, progress),
                 interrupts=driver.interrupts,
             )
-    missing = sum(wanted.values()) - len(_confirmed(records))
+    missing = sum(wanted.values()) - len(confirmations(records.trials.values()))
     if missing > 0:
         raise StudyIncomplete(f"{missing} confirmation runs are missing; `tuneoff resume {folder.path}` goes on")
 
@@ -173,16 +173,11 @@ def report(folder: StudyFolder) -> str:
     return write_report(folder.path, folder.report)
 
 
-def _confirmed(records: Records) -> list[Record]:
-    return [row for row in records.trials.values() if row["phase"] == "confirm"]
-
-
 def _record_what_finished(driver: Driver, search: Search) -> None:
     """Record trials that finished but were never recorded, because the driver died in between."""
     for trial in search.study.get_trials(deepcopy=False):
         identity = {
             "phase": "search",
-            "framework": search.framework,
             "trial_id": trial_id(search.framework, origin(trial)),
             "number": origin(trial),
         }

@@ -84,8 +84,10 @@ def trial_row(
         earlier driver began it.
     """
     slice_s = max(held_s, result.get("wall_s") or 0.0)
+    now = time.time()
     return {
         **identity,
+        "framework": spec.framework,
         **spec.as_dict()["hyperparameters"],
         "workload": spec.workload,
         "seed": spec.seed,
@@ -100,7 +102,9 @@ def trial_row(
         "failures": failures,
         **result,
         "slice_s": slice_s,
-        "ended_at": time.time(),
+        "lost_s": 0.0,
+        "began_at": result.get("began_at") or now - held_s,
+        "ended_at": now,
     }
 
 
@@ -114,7 +118,7 @@ def recover(plan: Plan, folder: StudyFolder, records: Records, identity: Record,
     training = Training(spec, folder=folder.checkpoints(identity["trial_id"]))
     if not training.finished:
         return False
-    identity = {"study": folder.name, **identity}
+    identity = {"study": folder.name, "framework": spec.framework, **identity}
     records.add_evaluations({**asdict(evaluation), **identity} for evaluation in training.evaluations)
     records.add_trial(trial_row(identity, plan, spec, training.result(), held_s=0.0))
     return True

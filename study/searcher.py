@@ -14,6 +14,7 @@ from ray.tune.search.optuna import OptunaSearch
 from study.folder import StudyFolder
 from study.journal import ORIGIN, Search, search_distributions, trial_id
 from study.plan import Plan
+from trainables.contract import Record
 from trainables.spec import TrainingSpec
 from trainables.tune_trainable import EVERY_EVALUATION, FOLDER, OBJECTIVE, SPEC
 
@@ -122,8 +123,9 @@ class DealingSearcher(_NeverRestored):
             values = {name: _suggest(trial, name, distribution) for name, distribution in space.items()}
             number = trial.user_attrs.get(ORIGIN, trial.number)
             spec = self._plan.spec(framework, values, seed=search_seed(self._plan, self._place[framework](number)))
+            identity = {"phase": "search", "trial_id": trial_id(framework, number), "number": number}
             self._dealt[framework] = trial_config(
-                self._plan, self._folder, "search", trial_id(framework, number), number, spec
+                self._folder, identity, spec, every_evaluation=self._plan.search.scheduler != "fifo"
             )
 
         return draw
@@ -144,14 +146,22 @@ class ListSearcher(_NeverRestored):
 
 
 def trial_config(
-    plan: Plan, folder: StudyFolder, phase: str, name: str, number: int, spec: TrainingSpec
+    folder: StudyFolder, identity: Record, spec: TrainingSpec, *, every_evaluation: bool = False
 ) -> dict[str, Any]:
-    """The Tune config of one trial."""
+    """The Tune config of one trial.
+
+    Parameters
+    ----------
+    identity
+        Phase, trial id and number, as they go into the records.
+    every_evaluation
+        Whether Tune must hear of each evaluation at once: a scheduler wants that.
+    """
     return {
         SPEC: spec.as_dict(),
-        FOLDER: str(folder.checkpoints(name)),
-        EVERY_EVALUATION: plan.search.scheduler != "fifo",
-        IDENTITY: {"phase": phase, "trial_id": name, "number": number},
+        FOLDER: str(folder.checkpoints(identity["trial_id"])),
+        EVERY_EVALUATION: every_evaluation,
+        IDENTITY: identity,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.winners import winners
+from reports.winners import confirmations, winners
 from study.folder import StudyFolder, is_running
 from study.plan import Plan
 from study.records import Records
@@ -19,12 +19,12 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     ``frameworks``: trials done and wanted, reached, failed, confirmed runs, cost in slice-seconds, the incumbent.
     """
     rows = list(Records(folder).trials.values())
-    best = winners(rows)
+    best, confirming = winners(rows), confirmations(rows)
     frameworks = {}
     for name in plan.frameworks:
         mine = [row for row in rows if row["framework"] == name]
         searched = [row for row in mine if row["phase"] == "search"]
-        confirmed = [row for row in mine if row["phase"] == "confirm"]
+        confirmed = [row for row in confirming if row["framework"] == name]
         frameworks[name] = {
             "trials": len(searched),
             "trials_wanted": plan.search.trials,

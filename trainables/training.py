@@ -178,6 +178,7 @@ class Training:
             "fresh_process": all(segment["fresh_process"] for segment in state.segments),
             "segments": len(state.segments),
             "wall_s": sum(segment["wall_s"] for segment in state.segments),
+            "began_at": state.segments[0]["started_at"] if state.segments else None,
             "host": last.get("host"),
             "pid": last.get("pid"),
             **self._ledger.as_record(),

@@ -1,32 +1,45 @@
 """Samples to target in both frameworks from the same bytes: ``python -m tests.bench.parity`` (needs Julia and MNIST).
 
 Equal hyperparameters and seeds take the same number of samples in both, or the comparison of their times is not one of
-speed. Each framework trains in one process of its own.
+speed. Rounding alone sends two trainings apart, so each framework is also compared with itself: PyTorch from weights
+that are one rounding off, and Flux with its own, approximate max-pooling. Each arm trains in one process of its own.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
 from study.single import NO_LIMIT_S, single_spec
+from trainables import training
 from trainables.training import Training, run_to_end
 
 WORKLOAD = "mnist-lenet"
 CONFIGURATIONS = ((0.05, 64), (0.1, 256), (0.02, 32))  # learning rate, batch size
 SEEDS = range(5)
+ARMS = ("pytorch", "pytorch-rounded", "flux", "flux-nnlib-pooling")
+REFERENCE = ARMS[0]
 
 
-def train_all(framework: str) -> None:
+def train_all(arm: str) -> None:
     """Print one line of JSON per configuration and seed."""
+    if arm == "pytorch-rounded":
+        _start_one_rounding_off()
+    if arm == "flux-nnlib-pooling":
+        _pool_as_nnlib()
     for learning_rate, batch_size in CONFIGURATIONS:
         for seed in SEEDS:
             spec = single_spec(
-                framework=framework,
+                framework=arm.partition("-")[0],
                 workload_name=WORKLOAD,
                 learning_rate=learning_rate,
                 batch_size=batch_size,
@@ -42,22 +55,52 @@ def train_all(framework: str) -> None:
             )
             # No limit in time: what counts here are samples, and a busy machine must not censor them.
             result = run_to_end(Training(replace(spec, training_accuracy=False, limit_s=NO_LIMIT_S)))
-            row = {"framework": framework, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
-            print(json.dumps(row | {key: result[key] for key in ("samples_to_target", "warm_tta_s")}), flush=True)
+            row = {"arm": arm, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+            print(json.dumps(row | {"samples_to_target": result["samples_to_target"]}), flush=True)
+
+
+def _start_one_rounding_off() -> None:
+    original = training.initial_parameters
+
+    def rounded(*arguments: object, **named: object) -> dict[str, npt.NDArray[np.float32]]:
+        arrays = original(*arguments, **named)  # type: ignore[arg-type]
+        return {name: np.nextafter(array, np.float32(np.inf)) for name, array in arrays.items()}
+
+    training.initial_parameters = rounded
+
+
+def _pool_as_nnlib() -> None:
+    from trainables.flux_backend import _flux_trainer
+
+    _flux_trainer(1, "cpu")
+    import juliacall
+
+    juliacall.Main.seval('FluxTrainer.eval(:(MODELS["lenet"] = T -> lenet(T; pool=Flux.MaxPool)))')
+
+
+def _rows(arm: str) -> list[dict[str, object]]:
+    command = [sys.executable, "-m", "tests.bench.parity", arm]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
 
 
 def main() -> None:
-    """Compare, and print a table with a row per configuration and seed."""
-    rows = []
-    for framework in ("pytorch", "flux"):
-        command = [sys.executable, "-m", "tests.bench.parity", framework]
-        answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        rows += [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
+    """Compare, and print a table with a row per configuration and seed, and each arm's ratio to PyTorch."""
+    with ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) - 1)) as pool:  # one thread each: no contention
+        rows = [row for found in pool.map(_rows, ARMS) for row in found]
     table = pd.DataFrame(rows).pivot_table(
-        index=["learning_rate", "batch_size", "seed"], columns="framework", values=["samples_to_target", "warm_tta_s"]
-    )
-    print(table.to_string())
-    print(table.groupby(level=[0, 1]).median().to_string())
+        index=["learning_rate", "batch_size", "seed"], columns="arm", values="samples_to_target"
+    )[list(ARMS)]
+    print((table / 1000).to_string())
+    print((table / 1000).groupby(level=[0, 1]).median().to_string())
+    for arm in ARMS[1:]:  # paired by configuration and seed
+        logs = np.log(table[arm] / table[REFERENCE]).dropna()
+        low, high = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs))
+        spread = np.exp(np.abs(logs).median())
+        print(
+            f"{arm} over {REFERENCE}: {np.exp(logs.mean()):.2f} [{np.exp(low):.2f}, {np.exp(high):.2f}] "
+            f"({len(logs)} pairs; half of them within a factor of {spread:.2f})"
+        )
 
 
 if __name__ == "__main__":

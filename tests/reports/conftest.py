@@ -11,6 +11,7 @@ import pytest
 
 from reports.load import StudyRecords
 from reports.schema import EVALUATIONS, TRIALS
+from reports.winners import winners
 
 TARGET = 0.95
 
@@ -50,6 +51,8 @@ def trial(framework: str, phase: str, number: int, tta_s: float | None, **change
         "startup_s": 2.0,
         "compile_s": 1.0,
         "slice_s": train_s + 4.0,
+        "lost_s": 0.0,
+        "began_at": 995.0 + 10 * number + (500.0 if phase == "confirm" else 0.0),
         "loader_workers": 1,
         "ended_at": 1000.0
         + 10 * number
@@ -61,6 +64,10 @@ def trial(framework: str, phase: str, number: int, tta_s: float | None, **change
 
 
 def study(rows: list[dict[str, Any]]) -> StudyRecords:
+    best = winners(rows)
+    for row in rows:
+        if row["phase"] == "confirm" and row["confirms"] is None:
+            row["confirms"] = best.get(row["framework"], {}).get("number")
     trials = pd.DataFrame(rows, columns=[column.name for column in TRIALS])
     points = []
     for row in rows:
