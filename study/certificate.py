@@ -38,6 +38,7 @@ def write_certificate(workload: str, comparisons: Sequence[Comparison], path: Pa
         "comparisons": [comparison.as_record() for comparison in comparisons],
     }
     without_nan: dict[str, Any] = _without_nan(certificate)  # NaN is no JSON; a difference of null says the same
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(without_nan, indent=2, allow_nan=False) + "\n")
     return without_nan
 

@@ -71,12 +71,20 @@ def launch(
 
 
 @app.command()
-def resume(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
+def resume(
+    folder: StudyDir,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="More trials or runs than were planned.")
+    ] = None,
+    address: Address = None,
+    data_dir: DataDir = None,
+) -> None:
     """Go on with a study where it stopped, whatever stopped it."""
-    from study.folder import find
+    from study.manifest import changed
     from study.status import status as look
 
-    found, plan = find(folder)
+    found, plan = _open(folder)
+    plan = changed(plan, found, settings or [])
     if look(plan, found)["done"]:
         out.print(f"{folder} is finished: nothing to run.")
         if not (found.report / "index.html").exists():
@@ -89,9 +97,7 @@ def resume(folder: StudyDir, address: Address = None, data_dir: DataDir = None) 
 @app.command()
 def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
     """Run the confirmation runs that are missing, with the best configurations found so far."""
-    from study.folder import find
-
-    found, plan = find(folder)
+    found, plan = _open(folder)
     _prepare(plan, data_dir)
     _drive(plan, found, address, ("confirm",))
 
@@ -99,21 +105,18 @@ def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None)
 @app.command()
 def report(folder: StudyDir) -> None:
     """Write the report again from the records."""
-    from study.folder import find
-
-    found, _ = find(folder)
+    found, _ = _open(folder)
     _report(found)
 
 
 @app.command()
 def status(folder: StudyDir, as_json: AsJson = False) -> None:
     """Show what a study has done so far."""
-    from study.folder import find
     from study.progress import describe
     from study.status import status as look
     from trainables.frameworks import framework
 
-    found, plan = find(folder)
+    found, plan = _open(folder)
     state = look(plan, found)
     if as_json:
         print(json.dumps(state, indent=2))
@@ -292,6 +295,18 @@ def _check_available(frameworks: Iterable[str]) -> None:
             raise UserError(problem)
 
 
+def _open(path: Path) -> tuple[StudyFolder, Plan]:
+    """An existing study, its plan mended where that is possible."""
+    from study.folder import find
+    from study.manifest import plan_of
+
+    found = find(path)
+    plan, notice = plan_of(found)
+    if notice:
+        out.print(notice, highlight=False)
+    return found, plan
+
+
 def _prepare(plan: Plan, data_dir: Path | None) -> None:
     """Fetch and check the data set here, once, rather than in every trial."""
     from trainables.datasets import prepare
@@ -326,7 +341,9 @@ def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[s
         os.environ.update(find_runtime().environment())  # found once, here, for the trials to inherit
     from study import phases as run
     from study.interrupts import Interrupted
+    from study.patience import StorageGone
     from study.progress import Progress
+    from study.tuning import TuneStopped
 
     progress = Progress(out)
     progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
@@ -340,13 +357,15 @@ def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[s
         sys.exit(interrupted.exit_code)
     except run.StudyIncomplete as incomplete:
         _fail(str(incomplete), 1)
+    except (TuneStopped, StorageGone) as stopped:
+        _fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
     _report(folder)
 
 
 def _report(folder: StudyFolder) -> None:
     from study.phases import report as write
 
-    said = write(folder)
+    said = write(folder, say=lambda text: out.print(text, highlight=False))
     out.print(said, style="bold", highlight=False)
     out.print(f"report: {folder.report / 'index.html'}", highlight=False)
 

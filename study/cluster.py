@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import sys
+import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -22,10 +26,11 @@ PACKAGES = ("study", "trainables", "search_spaces", "reports")
 OBJECT_STORE_BYTES = 256 * 2**20  # results are small; without a bound Ray takes a third of the memory
 PROBE_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 10.0
+WATCH_INTERVAL_S, WATCH_MISSES = 1.0, 5  # a cluster that has not answered for so long is dead
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[None]:
     """A Ray cluster for the time of the block.
 
     Parameters
@@ -33,6 +38,9 @@ def connected(address: str | None) -> Iterator[None]:
     address
         Of a running cluster, which then gets this project's packages sent; None starts a local one, listening on this
         machine only, and stops it at the end.
+    on_death
+        Called when the cluster dies, before this process ends with exit code 1: Ray itself would wait for a dead
+        cluster for minutes, or for ever.
 
     Raises
     ------
@@ -57,10 +65,56 @@ def connected(address: str | None) -> Iterator[None]:
             ray.init(address=address, runtime_env={"py_modules": modules}, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"no Ray cluster at {address or 'this machine'}: {_first_line(error)}") from None
+    watch = _Watch(on_death)
+    watch.start()
     try:
         yield
     finally:
+        watch.stop()
         ray.shutdown()
+
+
+class _Watch(threading.Thread):
+    """Looks whether the cluster lives: its control service answers, and the node manager on this machine runs."""
+
+    def __init__(self, on_death: Callable[[], None]) -> None:
+        super().__init__(name="cluster-watch", daemon=True)
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._control = (host, int(port))
+        children = psutil.Process().children(recursive=True)
+        self._node_managers = [child for child in children if child.name() == "raylet"]
+        self._on_death = on_death
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        misses = 0
+        while not self._stopping.wait(WATCH_INTERVAL_S):
+            misses = 0 if self._alive() else misses + 1
+            if misses == WATCH_MISSES and not self._stopping.is_set():
+                self._on_death()
+                print("tuneoff: the Ray cluster died; the study is safe, `tuneoff resume` goes on", file=sys.stderr)
+                sys.stderr.flush()
+                os._exit(1)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+    def _alive(self) -> bool:
+        if any(not _runs(process) for process in self._node_managers):
+            return False
+        try:
+            socket.create_connection(self._control, timeout=CONNECT_TIMEOUT_S).close()
+        except OSError:
+            return False
+        return True
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _check_reachable(address: str) -> None:

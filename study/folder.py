@@ -1,16 +1,9 @@
-"""Where a study keeps its things, and the one driver that may change them at a time."""
+"""Where a study keeps its things."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from study.plan import Plan, freeze, thaw
 from trainables.errors import UserError
@@ -31,6 +24,16 @@ class StudyFolder:
     def plan(self) -> Path:
         """The frozen plan."""
         return self.path / "plan.toml"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the driver; see `study.lock`."""
+        return self.path / "driver.lock"
+
+    @property
+    def owner(self) -> Path:
+        """Who holds it, with a heartbeat."""
+        return self.path / "driver.json"
 
     @property
     def provenance(self) -> Path:
@@ -105,60 +108,21 @@ def create(path: Path, plan: Plan) -> StudyFolder:
     return folder
 
 
-def find(path: Path) -> tuple[StudyFolder, Plan]:
-    """Open the folder of an existing study.
+def find(path: Path) -> StudyFolder:
+    """The folder of an existing study.
 
     Raises
     ------
     UserError
-        When it is not one, or its plan is damaged.
+        When there is no such folder.
     """
     if not path.is_dir():
         raise UserError(f"no folder {path}; `tuneoff launch` makes one, under results/ if not told otherwise")
-    folder = StudyFolder(path.absolute())
-    return folder, thaw(folder.plan)
+    return StudyFolder(path.absolute())
 
 
-@contextmanager
-def locked(folder: StudyFolder) -> Iterator[None]:
-    """Hold the study for one driver; the operating system lets go of it when the driver dies.
-
-    Raises
-    ------
-    UserError
-        When another driver holds it.
-    """
-    lock, owner = FileLock(folder.path / "driver.lock"), folder.path / "driver.json"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"{folder.path} is being run by {_owner(owner)}; wait for it or stop it") from None
-    except OSError as error:
-        raise UserError(f"cannot write {folder.path} ({error.strerror})") from None
-    try:
-        owner.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def is_running(folder: StudyFolder) -> bool:
-    """Whether a driver holds the study now."""
-    lock = FileLock(folder.path / "driver.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:  # a folder one can only read
-        return (folder.path / "driver.json").exists()
-    lock.release()
-    return False
-
-
-def _owner(path: Path) -> str:
-    try:
-        owner = json.loads(path.read_text())
-        return f"process {owner['pid']} on {owner['host']}"
-    except (OSError, ValueError, KeyError):
-        return "another driver"
+def remove_leftovers(folder: StudyFolder) -> None:
+    """Delete temporary files of writers that were killed; to be called with the study's lock held."""
+    for where in (folder.path, *folder.checkpoints("").iterdir()):
+        for left in where.glob(".*.tmp"):
+            left.unlink(missing_ok=True)

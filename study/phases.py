@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from optuna.trial import TrialState
 from ray.tune.schedulers import FIFOScheduler
 
 from reports.page import write_report
 from reports.winners import confirmations, winners
 from study.certificate import attach_certificate
 from study.cluster import check_nodes, check_slice, connected
-from study.folder import StudyFolder, locked
+from study.folder import StudyFolder, remove_leftovers
 from study.interrupts import Interrupts
-from study.journal import Search, open_searches, open_storage, origin, reconcile, trial_id
-from study.plan import Plan, thaw
+from study.journal import reconcile
+from study.lock import is_running, locked
+from study.plan import Plan, freeze, thaw
 from study.progress import Progress, describe
 from study.provenance import write_provenance
-from study.recorder import Recorder, recover
-from study.records import Records
-from study.searcher import DealingSearcher, ListSearcher, confirmation_seed, search_seed, trial_config
+from study.recorder import Recorder
+from study.records import Records, refresh_parquet
+from study.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended, recover
+from study.searcher import DealingSearcher, ListSearcher, confirmation_seed, trial_config
 from study.tuning import fit, make_scheduler
 from trainables.errors import UserError
 from trainables.frameworks import framework
+from trainables.lease import Lease
 
 
 class StudyIncomplete(Exception):
@@ -40,6 +42,7 @@ class Driver:
     records: Records
     progress: Progress
     interrupts: Interrupts
+    lease: Lease
     concurrent: int  # trials at once during the search
 
 
@@ -52,19 +55,25 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
     UserError
         When another driver holds the study, the cluster cannot be reached, or a slice fits on no node.
     """
-    with Interrupts().handled() as interrupts, locked(folder):
-        write_provenance(plan, folder)
-        with connected(address):
-            interrupts.install()
-            fitting = check_slice(plan.slice)
-            if address is not None:
-                check_nodes(folder.path, plan.frameworks)
-            concurrent = min(fitting, plan.slice.max_concurrent or fitting)
-            records = Records(folder)
-            try:
-                yield Driver(plan, folder, records, progress, interrupts, concurrent)
-            finally:
-                records.close()
+    with Interrupts().handled() as interrupts, locked(folder) as hold:
+        if thaw(folder.plan) != plan:
+            freeze(plan, folder.plan)
+        folder.checkpoints("").mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        records = Records(folder, say=progress.say)
+        try:
+            charge_losses(folder, records, seen_at=hold.seen_at)
+            mend_evaluations(folder, records)
+            write_provenance(plan, folder, say=progress.say)
+            with connected(address, on_death=progress.stop):
+                interrupts.install()
+                fitting = check_slice(plan.slice)
+                if address is not None:
+                    check_nodes(folder.path, plan.frameworks)
+                concurrent = min(fitting, plan.slice.max_concurrent or fitting)
+                yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent)
+        finally:
+            records.close()
 
 
 def search(driver: Driver) -> None:
@@ -78,12 +87,13 @@ def search(driver: Driver) -> None:
         After SIGINT or SIGTERM; the trials that were running are continued by the next driver.
     """
     plan, folder, records = driver.plan, driver.folder, driver.records
-    searches = open_searches(plan, open_storage(folder), concurrent=driver.concurrent > 1)
+    say = driver.progress.say
+    searches = mended_searches(plan, folder, records, concurrent=driver.concurrent > 1, say=say)
     for each in searches.values():
-        _record_what_finished(driver, each)
+        record_what_ended(plan, folder, records, each)
     again = reconcile(searches, records.trials)
     if again:
-        driver.progress.say(f"interrupted trials that go on from their last checkpoints: {again}")
+        say(f"interrupted trials that go on from their last checkpoints: {again}")
     wanted = plan.search.trials
     left = {name: wanted - len(each.finished()) for name, each in searches.items()}
     if any(count > 0 for count in left.values()):
@@ -92,7 +102,9 @@ def search(driver: Driver) -> None:
             fit(
                 plan,
                 folder,
-                searcher=DealingSearcher(plan, folder, searches, left=dict(left), concurrent=driver.concurrent),
+                searcher=DealingSearcher(
+                    plan, folder, driver.lease, searches, left=dict(left), concurrent=driver.concurrent
+                ),
                 trials=sum(left.values()),
                 concurrent=driver.concurrent,
                 fresh_processes=plan.search.objective == "cold",
@@ -135,7 +147,7 @@ def confirm(driver: Driver) -> None:
             spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
             identity = {"phase": "confirm", "trial_id": run_id, "number": number, "confirms": winner}
             if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
-                left.append(trial_config(folder, identity, spec))
+                left.append(trial_config(folder, driver.lease, identity, spec))
     wanted = {name: plan.confirm.runs for name in plan.frameworks if name in best}
     if left:
         with progress.phase("confirm", wanted, confirmations(records.trials.values())):
@@ -155,8 +167,13 @@ def confirm(driver: Driver) -> None:
         raise StudyIncomplete(f"{missing} confirmation runs are missing; `tuneoff resume {folder.path}` goes on")
 
 
-def report(folder: StudyFolder) -> str:
+def report(folder: StudyFolder, *, say: Callable[[str], None]) -> str:
     """Write the report from the records.
+
+    Parameters
+    ----------
+    say
+        Told of damaged files that are built anew.
 
     Returns
     -------
@@ -169,20 +186,7 @@ def report(folder: StudyFolder) -> str:
     """
     if not folder.log.exists() and not folder.trials.exists():
         raise UserError(f"{folder.path} has no trials yet; `tuneoff resume {folder.path}` runs them")
+    if not is_running(folder):
+        refresh_parquet(folder, say=say)
     attach_certificate(thaw(folder.plan), folder)
     return write_report(folder.path, folder.report)
-
-
-def _record_what_finished(driver: Driver, search: Search) -> None:
-    """Record trials that finished but were never recorded, because the driver died in between."""
-    for trial in search.study.get_trials(deepcopy=False):
-        identity = {
-            "phase": "search",
-            "trial_id": trial_id(search.framework, origin(trial)),
-            "number": origin(trial),
-        }
-        complete = len(trial.params) == len(driver.plan.space[search.framework])
-        if identity["trial_id"] not in driver.records.trials and complete and trial.state != TrialState.WAITING:
-            seed = search_seed(driver.plan, search.place(origin(trial)))
-            spec = driver.plan.spec(search.framework, trial.params, seed=seed)
-            recover(driver.plan, driver.folder, driver.records, identity, spec)

@@ -159,7 +159,7 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
         raise UserError(f"unknown plan '{source}', and no such file{nearest(source, shipped_plans())}")
     values = _parse(text, where)
     for setting in settings or []:
-        _apply(values, setting)
+        apply(values, setting)
     if frameworks:
         values["frameworks"] = frameworks
     return _complete(values, where)
@@ -167,9 +167,14 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
 
 def freeze(plan: Plan, path: Path) -> None:
     """Write a complete plan."""
+    write_text(path, as_toml(plan))
+
+
+def as_toml(plan: Plan) -> str:
+    """A complete plan as TOML."""
     values = plan.model_dump(mode="python")
     values["space"] = {name: {key: _as_toml(each) for key, each in part.items()} for name, part in plan.space.items()}
-    write_text(path, tomli_w.dumps(values))
+    return tomli_w.dumps(values)
 
 
 def thaw(path: Path) -> Plan:
@@ -182,7 +187,7 @@ def thaw(path: Path) -> Plan:
     """
     if not path.is_file():
         raise UserError(f"{path.parent} is not a study's folder: it has no {path.name}")
-    return _validate(_parse(_read(path), str(path)), str(path))
+    return parse(_parse(_read(path), str(path)), str(path))
 
 
 def _complete(values: dict[str, Any], where: str) -> Plan:
@@ -229,7 +234,7 @@ def _complete(values: dict[str, Any], where: str) -> Plan:
     for section in ("search", "confirm", "slice", "training"):
         complete[section] = {**defaults[section], **_section(values, section, where)}
     complete["space"] = _complete_space(values, names, chosen.name, complete["slice"]["cpus"], where)
-    return _validate(complete, where)
+    return parse(complete, where)
 
 
 def _complete_space(
@@ -251,7 +256,19 @@ def _section(values: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     return section
 
 
-def _validate(values: dict[str, Any], where: str) -> Plan:
+def parse(values: dict[str, Any], where: str) -> Plan:
+    """A complete plan from its values.
+
+    Parameters
+    ----------
+    where
+        They come from, for messages.
+
+    Raises
+    ------
+    UserError
+        Naming the first thing that is wrong.
+    """
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
@@ -312,7 +329,14 @@ def _as_toml(values: Searched) -> dict[str, Any]:
     return {"low": values.low, "high": values.high, "log": values.log}
 
 
-def _apply(values: dict[str, Any], setting: str) -> None:
+def apply(values: dict[str, Any], setting: str) -> None:
+    """Change a plan's values by ``key=value``, the key dotted, the value in TOML.
+
+    Raises
+    ------
+    UserError
+        When it is not that.
+    """
     key, separator, text = setting.partition("=")
     if not separator or not key.strip():
         raise UserError(f"--set {setting}: write key=value, as in --set search.trials=20")
@@ -342,4 +366,4 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         raise UserError(f"{where} is not TOML: {error}") from None
 
 
-__all__ = ["AVAILABLE", "Plan", "freeze", "load_plan", "shipped_plans", "thaw"]
+__all__ = ["AVAILABLE", "Plan", "apply", "as_toml", "freeze", "load_plan", "parse", "shipped_plans", "thaw"]

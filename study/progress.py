@@ -47,6 +47,11 @@ class Progress:
         """One line, kept above the table."""
         self._console.print(message, highlight=False, soft_wrap=True)
 
+    def stop(self) -> None:
+        """Give the terminal back at once."""
+        if self._live is not None:
+            self._live.stop()
+
     @contextmanager
     def phase(self, name: str, wanted: dict[str, int], records: list[Record]) -> Iterator[None]:
         """Show a phase while the block runs.

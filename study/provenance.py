@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,8 +19,8 @@ import psutil
 
 from study.folder import StudyFolder
 from study.plan import Plan
+from study.records import set_aside
 from trainables.datasets import checksums
-from trainables.errors import UserError
 from trainables.files import write_text
 from trainables.frameworks import FRAMEWORKS, framework
 from trainables.julia_runtime import check_runtime, find_runtime
@@ -30,14 +30,17 @@ from trainables.workloads import workload
 _DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 
-def write_provenance(plan: Plan, folder: StudyFolder) -> None:
-    """Write provenance.json at the first run of a driver; add the later ones under ``resumed``."""
+def write_provenance(plan: Plan, folder: StudyFolder, *, say: Callable[[str], None]) -> None:
+    """Write provenance.json at the first run of a driver; add the later ones under ``resumed``.
+
+    Parameters
+    ----------
+    say
+        Told of a damaged file, which is put aside.
+    """
     now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(), **_software(plan)}
-    if folder.provenance.exists():
-        try:
-            known = json.loads(folder.provenance.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{folder.provenance} is damaged ({error}); move it away to go on without it") from None
+    known = _read(folder, say)
+    if known:
         known.setdefault("resumed", []).append(now)
     else:
         known = {
@@ -54,6 +57,21 @@ def write_provenance(plan: Plan, folder: StudyFolder) -> None:
                 shutil.copyfile(manifest, folder.manifest)
                 known["julia_manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
+
+
+def _read(folder: StudyFolder, say: Callable[[str], None]) -> dict[str, Any]:
+    if not folder.provenance.exists():
+        return {}
+    try:
+        found = json.loads(folder.provenance.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no table")
+    except ValueError as error:
+        aside = set_aside(folder.provenance)
+        told = f"{folder.provenance} was damaged ({error}); it is written anew, for this run"
+        say(f"{told}. The damaged file is {aside.name}")
+        return {}
+    return found
 
 
 def framework_versions(frameworks: Sequence[str]) -> dict[str, str | None]:

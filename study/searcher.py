@@ -15,8 +15,9 @@ from study.folder import StudyFolder
 from study.journal import ORIGIN, Search, search_distributions, trial_id
 from study.plan import Plan
 from trainables.contract import Record
+from trainables.lease import Lease
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import EVERY_EVALUATION, FOLDER, OBJECTIVE, SPEC
+from trainables.tune_trainable import EVERY_EVALUATION, FOLDER, LEASE, OBJECTIVE, SPEC
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
@@ -54,6 +55,7 @@ class DealingSearcher(_NeverRestored):
         self,
         plan: Plan,
         folder: StudyFolder,
+        lease: Lease,
         searches: Mapping[str, Search],
         *,
         left: dict[str, int],
@@ -62,6 +64,7 @@ class DealingSearcher(_NeverRestored):
         super().__init__(metric=OBJECTIVE, mode="min")
         self._plan = plan
         self._folder = folder
+        self._lease = lease
         self._left = left
         self._concurrent = concurrent
         self._place = {name: search.place for name, search in searches.items()}
@@ -125,7 +128,7 @@ class DealingSearcher(_NeverRestored):
             spec = self._plan.spec(framework, values, seed=search_seed(self._plan, self._place[framework](number)))
             identity = {"phase": "search", "trial_id": trial_id(framework, number), "number": number}
             self._dealt[framework] = trial_config(
-                self._folder, identity, spec, every_evaluation=self._plan.search.scheduler != "fifo"
+                self._folder, self._lease, identity, spec, every_evaluation=self._plan.search.scheduler != "fifo"
             )
 
         return draw
@@ -146,12 +149,14 @@ class ListSearcher(_NeverRestored):
 
 
 def trial_config(
-    folder: StudyFolder, identity: Record, spec: TrainingSpec, *, every_evaluation: bool = False
+    folder: StudyFolder, lease: Lease, identity: Record, spec: TrainingSpec, *, every_evaluation: bool = False
 ) -> dict[str, Any]:
     """The Tune config of one trial.
 
     Parameters
     ----------
+    lease
+        Of the driver that runs it.
     identity
         Phase, trial id and number, as they go into the records.
     every_evaluation
@@ -160,6 +165,7 @@ def trial_config(
     return {
         SPEC: spec.as_dict(),
         FOLDER: str(folder.checkpoints(identity["trial_id"])),
+        LEASE: lease.as_dict(),
         EVERY_EVALUATION: every_evaluation,
         IDENTITY: identity,
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from reports.winners import confirmations, winners
-from study.folder import StudyFolder, is_running
+from study.folder import StudyFolder
+from study.lock import is_running
 from study.plan import Plan
-from study.records import Records
+from study.records import read_log
 
 
 def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     ``study``, ``running``, ``done`` (nothing left to run), ``report`` (its path, or None), and per framework under
     ``frameworks``: trials done and wanted, reached, failed, confirmed runs, cost in slice-seconds, the incumbent.
     """
-    rows = list(Records(folder).trials.values())
+    rows = list(read_log(folder.log).trials.values())
     best, confirming = winners(rows), confirmations(rows)
     frameworks = {}
     for name in plan.frameworks:

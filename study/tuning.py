@@ -32,6 +32,10 @@ from trainables.workloads import workload
 ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
 
 
+class TuneStopped(Exception):
+    """Ray Tune ended by an error; the message is its cause."""
+
+
 def fit(
     plan: Plan,
     folder: StudyFolder,
@@ -62,6 +66,8 @@ def fit(
     ------
     Interrupted
         After SIGINT or SIGTERM.
+    TuneStopped
+        When Tune ends by an error of its own, or the study's storage stays away.
     """
     tuner = Tuner(
         with_resources(TrainingTrainable, partial(_slice, plan)),
@@ -83,9 +89,19 @@ def fit(
             verbose=0,
         ),
     )
-    with interrupts.during_fit(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tuner.fit()
+    try:
+        with interrupts.during_fit(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tuner.fit()
+    except Exception as error:  # Tune wraps and rewraps what happens inside it
+        raise TuneStopped(_root(error)) from error
+
+
+def _root(error: BaseException) -> str:
+    """The first cause, in a line."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def make_scheduler(plan: Plan) -> TrialScheduler:

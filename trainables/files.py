@@ -13,9 +13,9 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes ``path`` in one step.
 
-    The bytes are flushed to the disk before the rename, so that a power cut leaves the old file or the new one.
+    The bytes are flushed to the disk before the rename, so that a power cut leaves the old file or the new one. The
+    folder must exist: where storage has gone away, nothing may grow in its place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)

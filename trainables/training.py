@@ -92,7 +92,8 @@ class Training:
         self._started = time.perf_counter() if started is None else started
         self._ledger = Ledger()
         self._state = _State()
-        self._model_file: str | None = None
+        self._model_file: Path | None = None
+        self.notices: list[str] = []  # what a user must be told, besides the result
         self._restore()
         self._run: Run | None = None
         self._training_samples = 0  # known once the data set is read
@@ -177,6 +178,7 @@ class Training:
             "loader_workers": state.loader_workers,
             "fresh_process": all(segment["fresh_process"] for segment in state.segments),
             "segments": len(state.segments),
+            "segment_wall_s": last.get("wall_s", 0.0),
             "wall_s": sum(segment["wall_s"] for segment in state.segments),
             "began_at": state.segments[0]["started_at"] if state.segments else None,
             "host": last.get("host"),
@@ -216,9 +218,9 @@ class Training:
         self._segment_began = run.clock() - startup_s
         with self._watch.charging("compile_s"):
             run.warm_up()
-        if self._model_file is not None and self._folder is not None:
+        if self._model_file is not None:
             with self._watch.charging("checkpoint_s"):
-                run.load(self._folder / self._model_file)
+                run.load(self._model_file)
             if self._state.batches_left:
                 order = self._order(self._state.epoch - 1)
                 done = ceil(len(order) / self._batch_size) - self._state.batches_left
@@ -301,26 +303,41 @@ class Training:
             state.test_accuracy, state.test_loss = score.accuracy, _finite(score.loss)
 
     def _checkpoint(self, run: Run) -> None:
+        """Save; where that fails the training goes on without, and only an interruption would show the difference."""
         with self._watch.charging("checkpoint_s"):
             self._state.segments[-1]["wall_s"] = run.clock() - self._segment_began
             if self._folder is not None:
+                number = len(self._state.evaluations)
                 state = {
                     **asdict(self._state),
                     "spec": self.spec.as_dict(),
                     "ledger": self._ledger.as_record(),
                 }
-                checkpoint.save(self._folder, state, save_model=None if self.finished else run.save)
+                try:
+                    checkpoint.save(self._folder, number, state, save_model=None if self.finished else run.save)
+                except (OSError, RuntimeError) as error:  # PyTorch and Julia tell of a full disk by a RuntimeError
+                    self.notices.append(f"no checkpoint of evaluation {number}: {error}")
 
     def _restore(self) -> None:
-        state = checkpoint.read(self._folder) if self._folder is not None else None
-        if state is None:
+        if self._folder is None:
             return
+        try:
+            found = checkpoint.read(self._folder)
+        except checkpoint.Damaged as problem:
+            self.notices.append(f"{problem}; no checkpoint is whole, so the training begins anew")
+            return
+        if found is None:
+            return
+        state = found.state
         before = TrainingSpec.from_dict(state["spec"])
         if before != self.spec:
             raise RuntimeError(f"{self._folder} belongs to another training ({self.spec.differences(before)})")
         self._state = _State(**{known.name: state[known.name] for known in fields(_State)})
         self._ledger = Ledger(**state["ledger"])
-        self._model_file = state["model"]
+        self._model_file = found.model
+        if found.passed_over:
+            done = len(self._state.evaluations)
+            self.notices.append(f"{'; '.join(found.passed_over)}; the training goes on from evaluation {done}")
 
 
 def _finite(value: float) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ray.tune import Trainable
 
+from trainables.lease import Lease
 from trainables.process import hide_gpus
 from trainables.spec import TrainingSpec
 from trainables.training import Training
@@ -20,12 +21,14 @@ from trainables.training import Training
 # What a Tune config of this trainable holds, besides the hyperparameters that Tune shows in its own logs.
 SPEC = "spec"  # `TrainingSpec.as_dict()`
 FOLDER = "folder"  # where this trial keeps its checkpoints
+LEASE = "lease"  # `Lease.as_dict()` of the driver that runs it; None where there is none
 EVERY_EVALUATION = "every_evaluation"  # whether Tune hears of each evaluation at once: a scheduler wants that
 
 # What its results hold, besides the fields of `Evaluation`.
 OBJECTIVE = "objective"
 HISTORY = "history"  # evaluations since the result before; with the first result, all before an interruption too
 RESULT = "result"  # `Training.result()`
+NOTICES = "notices"  # what the user must be told, since the result before
 ACCURACY = "validation_accuracy"
 
 # A report makes the driver work beside the training that is being timed, and the training wait for it. Evaluations that
@@ -41,10 +44,13 @@ class TrainingTrainable(Trainable):
         self._started = time.perf_counter()
         self._spec = TrainingSpec.from_dict(config[SPEC])
         self._folder = Path(config[FOLDER])
+        self._lease = Lease(**config[LEASE]) if config[LEASE] else None
         self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
         self._training: Training | None = None
 
     def step(self) -> dict[str, Any]:
+        if self._lease is not None and self._lease.taken_over():
+            raise RuntimeError("another driver has taken the study over")
         history: list[dict[str, Any]] = []
         if self._training is None:
             if self._spec.device == "cpu":
@@ -60,8 +66,10 @@ class TrainingTrainable(Trainable):
         except Exception as error:
             # A framework's own exception may not survive pickling, or may start the framework in the driver.
             raise RuntimeError(f"{type(error).__name__}: {error}") from None
+        notices, self._training.notices = self._training.notices, []
         return {
             **asdict(evaluation),
+            NOTICES: notices,
             OBJECTIVE: self._training.objective(),
             HISTORY: history,
             RESULT: self._training.result(),

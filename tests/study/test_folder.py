@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from study.folder import StudyFolder, create, find, is_running, locked
-from study.plan import load_plan
+from study.folder import StudyFolder, create, find
+from study.lock import is_running, locked
+from study.plan import load_plan, thaw
 from trainables.errors import UserError
 
 PLAN = load_plan("quickstart", frameworks=["simulated"])
@@ -20,7 +21,7 @@ def test_an_existing_study_is_not_overwritten(tmp_path: Path) -> None:
     other = load_plan("quickstart", settings=["seed=5"], frameworks=["simulated"])
     with pytest.raises(UserError, match="belongs to another plan"):
         create(tmp_path / "s", other)
-    assert find(tmp_path / "s")[1] == PLAN
+    assert thaw(find(tmp_path / "s").plan) == PLAN
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -39,13 +40,14 @@ def test_an_unwritable_folder() -> None:
 def test_not_a_study(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError):
-        find(tmp_path / name)
+        thaw(find(tmp_path / name).plan)
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from study.folder import StudyFolder, locked
+from study.folder import StudyFolder
+from study.lock import locked
 with locked(StudyFolder(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
 from study.folder import StudyFolder, create
-from study.journal import Search, open_searches, open_storage, origin, reconcile, search_distributions, trial_id
+from study.journal import (
+    Search,
+    enqueue_initial_points,
+    open_searches,
+    open_storage,
+    origin,
+    reconcile,
+    search_distributions,
+    trial_id,
+)
+from study.patience import Patience, StorageGone
 from study.plan import Plan, load_plan
 
 
@@ -24,7 +35,9 @@ def folder(tmp_path: Path, plan: Plan) -> StudyFolder:
 
 def reopen(plan: Plan, folder: StudyFolder) -> Search:
     """As a new driver does, from the file alone."""
-    return open_searches(plan, open_storage(folder), concurrent=False)["simulated"]
+    searches = open_searches(plan, open_storage(folder, say=print), concurrent=False)
+    enqueue_initial_points(plan, searches)
+    return searches["simulated"]
 
 
 def drawn(search: Search, plan: Plan, count: int, *, tell: bool = True) -> list[dict[str, float]]:
@@ -113,6 +126,52 @@ def test_a_trial_killed_before_it_had_parameters_is_dropped(plan: Plan, folder: 
     search.study.ask()
     assert reconcile({"simulated": search}, {}) == 0
     assert [trial.state for trial in search.study.trials] == [TrialState.FAIL]
+    assert search.trials() == search.finished() == []  # it does not count
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+def test_a_trial_killed_between_two_parameters_is_drawn_again(tmp_path: Path, sampler: str) -> None:
+    plan = load_plan(
+        "quickstart", settings=[f"search.sampler={sampler}", "search.startup_trials=3"], frameworks=["simulated"]
+    )
+    whole = drawn(reopen(plan, create(tmp_path / "whole", plan)), plan, 8)
+    broken = create(tmp_path / "broken", plan)
+    before = drawn(reopen(plan, broken), plan, 5)
+    space = search_distributions(plan, "simulated")
+    name, distribution = next(iter(space.items()))
+    lost = reopen(plan, broken).study.ask()
+    lost._suggest(name, distribution)
+    search = reopen(plan, broken)
+    assert reconcile({"simulated": search}, {}) == 0
+    assert before + drawn(reopen(plan, broken), plan, 3) == whole
+
+
+def test_a_killed_initial_point_is_tried_again(tmp_path: Path) -> None:
+    point = "{learning_rate=0.1,batch_size=64,num_workers=0}"
+    plan = load_plan("quickstart", settings=[f"search.initial_points=[{point}]"], frameworks=["simulated"])
+    folder = create(tmp_path / "study", plan)
+    reopen(plan, folder).study.ask()  # killed before it had read its parameters
+    search = reopen(plan, folder)
+    assert reconcile({"simulated": search}, {}) == 1
+    assert drawn(reopen(plan, folder), plan, 1) == [{"learning_rate": 0.1, "batch_size": 64, "num_workers": 0}]
+    assert reopen(plan, folder).place(2) == 1
+
+
+def test_a_lock_left_by_a_killed_writer_is_not_waited_for(plan: Plan, folder: StudyFolder) -> None:
+    drawn(reopen(plan, folder), plan, 1)
+    folder.path.joinpath("optuna.journal.lock").symlink_to(folder.journal)
+    began = time.monotonic()
+    drawn(reopen(plan, folder), plan, 1)
+    assert time.monotonic() - began < 10.0  # Optuna would wait for 30 s
+
+
+def test_a_journal_that_has_gone_away_is_not_started_anew(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    search.study._storage._backend._patience = Patience(print, limit_s=0.0, retry_s=0.01)
+    folder.journal.rename(folder.path / "elsewhere")
+    with pytest.raises(StorageGone):
+        search.study.ask()
+    assert not folder.journal.exists()
 
 
 def test_initial_points_come_first_and_once(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def check_whole(folder: Path, trials: int) -> pd.DataFrame:
     alive = searched[searched["outcome"] != "failed"]
     assert counts[alive["trial_id"]].tolist() == alive["evaluations"].tolist()
     plan, study = thaw(folder / "plan.toml"), StudyFolder(folder)
-    search = open_searches(plan, open_storage(study), concurrent=False)[plan.frameworks[0]]
+    search = open_searches(plan, open_storage(study, say=print), concurrent=False)[plan.frameworks[0]]
     assert len(search.finished()) == trials == len(search.trials())
     return table
 

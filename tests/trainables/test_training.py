@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from trainables import process
 from trainables.contract import Hyperparameters
 from trainables.simulated_backend import SimulatedRun
 from trainables.spec import TrainingSpec
-from trainables.training import Evaluation, Training
+from trainables.training import Evaluation, Training, run_to_end
 
 BASE = TrainingSpec(
     framework="simulated",
@@ -26,6 +27,9 @@ BASE = TrainingSpec(
     device="cpu",
     threads=1,
 )
+
+
+LEDGER_SPEC = replace(BASE, target=1.0, epochs=6, limit_s=1e6)
 
 
 def run(spec: TrainingSpec, folder: Path | None = None) -> Training:
@@ -42,7 +46,17 @@ def knobs(spec: TrainingSpec, **changes: float) -> TrainingSpec:
 
 def without_times(result: dict[str, object]) -> dict[str, object]:
     """What must not depend on the machine; the simulated clock's times are exact, start-up is real."""
-    real = {"startup_s", "wall_s", "cold_tta_s", "pid", "host", "segments", "fresh_process"}
+    real = {
+        "startup_s",
+        "wall_s",
+        "cold_tta_s",
+        "pid",
+        "host",
+        "segments",
+        "fresh_process",
+        "began_at",
+        "segment_wall_s",
+    }
     return {key: value for key, value in result.items() if key not in real}
 
 
@@ -167,7 +181,8 @@ def test_a_finished_training_is_not_run_again(spec: TrainingSpec, tmp_path: Path
     assert again.finished
     assert again.result() == done.result()
     assert again.advance() == done.evaluations[-1]
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]  # the model is gone: nothing needs it
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["model-000002", "state-000002.json", "state-000003.json"]  # the last needs no model
 
 
 def test_another_trainings_checkpoint_is_refused(spec: TrainingSpec, tmp_path: Path) -> None:
@@ -176,12 +191,73 @@ def test_another_trainings_checkpoint_is_refused(spec: TrainingSpec, tmp_path: P
         Training(replace(spec, seed=1), folder=tmp_path)
 
 
-def test_a_damaged_state_is_named(spec: TrainingSpec, tmp_path: Path) -> None:
-    run(spec, tmp_path)
-    state = tmp_path / "state.json"
-    state.write_text(state.read_text()[:-20])
-    with pytest.raises(RuntimeError, match=r"state\.json is damaged"):
-        Training(spec, folder=tmp_path)
+@pytest.mark.parametrize("victim", ["state-000003.json", "model-000003"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(spec: TrainingSpec, tmp_path: Path, victim: str) -> None:
+    spec = replace(spec, target=1.0, epochs=3)
+    whole = run(spec)
+    first = Training(spec, folder=tmp_path)
+    for _ in range(3):
+        first.advance()
+    (tmp_path / victim).write_text("not what it was")
+    second = Training(spec, folder=tmp_path)
+    assert victim in second.notices[0]
+    assert "goes on from evaluation 2" in second.notices[0]
+    assert len(second.evaluations) == 2
+    result = run_to_end(second)
+    assert [each.validation_accuracy for each in second.evaluations] == [
+        each.validation_accuracy for each in whole.evaluations
+    ]
+    assert result["train_s"] == pytest.approx(whole.result()["train_s"])
+
+
+def test_without_a_whole_checkpoint_the_training_begins_anew_and_says_so(spec: TrainingSpec, tmp_path: Path) -> None:
+    spec = replace(spec, target=1.0, epochs=3)
+    first = Training(spec, folder=tmp_path)
+    for _ in range(3):
+        first.advance()
+    for path in tmp_path.glob("state-*"):
+        path.write_text("")
+    second = Training(spec, folder=tmp_path)
+    assert "begins anew" in second.notices[0]
+    result = run_to_end(second)
+    assert result["evaluations"] == len(run(spec).evaluations)
+    assert result["segments"] == 1
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_and_done_without(spec: TrainingSpec, tmp_path: Path) -> None:
+    folder = tmp_path / "away" / "trial"  # nothing may be made where storage has gone away
+    training = Training(spec, folder=folder)
+    result = run_to_end(training)
+    assert result["outcome"] == "reached"
+    assert len(training.notices) == result["evaluations"]
+    assert "no checkpoint of evaluation 1: " in training.notices[0]
+    assert not (tmp_path / "away").exists()
+
+
+@settings(deadline=None, max_examples=40)
+@given(cuts=st.lists(st.integers(1, 9), max_size=5))
+def test_the_ledger_adds_up_over_any_interruptions(cuts: list[int]) -> None:
+    """Whatever is killed wherever: every account holds the work that counts once, and each start-up that was paid."""
+    whole = run(LEDGER_SPEC).result()
+    with TemporaryDirectory() as folder:
+        evaluations = 0
+        for cut in cuts:
+            training = Training(LEDGER_SPEC, folder=Path(folder))
+            assert len(training.evaluations) == evaluations
+            for _ in range(cut):
+                if not training.finished:
+                    training.advance()
+            evaluations = len(training.evaluations)
+        result = run(LEDGER_SPEC, Path(folder)).result()
+    segments = result["segments"]
+    assert 1 <= segments <= len(cuts) + 1
+    for account in ("train_s", "data_s", "eval_s"):
+        assert result[account] == pytest.approx(whole[account])
+    assert result["compile_s"] == pytest.approx(segments * whole["compile_s"])
+    assert result["samples"] == whole["samples"]
+    assert result["evaluations"] == whole["evaluations"]
+    accounts = ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s")
+    assert result["wall_s"] == pytest.approx(sum(result[account] for account in accounts), abs=1e-3)
 
 
 @pytest.mark.parametrize("asked", [True, False])
