@@ -5,7 +5,7 @@ NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test lint bench wheel clean
+.PHONY: study test lint bench chaos wheel clean
 
 study: $(INSTALLED)
 	$(BIN)/tuneoff launch quickstart --name $(NAME) --frameworks available
@@ -20,6 +20,10 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
+
+# Real studies, fifty faults: up to twenty minutes.
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos
 
 # Builds the wheel, installs it in an environment of its own and runs the quickstart in an empty folder.
 wheel: $(INSTALLED)

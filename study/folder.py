@@ -99,7 +99,7 @@ def create(path: Path, plan: Plan) -> StudyFolder:
             same = thaw(folder.plan) == plan
             problem = "is a study already" if same else "belongs to another plan"
             raise UserError(f"{path} {problem}; `tuneoff resume {path}` continues it, --name starts another")
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and any(not _temporary(entry) for entry in path.iterdir()):
             raise UserError(f"{path} exists and is not a study; choose another with --name or --out")
         path.mkdir(parents=True, exist_ok=True)
         freeze(plan, folder.plan)
@@ -119,6 +119,11 @@ def find(path: Path) -> StudyFolder:
     if not path.is_dir():
         raise UserError(f"no folder {path}; `tuneoff launch` makes one, under results/ if not told otherwise")
     return StudyFolder(path.absolute())
+
+
+def _temporary(path: Path) -> bool:
+    """Whether it is what a killed writer leaves."""
+    return path.name.startswith(".") and path.suffix == ".tmp"
 
 
 def remove_leftovers(folder: StudyFolder) -> None:

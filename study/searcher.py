@@ -123,7 +123,7 @@ class DealingSearcher(_NeverRestored):
         space = search_distributions(self._plan, framework)
 
         def draw(trial: optuna.Trial) -> None:
-            values = {name: _suggest(trial, name, distribution) for name, distribution in space.items()}
+            values = {name: suggest(trial, name, distribution) for name, distribution in space.items()}
             number = trial.user_attrs.get(ORIGIN, trial.number)
             spec = self._plan.spec(framework, values, seed=search_seed(self._plan, self._place[framework](number)))
             identity = {"phase": "search", "trial_id": trial_id(framework, number), "number": number}
@@ -184,7 +184,8 @@ def confirmation_seed(plan: Plan, number: int) -> int:
     return 2**30 + plan.seed * 1_000_003 % 2**30 + number
 
 
-def _suggest(trial: optuna.Trial, name: str, distribution: optuna.distributions.BaseDistribution) -> Any:
+def suggest(trial: optuna.Trial, name: str, distribution: optuna.distributions.BaseDistribution) -> Any:
+    """Draw one hyperparameter."""
     if isinstance(distribution, CategoricalDistribution):
         return trial.suggest_categorical(name, distribution.choices)
     if isinstance(distribution, IntDistribution):

@@ -151,7 +151,54 @@ def test_killed_driver(tmp_path: Path) -> None:
     finish(tuneoff("resume", str(folder), cwd=tmp_path))
     table = check_whole(folder, 4)
     assert table["segments"].max() == 2  # some trial was continued, not begun again
+    assert table.loc[table["segments"] == 1, "lost_s"].eq(0).all()
+    assert (table["wall_s"] + table["lost_s"] <= table["slice_s"] + 1e-6).all()
     assert len(list((folder / "tune").glob("run-*"))) == 2
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 2, "evaluations")
+    driver.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    driver.send_signal(signal.SIGINT)
+    assert f"tuneoff resume {folder}" in finish(driver, expected=130)
+    finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    check_whole(folder, 4)
+
+
+@pytest.mark.parametrize("service", ["raylet", "gcs_server"])
+def test_a_cluster_that_dies_ends_the_driver_with_a_line(tmp_path: Path, service: str) -> None:
+    folder = tmp_path / "results" / "s"
+    driver = tuneoff(*simulated(3, *LONG), cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 2, "evaluations")
+    family = psutil.Process(driver.pid).children(recursive=True)
+    for process in family:
+        if process.name() == service:
+            process.kill()
+    said = finish(driver, expected=1)
+    assert "the Ray cluster died; the study is safe, `tuneoff resume` goes on" in said
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []  # no trial lives on beside the one that continues it
+    finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    check_whole(folder, 3)
+
+
+def test_more_trials_for_a_finished_study(tmp_path: Path) -> None:
+    arguments = simulated(2)
+    arguments[arguments.index("confirm.runs=0")] = "confirm.runs=2"
+    folder = tmp_path / "results" / "s"
+    finish(tuneoff(*arguments, cwd=tmp_path))
+    said = finish(tuneoff("resume", str(folder), "--set", "training.target=0.9", cwd=tmp_path), expected=2)
+    assert "training.target = 0.95 (now 0.9)" in said
+    finish(tuneoff("resume", str(folder), "--set", "search.trials=6", cwd=tmp_path))
+    table = check_whole(folder, 6)
+    best = table[(table["phase"] == "search") & table["reached"]].sort_values("objective").iloc[0]
+    confirming = table[(table["phase"] == "confirm") & (table["confirms"] == best["number"])]
+    assert confirming["number"].tolist() == [0, 1]
+    assert confirming["learning_rate"].eq(best["learning_rate"]).all()
+    assert thaw(folder / "plan.toml").search.trials == 6
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -297,6 +344,66 @@ def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
         for process in [*psutil.Process(cluster.pid).children(recursive=True), cluster]:
             process.kill()
         cluster.wait()
+
+
+def test_a_lost_node_costs_at_most_an_evaluation_interval_of_its_trials(tmp_path: Path) -> None:
+    port = 30_000 + (os.getpid() + 7) % 20_000
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats", "--num-cpus=1"]
+    ray += ["--object-store-memory=100000000"]
+    head = [f"--port={port}", "--head", "--include-dashboard=false"]
+    worker = [f"--address=127.0.0.1:{port}"]
+    names = (
+        "dashboard-agent-listen-port",
+        "dashboard-agent-grpc-port",
+        "runtime-env-agent-port",
+        "metrics-export-port",
+    )
+    worker += [f"--{name}={port + 1 + place}" for place, name in enumerate(names)]
+    nodes = []
+
+    def start(arguments: list[str]) -> None:
+        nodes.append(
+            subprocess.Popen(
+                [*ray, *arguments],
+                env={**environment, **SLOW},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+
+    try:
+        start(head)
+        wait_for(lambda: _answers(port), "the head")
+        start(worker)
+        time.sleep(3.0)  # for the worker to join; the driver is told of two slots below
+        folder = tmp_path / "results" / "s"
+        arguments = [*simulated(3, "search.max_failures=3", *LONG), "--address", f"127.0.0.1:{port}"]
+        driver = tuneoff(*arguments, cwd=tmp_path, env={**environment, **SLOW})
+        wait_for(lambda: _running(folder) == 2, "two trials at once, one on each node")
+        for process in [*psutil.Process(nodes[1].pid).children(recursive=True), nodes[1]]:
+            process.kill()
+        finish(driver)
+        table = check_whole(folder, 3)
+        assert table["outcome"].ne("failed").all()
+        assert sorted(table["segments"]) == [1, 1, 2]
+        continued = table[table["segments"] == 2].iloc[0]
+        assert continued["failures"] == 1
+        assert continued["lost_s"] > 0
+    finally:
+        for node in nodes:
+            for process in [*psutil.Process(node.pid).children(recursive=True), node]:
+                process.kill()
+            node.wait()
+
+
+def _running(folder: Path) -> int:
+    """Trials that have evaluated, and not ended."""
+    log = folder / "records.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    seen = {row["trial_id"] for row in rows if row["kind"] == "evaluation"}
+    return len(seen - {row["trial_id"] for row in rows if row["kind"] == "trial"})
 
 
 def _answers(port: int) -> bool:

@@ -1,0 +1,126 @@
+"""What a study promises after any faults, checked from what it left on disk."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+from study.folder import StudyFolder
+from study.journal import open_searches, open_storage, origin, search_distributions, trial_id
+from study.plan import Plan, thaw
+from study.searcher import suggest
+from tests.chaos.faults import ORIGINAL, fingerprint
+
+
+@dataclass
+class Tally:
+    """What a study lost; all but ``redone`` and ``lost_s`` must be zero."""
+
+    trials_lost: int = 0
+    trials_duplicated: int = 0
+    redone: int = 0  # evaluations that are in the log twice, from two trainings of the same samples
+    lost_s: float = 0.0
+    segments: int = 0
+
+
+def check(folder: Path, *, alive_s: float) -> Tally:
+    """Assert the promise.
+
+    Parameters
+    ----------
+    alive_s
+        Seconds for which drivers of this study ran: no trial can have held its slice for longer.
+    """
+    study = StudyFolder(folder)
+    plan = thaw(study.plan)
+    trials = pd.read_parquet(study.trials)
+    points = pd.read_parquet(study.evaluations)
+    tally = _tally(study, trials)
+    assert trials["trial_id"].is_unique
+    for name in plan.frameworks:
+        searched = trials[(trials["framework"] == name) & (trials["phase"] == "search")]
+        assert len(searched) == plan.search.trials, f"{len(searched)} trials of {plan.search.trials}"
+    _check_search(plan, study, trials)
+    _check_clocks(trials, points, alive_s=alive_s)
+    original = folder / ORIGINAL
+    if original.exists():
+        kept = json.loads(original.read_text())
+        assert fingerprint(Path(kept["path"])) == kept["files"], "the original of a copied study was touched"
+    return tally
+
+
+def _tally(study: StudyFolder, trials: pd.DataFrame) -> Tally:
+    ends, points = defaultdict(set), defaultdict(set)
+    started = set()
+    for log in [study.log, *study.path.glob(f"{study.log.name}.damaged-*")]:
+        for line in log.read_bytes().splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if row["kind"] == "start":
+                started.add(row["trial_id"])
+            elif row["kind"] == "trial":
+                ends[row["trial_id"]].add(row["samples"])
+            elif row["kind"] == "evaluation":
+                points[row["trial_id"], row["evaluation"]].add(row["train_s"])
+    return Tally(
+        trials_lost=len(started - set(trials["trial_id"])),
+        trials_duplicated=sum(len(different) > 1 for different in ends.values()),
+        redone=sum(len(different) - 1 for different in points.values()),
+        lost_s=float(trials["lost_s"].sum()),
+        segments=int(trials["segments"].sum()),
+    )
+
+
+def _check_search(plan: Plan, study: StudyFolder, trials: pd.DataFrame) -> None:
+    """Optuna and the records agree, and the search drew what an uninterrupted one would have drawn."""
+    searches = open_searches(plan, open_storage(study, say=print), concurrent=False)
+    rows = trials.set_index("trial_id")
+    for name, search in searches.items():
+        finished = search.finished()
+        assert len(finished) == plan.search.trials == len(search.trials())
+        for trial in finished:
+            row = rows.loc[trial_id(name, origin(trial))]
+            assert all(row[knob] == value for knob, value in trial.params.items())
+            assert row["outcome"] == "failed" or trial.value == row["objective"]
+        if plan.search.sampler == "random":
+            drawn = [trial.params for trial in sorted(finished, key=origin)]
+            assert drawn == _undisturbed(plan, name), "other samples than those of an undisturbed search"
+
+
+def _undisturbed(plan: Plan, name: str) -> list[dict[str, object]]:
+    storage = optuna.storages.InMemoryStorage()
+    search = open_searches(plan, storage, concurrent=False)[name]
+    space = search_distributions(plan, name)
+    points = []
+    for _ in range(plan.search.trials):
+        trial = search.study.ask()
+        for knob, distribution in space.items():  # as the searcher draws them
+            suggest(trial, knob, distribution)
+        points.append(trial.params)
+        search.study.tell(trial, 1.0)
+    return points
+
+
+def _check_clocks(trials: pd.DataFrame, points: pd.DataFrame, *, alive_s: float) -> None:
+    for row in trials[trials["outcome"] != "failed"].to_dict("records"):
+        mine = points[points["trial_id"] == row["trial_id"]].sort_values("evaluation")
+        assert mine["evaluation"].tolist() == list(range(1, int(row["evaluations"]) + 1))
+        assert mine["samples"].is_monotonic_increasing
+        assert mine["samples"].is_unique
+        for account in ("startup_s", "compile_s", "train_s", "data_s", "eval_s", "checkpoint_s"):
+            assert mine[account].is_monotonic_increasing, f"{account} of {row['trial_id']} runs backwards"
+        assert row["train_s"] == mine["train_s"].iloc[-1]
+        if row["framework"] == "simulated":
+            continue  # its clock is not this one
+        accounts = sum(row[name] for name in ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s"))
+        assert row["wall_s"] == pytest.approx(accounts, rel=0.05, abs=0.5 * row["segments"])
+        assert row["wall_s"] + row["lost_s"] <= row["slice_s"] + 1e-6
+        assert row["slice_s"] <= alive_s + 1.0, "a trial was charged with time in which no driver ran"

@@ -1,0 +1,31 @@
+"""Ten of the faults of ``make chaos``, on real studies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.harness import deal, run
+
+
+def test_every_kind_of_fault_is_dealt() -> None:
+    counts = Counter(deal(50, seed=0))
+    assert set(counts) == set(FAULTS)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert deal(50, seed=0) == deal(50, seed=0) != deal(50, seed=1)
+
+
+def test_ten_faults(tmp_path: Path) -> None:
+    faults = deal(10, seed=4)
+    outcomes = list(run(faults, seed=4, frameworks=["pytorch", "simulated"], into=tmp_path))
+    assert sorted(fault for each in outcomes for fault in each.faults) == sorted(faults)
+
+
+@pytest.mark.julia
+def test_five_faults_in_flux(tmp_path: Path) -> None:
+    faults = deal(5, seed=9)
+    outcomes = list(run(faults, seed=9, frameworks=["flux"], into=tmp_path))
+    assert sorted(fault for each in outcomes for fault in each.faults) == sorted(faults)
