@@ -48,6 +48,7 @@ TRIALS = (
     *_IDENTITY,
     Column("number", _WHOLE, "counts from 0: of the Optuna trial, or of the confirmation run"),
     Column("confirms", _WHOLE, "number of the search's trial whose configuration a confirmation run repeats"),
+    Column("varied", _TEXT, "name of the hyperparameter that a sweep varies in it"),
     Column("workload", _TEXT, "name of the workload"),
     Column("seed", _WHOLE, "of sample order and initial weights"),
     Column("target", _REAL, "validation accuracy to reach"),

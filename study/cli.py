@@ -37,6 +37,9 @@ out = Console(soft_wrap=True)
 StudyDir = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder, as `launch` made it.")]
 Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster; without it a local one is started.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's IDX files, gzipped or not.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")]
+Frameworks = Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -44,30 +47,45 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def launch(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="A shipped plan's name, or a TOML file.")],
     name: Annotated[str | None, typer.Option(help="The study's name; the plan's, if not given.")] = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")] = Path(
-        "results"
-    ),
-    frameworks: Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")] = None,
+    out_dir: OutDir = Path("results"),
+    frameworks: Frameworks = None,
+    settings: Settings = None,
     address: Address = None,
     data_dir: DataDir = None,
 ) -> None:
     """Search each framework's best configuration, confirm it, and write the report."""
-    from study.folder import create
     from study.plan import load_plan
 
-    chosen = [each.strip() for each in frameworks.split(",")] if frameworks is not None else None
-    complete = load_plan(plan, settings=settings, frameworks=chosen)
-    _check_available(complete.frameworks)
-    _prepare(complete, data_dir)
-    _check_local_slice(complete, address)
-    folder = create(out_dir / (name or Path(plan).stem), complete)
-    try:
-        _drive(complete, folder, address, ("search", "confirm"))
-    except UserError:
-        if not folder.journal.exists():  # refused before anything ran: leave no trace in the way of the next try
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
+    complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
+    _start(complete, out_dir / (name or Path(plan).stem), address, data_dir)
+
+
+@app.command()
+def sweep(
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="For instance mnist-lenet.")],
+    over: Annotated[list[str], typer.Option(metavar="NAME=VALUE,...", help="num_workers, batch_size, learning_rate.")],
+    learning_rate: Annotated[float, typer.Option(help="Where it is not varied.")] = 0.1,
+    batch_size: Annotated[int, typer.Option(help="Where it is not varied.")] = 128,
+    num_workers: Annotated[int, typer.Option(help="Where it is not varied.")] = 2,
+    repeats: Annotated[int, typer.Option(help="Trainings per value and framework.")] = 3,
+    name: Annotated[str | None, typer.Option(help="The study's name; sweep-WORKLOAD, if not given.")] = None,
+    out_dir: OutDir = Path("results"),
+    frameworks: Frameworks = None,
+    settings: Settings = None,
+    address: Address = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train at one configuration, again for each value of one hyperparameter; a study like any other.
+
+    Ten epochs with weight decay 5e-4, whatever the accuracy, unless --set training.epochs=... says otherwise: the
+    experiment of the benchmark that this project grew from.
+    """
+    from study.plan import sweep_plan
+
+    point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
+    values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
+    complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
+    _start(complete, out_dir / (name or f"sweep-{workload}"), address, data_dir)
 
 
 @app.command()
@@ -91,13 +109,15 @@ def resume(
             _report(found)
         return
     _prepare(plan, data_dir)
-    _drive(plan, found, address, ("search", "confirm"))
+    _drive(plan, found, address)
 
 
 @app.command()
 def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
     """Run the confirmation runs that are missing, with the best configurations found so far."""
     found, plan = _open(folder)
+    if plan.sweep is not None:
+        raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
     _prepare(plan, data_dir)
     _drive(plan, found, address, ("confirm",))
 
@@ -295,6 +315,38 @@ def _check_available(frameworks: Iterable[str]) -> None:
             raise UserError(problem)
 
 
+def _names(frameworks: str | None) -> list[str] | None:
+    return None if frameworks is None else [each.strip() for each in frameworks.split(",")]
+
+
+def _over(text: str) -> tuple[str, list[float]]:
+    """``num_workers=2,4`` as a name and its values."""
+    name, separator, values = text.partition("=")
+    try:
+        numbers = [float(value) for value in values.split(",")]
+    except ValueError:
+        separator = ""
+    if not separator:
+        raise UserError(f"--over {text}: write name=value,value, as in --over num_workers=2,4,8")
+    return name.strip(), [int(value) if value == int(value) else value for value in numbers]
+
+
+def _start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) -> None:
+    """Make a study's folder and run it; a study that is refused before anything ran leaves no folder behind."""
+    from study.folder import create
+
+    _check_available(plan.frameworks)
+    _prepare(plan, data_dir)
+    _check_local_slice(plan, address)
+    folder = create(path, plan)
+    try:
+        _drive(plan, folder, address)
+    except UserError:
+        if not folder.journal.exists() and not folder.log.exists():
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
 def _open(path: Path) -> tuple[StudyFolder, Plan]:
     """An existing study, its plan mended where that is possible."""
     from study.folder import find
@@ -332,7 +384,7 @@ def _check_local_slice(plan: Plan, address: str | None) -> None:
             )
 
 
-def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...]) -> None:
+def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...] | None = None) -> None:
     from study.environment import prepare
     from trainables.julia_runtime import find_runtime
 
@@ -349,7 +401,7 @@ def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[s
     progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
     try:
         with run.driving(plan, folder, address=address, progress=progress) as driver:
-            for phase in phases:
+            for phase in phases or run.phases_of(plan):
                 getattr(run, phase)(driver)
     except Interrupted as interrupted:
         print(f"tuneoff: {interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}", file=sys.stderr)

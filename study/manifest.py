@@ -21,7 +21,7 @@ from study.records import read_log, set_aside
 from trainables.errors import UserError
 from trainables.files import write_text
 
-MAY_CHANGE = ("search.trials", "search.max_failures", "confirm.runs", "slice.max_concurrent")
+MAY_CHANGE = ("search.trials", "search.max_failures", "confirm.runs", "slice.max_concurrent", "sweep.repeats")
 
 
 def differences(before: Plan, now: Plan) -> dict[str, tuple[Any, Any]]:

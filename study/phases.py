@@ -1,10 +1,11 @@
-"""The phases of a study: search, confirm, report. Each does what is left to do, so each is also its own resume."""
+"""The phases of a study: search and confirm, or sweep; then report. Each does what is left to do: its own resume."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
@@ -24,9 +25,15 @@ from study.records import Records, refresh_parquet
 from study.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended, recover
 from study.searcher import DealingSearcher, ListSearcher, confirmation_seed, trial_config
 from study.tuning import fit, make_scheduler
+from trainables.contract import Record
 from trainables.errors import UserError
 from trainables.frameworks import framework
 from trainables.lease import Lease
+
+
+def phases_of(plan: Plan) -> tuple[str, ...]:
+    """Names of the functions below that a plan asks for, in order."""
+    return ("search", "confirm") if plan.sweep is None else ("sweep",)
 
 
 class StudyIncomplete(Exception):
@@ -149,22 +156,80 @@ def confirm(driver: Driver) -> None:
             if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
                 left.append(trial_config(folder, driver.lease, identity, spec))
     wanted = {name: plan.confirm.runs for name in plan.frameworks if name in best}
+    _alone(driver, "confirm", left, wanted, lambda: confirmations(records.trials.values()))
+
+
+def sweep(driver: Driver) -> None:
+    """Train at the fixed configuration for each value of the sweep, alone, in fresh processes, the frameworks in turn.
+
+    Raises
+    ------
+    StudyIncomplete
+        When trainings are missing at the end.
+    Interrupted
+        After SIGINT or SIGTERM.
+    """
+    plan, folder, records = driver.plan, driver.folder, driver.records
+    assert plan.sweep is not None
+    left, number = [], 0
+    for repeat in range(plan.sweep.repeats):
+        for hyperparameter, values in plan.sweep.over.items():
+            for value in values:
+                for name in plan.frameworks:
+                    run_id = f"sweep-{name}-{hyperparameter}-{value:g}-{repeat:03d}"
+                    point = plan.sweep.point(hyperparameter, value)
+                    spec = plan.spec(
+                        name,
+                        point,
+                        seed=confirmation_seed(plan, repeat),
+                        test_accuracy=True,
+                        training_accuracy=True,
+                        stop_at_target=False,
+                    )
+                    identity = {"phase": "sweep", "trial_id": run_id, "number": number, "varied": hyperparameter}
+                    if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
+                        left.append(trial_config(folder, driver.lease, identity, spec))
+                number += 1
+    wanted = dict.fromkeys(plan.frameworks, plan.sweep.trainings)
+    _alone(driver, "sweep", left, wanted, lambda: [row for row in records.trials.values() if row["phase"] == "sweep"])
+
+
+def _alone(
+    driver: Driver,
+    phase: str,
+    left: list[dict[str, Any]],
+    wanted: dict[str, int],
+    done: Callable[[], list[Record]],
+) -> None:
+    """Run trainings one after the other, each with the whole slice to itself and in a process of its own.
+
+    Parameters
+    ----------
+    left
+        Tune configs of those that are missing, in order.
+    wanted
+        Trainings in the end, by framework.
+    done
+        Records of those that there are.
+    """
     if left:
-        with progress.phase("confirm", wanted, confirmations(records.trials.values())):
+        with driver.progress.phase(phase, wanted, done()):
             fit(
-                plan,
-                folder,
+                driver.plan,
+                driver.folder,
                 searcher=ListSearcher(left),
                 trials=len(left),
                 concurrent=1,
                 fresh_processes=True,
                 scheduler=FIFOScheduler(),
-                recorder=Recorder(plan, folder, records, progress),
+                recorder=Recorder(driver.plan, driver.folder, driver.records, driver.progress),
                 interrupts=driver.interrupts,
             )
-    missing = sum(wanted.values()) - len(confirmations(records.trials.values()))
+    missing = sum(wanted.values()) - len(done())
     if missing > 0:
-        raise StudyIncomplete(f"{missing} confirmation runs are missing; `tuneoff resume {folder.path}` goes on")
+        raise StudyIncomplete(
+            f"{missing} trainings of phase {phase} are missing; `tuneoff resume {driver.folder.path}` goes on"
+        )
 
 
 def report(folder: StudyFolder, *, say: Callable[[str], None]) -> str:

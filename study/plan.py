@@ -26,6 +26,8 @@ from trainables.suggest import nearest
 from trainables.workloads import workload
 
 SHIPPED = files("study") / "plans"
+# Of the benchmark that sweeps reproduce (the-praxs/dl-benchmark), which trains so long whatever the accuracy.
+SWEEP_TRAINING = {"epochs": 10, "weight_decay": 5e-4, "limit_s": 1e6}
 AVAILABLE = "available"  # as frameworks: every real framework that can run here
 
 
@@ -72,6 +74,41 @@ class TrainingPlan(_Section):
     evaluate_every_samples: int = Field(ge=1)
 
 
+class SweepPlan(_Section):
+    """One training at fixed hyperparameters, again for each value of one of them: ``tuneoff sweep``."""
+
+    over: dict[str, tuple[float, ...]] = Field(min_length=1, description="values by hyperparameter, each varied alone")
+    repeats: int = Field(ge=1, description="trainings per value, each with a seed of its own")
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
+    num_workers: int = Field(ge=0)
+
+    @property
+    def trainings(self) -> int:
+        """How many a framework runs."""
+        return self.repeats * sum(len(values) for values in self.over.values())
+
+    def point(self, name: str, value: float) -> dict[str, float]:
+        """All hyperparameters, with one set to a value."""
+        fixed: dict[str, float] = {each: getattr(self, each) for each in HYPERPARAMETERS}
+        return {**fixed, name: value}
+
+    @model_validator(mode="after")
+    def _check(self) -> SweepPlan:
+        for name, values in self.over.items():
+            if name not in HYPERPARAMETERS:
+                raise ValueError(f"unknown hyperparameter sweep.over.{name}{nearest(name, HYPERPARAMETERS)}")
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"sweep.over.{name} needs values, each once; it has {list(values)}")
+            lowest, whole = {"learning_rate": (0.0, False), "batch_size": (1, True), "num_workers": (0, True)}[name]
+            for value in values:
+                if value < lowest or (whole and value != int(value)):
+                    raise ValueError(
+                        f"sweep.over.{name} has {value:g}; it takes {'whole ' * whole}numbers from {lowest}"
+                    )
+        return self
+
+
 def _searched(values: object) -> object:
     if isinstance(values, dict):
         return Choices(tuple(values["choices"])) if set(values) == {"choices"} else Range(**values)
@@ -92,6 +129,7 @@ class Plan(_Section):
     slice: SlicePlan
     training: TrainingPlan
     space: dict[str, Space]
+    sweep: SweepPlan | None = None  # instead of search and confirmation
 
     @model_validator(mode="after")
     def _check(self) -> Plan:
@@ -133,6 +171,31 @@ def shipped_plans() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in SHIPPED.iterdir() if entry.name.endswith(".toml"))
 
 
+def sweep_plan(
+    workload_name: str, sweep: dict[str, Any], *, settings: list[str] | None = None, frameworks: list[str] | None = None
+) -> Plan:
+    """A plan that sweeps instead of searching.
+
+    Parameters
+    ----------
+    sweep
+        The fields of `SweepPlan`.
+    settings, frameworks
+        As for `load_plan`.
+
+    Raises
+    ------
+    UserError
+        As `load_plan` does.
+    """
+    values: dict[str, Any] = {"workload": workload_name, "sweep": sweep, "training": dict(SWEEP_TRAINING)}
+    for setting in settings or []:
+        apply(values, setting)
+    if frameworks:
+        values["frameworks"] = frameworks
+    return _complete(values, "the sweep")
+
+
 def load_plan(source: str, *, settings: list[str] | None = None, frameworks: list[str] | None = None) -> Plan:
     """Read a plan and complete it.
 
@@ -172,7 +235,7 @@ def freeze(plan: Plan, path: Path) -> None:
 
 def as_toml(plan: Plan) -> str:
     """A complete plan as TOML."""
-    values = plan.model_dump(mode="python")
+    values = plan.model_dump(mode="python", exclude_none=True)
     values["space"] = {name: {key: _as_toml(each) for key, each in part.items()} for name, part in plan.space.items()}
     return tomli_w.dumps(values)
 

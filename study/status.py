@@ -24,11 +24,11 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     frameworks = {}
     for name in plan.frameworks:
         mine = [row for row in rows if row["framework"] == name]
-        searched = [row for row in mine if row["phase"] == "search"]
+        searched = [row for row in mine if row["phase"] == ("search" if plan.sweep is None else "sweep")]
         confirmed = [row for row in confirming if row["framework"] == name]
         frameworks[name] = {
             "trials": len(searched),
-            "trials_wanted": plan.search.trials,
+            "trials_wanted": plan.search.trials if plan.sweep is None else plan.sweep.trainings,
             "reached": sum(row["reached"] for row in searched),
             "failed": sum(row["outcome"] == "failed" for row in searched),
             "confirmed": len(confirmed),
