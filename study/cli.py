@@ -342,7 +342,7 @@ def _start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) -
     try:
         _drive(plan, folder, address)
     except UserError:
-        if not folder.journal.exists() and not folder.log.exists():
+        if folder.plan.exists() and not folder.journal.exists() and not folder.log.exists():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
 
@@ -392,6 +392,7 @@ def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[s
     if "flux" in plan.frameworks and address is None:
         os.environ.update(find_runtime().environment())  # found once, here, for the trials to inherit
     from study import phases as run
+    from study.cluster import ClusterDied
     from study.interrupts import Interrupted
     from study.patience import StorageGone
     from study.progress import Progress
@@ -409,7 +410,7 @@ def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[s
         sys.exit(interrupted.exit_code)
     except run.StudyIncomplete as incomplete:
         _fail(str(incomplete), 1)
-    except (TuneStopped, StorageGone) as stopped:
+    except (ClusterDied, TuneStopped, StorageGone) as stopped:
         _fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
     _report(folder)
 

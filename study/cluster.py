@@ -29,6 +29,10 @@ CONNECT_TIMEOUT_S = 10.0
 WATCH_INTERVAL_S, WATCH_MISSES = 1.0, 5  # a cluster that has not answered for so long is dead
 
 
+class ClusterDied(Exception):
+    """Ray is gone, or did not come."""
+
+
 @contextmanager
 def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[None]:
     """A Ray cluster for the time of the block.
@@ -46,6 +50,8 @@ def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[
     ------
     UserError
         When the cluster cannot be reached.
+    ClusterDied
+        When a local one does not start.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
@@ -63,8 +69,10 @@ def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[
         else:
             modules = [import_module(name) for name in PACKAGES]
             ray.init(address=address, runtime_env={"py_modules": modules}, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"no Ray cluster at {address or 'this machine'}: {_first_line(error)}") from None
+    except Exception as error:  # Ray raises plain Exception, too
+        if address is None:
+            raise ClusterDied(f"Ray did not start here: {_first_line(error)}") from None
+        raise UserError(f"no Ray cluster at {address}: {_first_line(error)}") from None
     watch = _Watch(on_death)
     watch.start()
     try:

@@ -49,10 +49,13 @@ class Interrupts:
 
     @contextmanager
     def during_fit(self) -> Iterator[None]:
-        """Around Tune's ``fit``: raises `Interrupted` after it, when it ended for a signal."""
+        """Around Tune's ``fit``: raises `Interrupted` after it, when it ended for a signal; by an error, too."""
         self._in_fit = True
         try:
             yield
+        except Exception:
+            if self._received is None:
+                raise
         finally:
             self._in_fit = False
         if self._received is not None:

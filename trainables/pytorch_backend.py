@@ -31,6 +31,11 @@ from trainables.pytorch_models import MODELS
 Batch = tuple[Tensor, Tensor]
 
 
+# Batches come from memory, in milliseconds. A worker that cannot hand one over (no room left in shared memory) drops it
+# without a word, and DataLoader would wait for ever.
+LOADER_TIMEOUT_S = 60.0
+
+
 def start(
     *,
     model: str,
@@ -99,6 +104,7 @@ class PyTorchRun:
             collate_fn=_already_a_batch,
             pin_memory=device.type == "cuda",
             persistent_workers=num_workers > 0,
+            timeout=LOADER_TIMEOUT_S if num_workers > 0 else 0,
         )
         self._batches: Iterator[Batch] = iter(())
         self._reset()

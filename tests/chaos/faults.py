@@ -103,8 +103,11 @@ def ctrl_c_twice(scene: Scene) -> None:
 
 @_fault
 def disk_full(scene: Scene) -> None:
-    """No process of the study can write a byte for a while: a limit on file sizes fails like a full disk."""
-    family = [process for process in scene.driver.family() if _python(process)]
+    """Neither driver nor trials can write a byte for a while: a limit on file sizes fails like a full disk.
+
+    Loader workers are spared: their files are shared memory, which is no disk.
+    """
+    family = [*scene.driver.named("Trainable"), *scene.driver.family()[-1:]]
     former = {}
     for process in family:
         try:
@@ -227,13 +230,6 @@ def _signal(scene: Scene, *signals: signal.Signals) -> None:
 
 def _must_end(scene: Scene) -> None:
     scene.driver.wait(60.0)
-
-
-def _python(process: psutil.Process) -> bool:
-    try:
-        return "python" in process.exe()
-    except psutil.Error:
-        return False
 
 
 def _content(path: Path) -> bytes:
