@@ -25,7 +25,7 @@ from trainables.frameworks import framework
 from trainables.objective import objective_value
 from trainables.process import claim_process, pin_threads
 from trainables.spec import TrainingSpec
-from trainables.stopwatch import Ledger, Stopwatch
+from trainables.stopwatch import Account, Ledger, Stopwatch
 from trainables.workloads import workload
 
 # Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
@@ -221,12 +221,20 @@ class Training:
         if self._model_file is not None:
             with self._watch.charging("checkpoint_s"):
                 run.load(self._model_file)
-            if self._state.batches_left:
-                order = self._order(self._state.epoch - 1)
-                done = ceil(len(order) / self._batch_size) - self._state.batches_left
-                with self._watch.charging("train_s", "data_s"):
-                    run.begin_epoch(order[done * self._batch_size :])
+            self._go_on(run)
         return run
+
+    def _go_on(self, run: Run) -> None:
+        """Begin the rest of the epoch. Loader workers ran before the interruption: starting them again is start-up."""
+        state = self._state
+        if state.batches_left == 0:
+            if state.epoch < self.spec.epochs:
+                self._begin_epoch(run, "startup_s")
+            return
+        order = self._order(state.epoch - 1)
+        done = ceil(len(order) / self._batch_size) - state.batches_left
+        with self._watch.charging("startup_s"):
+            run.begin_epoch(order[done * self._batch_size :])
 
     @property
     def _batch_size(self) -> int:
@@ -243,7 +251,7 @@ class Training:
             if state.batches_left == 0:
                 if state.epoch == self.spec.epochs:
                     break
-                self._begin_epoch(run)
+                self._begin_epoch(run, "train_s", "data_s")  # starting loader workers is part of waiting for data
             batches = min(
                 state.batches_left,
                 ceil((boundary - state.samples) / self._batch_size),
@@ -266,9 +274,9 @@ class Training:
                 state.best_training_accuracy = max(accuracy, state.best_training_accuracy or 0.0)
         return True
 
-    def _begin_epoch(self, run: Run) -> None:
+    def _begin_epoch(self, run: Run, *accounts: Account) -> None:
         order = self._order(self._state.epoch)
-        with self._watch.charging("train_s", "data_s"):  # starting loader workers is part of waiting for data
+        with self._watch.charging(*accounts):
             run.begin_epoch(order)
         self._state.epoch += 1
         self._state.batches_left = ceil(len(order) / self._batch_size)
