@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.load import StudyRecords
+from reports.records import StudyRecords, complete
 from reports.schema import EVALUATIONS, TRIALS
 from reports.winners import winners
 
@@ -68,7 +68,7 @@ def study(rows: list[dict[str, Any]]) -> StudyRecords:
     for row in rows:
         if row["phase"] == "confirm" and row["confirms"] is None:
             row["confirms"] = best.get(row["framework"], {}).get("number")
-    trials = pd.DataFrame(rows, columns=[column.name for column in TRIALS])
+    trials = complete(pd.DataFrame(rows, columns=[column.name for column in TRIALS]), TRIALS)
     points = []
     for row in rows:
         for evaluation, accuracy in ((1, 0.5), (2, row["best_validation_accuracy"])):
@@ -77,7 +77,7 @@ def study(rows: list[dict[str, Any]]) -> StudyRecords:
             point |= {"evaluation": evaluation, "validation_accuracy": accuracy}
             point |= {"train_s": (row["train_s"] or 0.0) * evaluation / 2}
             points.append(point)
-    evaluations = pd.DataFrame(points, columns=[column.name for column in EVALUATIONS])
+    evaluations = complete(pd.DataFrame(points, columns=[column.name for column in EVALUATIONS]), EVALUATIONS)
     return StudyRecords(trials, evaluations, {"processor": "made up", "versions": {"torch": "2"}}, {})
 
 
