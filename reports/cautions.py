@@ -89,8 +89,10 @@ def _without_effect(search: pd.DataFrame, knob: str) -> str:
     if len(hits) < _WORTH_TESTING or len(values) < 2:
         return ""
     groups = [hits.loc[hits[knob] == value, "objective"] for value in values]
-    if len(values) <= len(hits) / 2:
-        p = float(stats.kruskal(*groups).pvalue) if hits["objective"].nunique() > 1 else 1.0
+    if hits["objective"].nunique() == 1:
+        p = 1.0
+    elif len(values) <= len(hits) / 2:
+        p = float(stats.kruskal(*groups).pvalue)
     else:
         p = float(stats.spearmanr(hits[knob], hits["objective"]).pvalue)
     if p < 0.05:

@@ -18,6 +18,12 @@ class Column:
     heading: str
     form: str = "number"  # of `reports.sentences.FORMS`
     interval: bool = False  # with the columns KEY_low and KEY_high
+    of: str = ""  # another column: shown as "KEY of OF"
+
+    @property
+    def wordy(self) -> bool:
+        """Whether it holds words, which stand on the left."""
+        return self.form in ("text", "title")
 
 
 @dataclass(frozen=True)
@@ -84,4 +90,6 @@ def as_is(table: pd.DataFrame) -> tuple[Column, ...]:
 
 
 def _cell(row: Row, column: Column) -> Sentence:
+    if column.of:
+        return (row.say(column.key, column.form), " of ", row.say(column.of, column.form))
     return row.interval(column.key, column.form) if column.interval else (row.say(column.key, column.form),)

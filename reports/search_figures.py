@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogFormatter, NullFormatter
 
 from reports.drawing import INK, RASTERISED_ABOVE, SIZE, canvas, colour, drawn
 from reports.names import KNOB_NAMES, title
@@ -55,6 +55,8 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
     elif len(search):
         axes.set_xticks(np.unique(search[knob].astype(int)))
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axes.set_xlabel(KNOB_NAMES[knob])
     axes.set_ylabel("objective (s)")
     return figure
@@ -84,10 +86,9 @@ def parallel_coordinates(trials: pd.DataFrame) -> Figure:
         order = np.argsort(-rank[mine])
         lines = [list(enumerate(row)) for row in heights[mine][order]]
         opacity = np.clip(1.15 - 1.2 * rank[mine][order], 0.08, 1.0) * (0.3 if many else 1.0)
+        axes.plot([], [], color=colour(name), label=title(name))
         axes.add_collection(
-            LineCollection(
-                lines, colors=colour(str(name)), alpha=list(opacity), linewidths=1.2, rasterized=many, label=title(name)
-            )
+            LineCollection(lines, colors=colour(str(name)), alpha=list(opacity), linewidths=1.2, rasterized=many)
         )
     axes.set_xlim(-0.25, len(columns) - 0.75)
     axes.set_ylim(-0.12, 1.14)

@@ -64,7 +64,7 @@ def search_section(records: StudyRecords) -> Section | None:
         )
         for knob in KNOBS
     ]
-    caption = "Every trial of the search; the darker, the better."
+    caption = "Every trial of the search; the stronger its line, the better."
     drawn.append(Picture("parallel_coordinates", caption, search_figures.parallel_coordinates(trials), "trials"))
     if len(importance):
         bars = search_figures.importance_bars(importance)
@@ -100,7 +100,7 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
     heading = "Workers" if knob == "num_workers" else "Batch Size"
     value = Column(knob, heading, "count")
     theirs = tuple(
-        Column(key, name.replace(" (%)", ""), "percent" if key.endswith("accuracy") else "number")
+        Column(key, name, "percentage" if key.endswith("accuracy") else "number")
         for key, name in sweeps.SEED_COLUMNS.items()
     )
     tables = []
@@ -113,8 +113,7 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
     lacked = (
         Column("framework", "framework", "title"),
         value,
-        Column("reached", "reached the target", "count"),
-        Column("repeats", "of repeats", "count"),
+        Column("reached", "repeats that reached the target", "count", of="repeats"),
         Column("warm_tta_s", "warm time to accuracy (s)"),
         Column("cold_tta_s", "cold time to accuracy (s)"),
         Column("samples_per_s", "samples per second"),

@@ -35,8 +35,7 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         Column("batch_size", "batch size", "count"),
         Column("num_workers", "loader workers", "count"),
         Column("optimizer", "optimizer", "text"),
-        Column("reached", "runs that reached the target", "count"),
-        Column("runs", "of confirmation runs", "count"),
+        Column("reached", "confirmation runs that reached the target", "count", of="runs"),
         Column("warm_s", "warm time to accuracy", "seconds", interval=True),
         Column("cold_s", "cold time to accuracy", "seconds", interval=True),
         Column("expected_warm_s", "expected warm time to the target", "seconds"),
@@ -48,7 +47,7 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         Column("trial_id", "found by", "text"),
     ]
     if len(best) and best["mean_warm_s"].notna().any():
-        columns.insert(9, Column("mean_warm_s", "mean warm time, cut at the limit", "seconds"))
+        columns.insert(8, Column("mean_warm_s", "mean warm time, cut at the limit", "seconds"))
     warned = cautions(trials, plan)
     return Section(
         "best",

@@ -87,7 +87,7 @@ def number(value: Any) -> str:
     if is_nothing(value) or value is pd.NA:
         return NOTHING
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 or value == int(value) else f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
     return str(value)
 
 
@@ -116,6 +116,7 @@ FORMS: dict[str, Callable[[Any], str]] = {
     "ratio": ratio,
     "times": lambda value: f"{ratio(value)}x",
     "percent": percent,
+    "percentage": lambda value: f"{100 * value:.3f}",
     "share": lambda value: f"{100 * value:.0f} %",
     "probability": lambda value: f"{value:.2g}",
     "text": str,

@@ -91,7 +91,7 @@ def command(trial: Mapping[str, Any]) -> str:
     flags = [
         ("framework", shlex.quote(str(trial["framework"]))),
         ("workload", shlex.quote(str(trial["workload"]))),
-        ("learning-rate", f"{trial['learning_rate']:.6g}"),
+        ("learning-rate", repr(float(trial["learning_rate"]))),
         ("batch-size", f"{trial['batch_size']:.0f}"),
         ("num-workers", f"{trial['num_workers']:.0f}"),
         ("optimizer", shlex.quote(str(trial["optimizer"]))),

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import html5lib
 import pandas as pd
 import pytest
 
@@ -14,9 +14,13 @@ from reports.errors import ReportError
 from reports.page import write_report
 from reports.records import StudyRecords
 from reports.sentences import number
-from tests.reports.conftest import study, trial
+from tests.reports.conftest import save, study, trial
 
 Make = Callable[..., StudyRecords]
+FAILED: dict[str, object] = trial(
+    "pytorch", "search", 0, None, outcome="failed", error="ImportError: no", objective=None, learning_rate=None,
+    **dict.fromkeys(("train_s", "startup_s", "compile_s", "samples", "best_validation_accuracy", "loader_workers")),
+)  # fmt: skip
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -60,9 +64,7 @@ def checked(page: str) -> Checker:
 
 
 def written(records: StudyRecords, folder: Path) -> tuple[str, str]:
-    records.trials.to_parquet(folder / "trials.parquet")
-    records.evaluations.to_parquet(folder / "evaluations.parquet")
-    (folder / "provenance.json").write_text(json.dumps(records.provenance))
+    save(records, folder)
     write_report(folder, folder / "report")
     return (folder / "report" / "index.html").read_text(), (folder / "report" / "report.md").read_text()
 
@@ -90,6 +92,10 @@ def test_a_page_that_works_offline(two_frameworks: Make, tmp_path: Path) -> None
         [trial("pytorch", "search", 0, 2.0)],
         [trial("pytorch", "search", 0, 2.0), trial("pytorch", "confirm", 0, 2.0)],
         [trial("pytorch", "search", 0, 2.0), trial("pytorch", "confirm", 0, None)],
+        [trial("pytorch", "search", 0, 2.0), trial("flux", "search", 0, 2.0), trial("flux", "confirm", 0, 2.0)],
+        [FAILED | {"trial_id": f"search-pytorch-{number}", "number": number} for number in range(3)],
+        [trial("pytorch", "confirm", 0, 2.0)],
+        [trial("pytorch", "search", number, 2.0) for number in range(9)],
         [
             trial(
                 "pytorch", "search", 0, None, outcome="failed", best_validation_accuracy=None, train_s=None, error="x"
@@ -97,7 +103,18 @@ def test_a_page_that_works_offline(two_frameworks: Make, tmp_path: Path) -> None
             trial("flux", "search", 0, 2.0),
         ],
     ],
-    ids=["no trials", "nothing reached", "nothing confirmed", "one run", "one miss", "one failed"],
+    ids=[
+        "no trials",
+        "nothing reached",
+        "nothing confirmed",
+        "one run",
+        "one miss",
+        "one confirmed",
+        "all failed",
+        "no search",
+        "all the same",
+        "one failed",
+    ],
 )
 def test_every_kind_of_study_has_a_page(rows: list[dict[str, object]], tmp_path: Path) -> None:
     page, markdown = written(study(rows), tmp_path)
@@ -112,6 +129,15 @@ def test_markup_in_an_error_does_no_harm(tmp_path: Path) -> None:
     assert "img" not in checked(page).tags
     assert page.count("<script") == 1  # the one that sorts
     assert "&lt;script&gt;" in page
+
+
+def test_the_page_is_valid_html(two_frameworks: Make, tmp_path: Path) -> None:
+    page, _ = written(two_frameworks(0.8, runs=3), tmp_path)
+    parser = html5lib.HTMLParser(strict=True)  # raises at the first error
+    tree = parser.parse(page)
+    assert tree.find(".//{http://www.w3.org/1999/xhtml}table") is not None
+    with pytest.raises(html5lib.html5parser.ParseError):
+        html5lib.HTMLParser(strict=True).parse(page.replace("</h1>", "</h2>", 1))
 
 
 def test_the_same_records_give_the_same_figures(two_frameworks: Make, tmp_path: Path) -> None:
