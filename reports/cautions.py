@@ -88,10 +88,10 @@ def _without_effect(search: pd.DataFrame, knob: str) -> str:
     values = hits[knob].unique()
     if len(hits) < _WORTH_TESTING or len(values) < 2:
         return ""
-    groups = [hits.loc[hits[knob] == value, "objective"] for value in values]
     if hits["objective"].nunique() == 1:
         p = 1.0
     elif len(values) <= len(hits) / 2:
+        groups = [group.to_numpy() for _, group in hits.groupby(knob)["objective"]]
         p = float(stats.kruskal(*groups).pvalue)
     else:
         p = float(stats.spearmanr(hits[knob], hits["objective"]).pvalue)

@@ -12,7 +12,7 @@ import pandas as pd
 from reports.tables import KNOBS, frameworks, phase
 
 FEWEST = 8  # trials; the forest of fewer explains noise
-MOST = 500  # trials given to the forest, spread evenly over the search: more change little and take minutes
+MOST = 300  # trials given to the forest, spread evenly over the search: more change little and take minutes
 LEFT_OUT = (
     "fANOVA says how much of the objective's variation over the tried configurations each setting explains, alone or "
     "with others. It leaves out failed trials and the luck of the seeds, says nothing about direction, and describes "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, NullFormatter
 
@@ -138,12 +138,17 @@ def timeline(slots: pd.DataFrame) -> Figure:
     for (name, phase_name, failed), group in slots.assign(failed=slots["outcome"] == "failed").groupby(
         ["framework", "phase", "failed"], sort=True
     ):
-        axes.barh(
-            group["slot"], group["ended_s"] - group["began_s"], left=group["began_s"], height=0.8,
-            color=colour(str(name)), alpha=0.85 if phase_name == "search" else 0.45, hatch="///" if failed else None,
-            edgecolor=INK, linewidth=0 if many else 0.3, rasterized=many,
-            label=f"{title(str(name))}, {phase_name}" + (", failed" if failed else ""),
+        left, right, slot = (group[column].to_numpy(float) for column in ("began_s", "ended_s", "slot"))
+        corners = [(left, slot - 0.4), (left, slot + 0.4), (right, slot + 0.4), (right, slot - 0.4)]
+        bars = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
+        axes.add_collection(
+            PolyCollection(
+                list(bars), facecolors=colour(str(name)), alpha=0.85 if phase_name == "search" else 0.45,
+                hatch="///" if failed else None, edgecolors=INK, linewidths=0 if many else 0.3, rasterized=many,
+                label=f"{title(str(name))}, {phase_name}" + (", failed" if failed else ""),
+            )
         )  # fmt: skip
+    axes.set_xlim(0, float(slots["ended_s"].max()) * 1.01)
     if count <= _MOST_SLOTS_LABELLED:
         axes.set_yticks(range(count), [str(slot + 1) for slot in range(count)])
     axes.set_ylim(count - 0.4, -0.6)
