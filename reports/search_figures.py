@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from reports.drawing import INK, RASTERISED_ABOVE, SIZE, canvas, colour, drawn
 from reports.names import KNOB_NAMES, title
 from reports.tables import KNOBS, phase
 
 _MOST_SLOTS_LABELLED = 12
+MOST_LINES = 300  # more hide one another
 
 
 @drawn
@@ -36,9 +37,10 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
             x = x + 0.16 * (place - 0.5) + spread.uniform(-0.05, 0.05, len(x))
         many = len(group) > RASTERISED_ABOVE
         size, alpha = (4, 0.3) if many else (18, 0.75)
+        axes.plot([], [], "o", color=colour(str(name)), markersize=4, label=title(str(name)))
         axes.scatter(
             x[reached], group["objective"][reached], s=size, alpha=alpha, color=colour(str(name)), linewidths=0,
-            label=title(str(name)), rasterized=many,
+            rasterized=many,
         )  # fmt: skip
         axes.scatter(
             x[~reached], group["objective"][~reached], s=size, alpha=alpha * 0.8, color=colour(str(name)), marker="x",
@@ -55,8 +57,9 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
     elif len(search):
         axes.set_xticks(np.unique(search[knob].astype(int)))
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
-    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(KNOB_NAMES[knob])
     axes.set_ylabel("objective (s)")
     return figure
@@ -64,8 +67,12 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
 
 @drawn
 def parallel_coordinates(trials: pd.DataFrame) -> Figure:
-    """Every trial of the search as a line over its hyperparameters and its objective; the best are dark."""
-    search = phase(trials, "search").dropna(subset=["objective", *KNOBS])
+    """Every trial of the search as a line over its hyperparameters and its objective; the better, the stronger.
+
+    Of more than `MOST_LINES` trials, so many are drawn, spread evenly over their ranks.
+    """
+    search = phase(trials, "search").dropna(subset=["objective", *KNOBS]).sort_values("objective")
+    search = search.iloc[np.unique(np.linspace(0, len(search) - 1, MOST_LINES).astype(int))]
     figure, axes = canvas()
     axes.grid(visible=False)
     logged = {"learning_rate", "batch_size", "objective"}
@@ -80,16 +87,13 @@ def parallel_coordinates(trials: pd.DataFrame) -> Figure:
         for text, height, align in ((values.min(), -0.03, "top"), (values.max(), 1.03, "bottom")):
             axes.text(place, height, f"{text:.3g}", ha="center", va=align, fontsize=8)
     rank = search["objective"].rank(pct=True).to_numpy()
-    many = len(search) > RASTERISED_ABOVE
     for name in sorted(search["framework"].unique()):
         mine = (search["framework"] == name).to_numpy()
         order = np.argsort(-rank[mine])
         lines = [list(enumerate(row)) for row in heights[mine][order]]
-        opacity = np.clip(1.15 - 1.2 * rank[mine][order], 0.08, 1.0) * (0.3 if many else 1.0)
+        opacity = np.clip(1.15 - 1.2 * rank[mine][order], 0.08, 1.0)
         axes.plot([], [], color=colour(name), label=title(name))
-        axes.add_collection(
-            LineCollection(lines, colors=colour(str(name)), alpha=list(opacity), linewidths=1.2, rasterized=many)
-        )
+        axes.add_collection(LineCollection(lines, colors=colour(str(name)), alpha=list(opacity), linewidths=1.2))
     axes.set_xlim(-0.25, len(columns) - 0.75)
     axes.set_ylim(-0.12, 1.14)
     axes.set_xticks(range(len(columns)), [*(KNOB_NAMES[knob] for knob in KNOBS), "objective (s)"])

@@ -55,6 +55,7 @@ def search_section(records: StudyRecords) -> Section | None:
         return None
     importance = importances(trials, records.plan)
     occupied = slots(trials)
+    some = f" ({search_figures.MOST_LINES} of {len(search)})" if len(search) > search_figures.MOST_LINES else ""
     drawn = [
         Picture(
             f"{knob}_against_time",
@@ -64,7 +65,7 @@ def search_section(records: StudyRecords) -> Section | None:
         )
         for knob in KNOBS
     ]
-    caption = "Every trial of the search; the stronger its line, the better."
+    caption = f"The search's trials{some}; the stronger a line, the better."
     drawn.append(Picture("parallel_coordinates", caption, search_figures.parallel_coordinates(trials), "trials"))
     if len(importance):
         bars = search_figures.importance_bars(importance)
