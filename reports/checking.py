@@ -72,7 +72,8 @@ class _Reader(HTMLParser):
         self.figures: list[str] = []
         self.options: dict[str, object] = {}
         self._open: list[tuple[str, dict[str, str]]] = []
-        self._table, self._columns, self._row, self._cell = "", [""][:0], "", 0
+        self._table, self._row, self._cell = "", "", 0
+        self._columns: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -133,12 +134,10 @@ def _price(options: dict[str, object], written: Path) -> Price | None:
 
 
 def _compare(found: _Reader, rightly: _Reader, *, figures: bool) -> Iterator[str]:
-    pairs = [("number", found.numbers, rightly.numbers)]
-    for kind, ours, theirs in pairs:
-        for mine, other in zip_longest(ours, theirs, fillvalue=("", "nothing")):
-            if mine != other:
-                where = "{}.csv, row {}, {}".format(*(other[0] or mine[0]).split("/", 2))
-                yield f"{kind} from {where}: the page says {mine[1]}, the records give {other[1]}"
+    for mine, other in zip_longest(found.numbers, rightly.numbers, fillvalue=("", "nothing")):
+        if mine != other:
+            where = "{}.csv, row {}, {}".format(*f"{other[0] or mine[0]}//".split("/", 2)).rstrip("/")
+            yield f"number from {where}: the page says {mine[1]}, the records give {other[1]}"
     for said, right in zip_longest(found.prose, rightly.prose, fillvalue="nothing"):
         if said != right:
             yield f"text: the page says '{said[:80]}', the records give '{right[:80]}'"

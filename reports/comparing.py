@@ -23,7 +23,7 @@ from reports.survival import CLOCKS
 from reports.tables import best_configurations
 from reports.verdict import verdicts
 
-_NOT_COMPARED = {"at", "resumed", "did_not_run"}  # of provenance: when, and what the plan says already
+_NOT_COMPARED = {"at", "resumed", "did_not_run", "verified_by"}  # of provenance: when, and what is said elsewhere
 
 
 def write_comparison(folders: Sequence[str | Path], into: str | Path) -> str:

@@ -22,7 +22,7 @@ from reports.names import title
 from reports.records import StudyRecords, read_records
 from reports.search_sections import curves_section, search_section, sweep_section, trials_section
 from reports.sections import best_section, cost_section, searched, where_section, why_section
-from reports.sentences import Sentence, html, plain
+from reports.sentences import Sentence, html, plain, prose
 from reports.sweeps import swept
 from reports.tables import best_configurations
 from reports.verdict import goal, verdict_sentences, verdicts
@@ -133,7 +133,7 @@ def did_not_run(records: StudyRecords) -> list[str]:
 
 def _write(path: Path, template: str, *, autoescape: bool, **values: object) -> None:
     environment = Environment(autoescape=autoescape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(html=html, plain=plain, markdown=_markdown)
+    environment.filters.update(html=html, plain=plain, prose=prose, markdown=_markdown)
     text = environment.from_string((_TEMPLATES / template).read_text(encoding="utf-8")).render(**values)
     path.write_text(text, encoding="utf-8")
 

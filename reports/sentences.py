@@ -7,6 +7,7 @@ for each number its table, row and column, and `reports.checking` finds out by t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -129,10 +130,15 @@ def plain(sentence: Iterable[str | Number]) -> str:
     return "".join(part if isinstance(part, str) else part.text for part in sentence)
 
 
+def prose(text: str) -> Markup:
+    """Text as HTML: escaped, with what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
+
+
 def html(sentence: Iterable[str | Number]) -> Markup:
     """A sentence as HTML: everything escaped, every number in a ``data`` element that names its cell."""
     return Markup("").join(
-        escape(part)
+        prose(part)
         if isinstance(part, str)
         else Markup('<data value="{}" data-from="{}" title="{}">{}</data>').format(
             part.value, f"{part.table}/{part.row}/{part.column}", part.source, part.text
