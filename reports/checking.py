@@ -108,7 +108,7 @@ class _Reader(HTMLParser):
             self.figures[-1] += data
         elif any(self._inside(silent) for silent in _SILENT) or any("data-ignored" in each for _, each in self._open):
             return
-        elif self._open and (self._open[-1][0] == "data" or (self._table and self._open[-1][0] == "td")):
+        elif self.numbers and (self._inside("data") or (self._table and self._inside("td"))):
             source, said = self.numbers[-1]
             self.numbers[-1] = (source, said + text)
         elif text:

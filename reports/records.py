@@ -14,7 +14,7 @@ import pyarrow as pa
 from reports.errors import ReportError
 from reports.schema import EVALUATIONS, TRIALS, Column
 
-_REBUILD = "`tuneoff report` on the study's folder builds it again from records.jsonl"
+_REBUILD = "records.jsonl beside it holds the same rows, to build it from again"
 
 
 @dataclass(frozen=True)

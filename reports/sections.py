@@ -43,7 +43,7 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         Column("samples_to_target", "samples to target"),
         Column("samples_per_s", "samples per second"),
         Column("loader_workers", "loader workers that really ran", "count"),
-        Column("search_s", "what the search saw (too good)", "seconds"),
+        Column("search_s", "the search's own figure (biased low)", "seconds"),
         Column("trial_id", "found by", "text"),
     ]
     if len(best) and best["mean_warm_s"].notna().any():
@@ -141,7 +141,9 @@ def why_section(trials: pd.DataFrame) -> Section | None:
         "why",
         "Why",
         said=(*_attributed(rows("attribution", parts)), *(_overtakes(row) for row in rows("break_even", even))),
-        note="Time to accuracy is samples to the target times seconds per sample; the logarithms of the two ratios add "
+        note=""
+        if parts.empty
+        else "Time to accuracy is samples to the target times seconds per sample; the logarithms of the two ratios add "
         "up to that of the time. These are geometric means over seeds that both reached the target with, so the time's "
         "ratio can differ a little from that of the medians above.",
         tables=(

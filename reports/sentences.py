@@ -132,7 +132,7 @@ def plain(sentence: Iterable[str | Number]) -> str:
 
 def prose(text: str) -> Markup:
     """Text as HTML: escaped, with what stands in backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def html(sentence: Iterable[str | Number]) -> Markup:
@@ -141,7 +141,13 @@ def html(sentence: Iterable[str | Number]) -> Markup:
         prose(part)
         if isinstance(part, str)
         else Markup('<data value="{}" data-from="{}" title="{}">{}</data>').format(
-            part.value, f"{part.table}/{part.row}/{part.column}", part.source, part.text
+            part.value, f"{part.table}/{part.row}/{part.column}", part.source, _unbroken(part.text)
         )
         for part in sentence
     )
+
+
+def _unbroken(text: str) -> Markup:
+    """A command that a browser breaks before its flags only, and not after their hyphens."""
+    first, *flags = text.split(" --")
+    return Markup("").join([escape(first), *(Markup(' <span class="flag">--{}</span>').format(flag) for flag in flags)])

@@ -58,7 +58,8 @@ def test_workers_that_did_not_run() -> None:
     assert "asked 3, ran 1" in warned
 
 
-def test_a_setting_without_effect_and_one_with() -> None:
+@pytest.mark.parametrize("best", [0.02, 0.134], ids=["at an end", "in the middle"])
+def test_a_setting_without_effect_and_one_with(best: float) -> None:
     random = np.random.RandomState(0)
     rows = confirmed(**MIDDLE)[1:]
     for number in range(40):
@@ -66,12 +67,12 @@ def test_a_setting_without_effect_and_one_with() -> None:
         batch_size = (8, 16, 32, 64)[number % 4]
         rows.append(
             trial(
-                "pytorch", "search", number, 1.0 + abs(np.log(rate / 0.02)) * np.exp(0.1 * random.standard_normal()),
+                "pytorch", "search", number, 0.2 + abs(np.log(rate / best)) * np.exp(0.1 * random.standard_normal()),
                 learning_rate=rate, batch_size=batch_size, num_workers=number % 3, loader_workers=number % 3,
             )
         )  # fmt: skip
     warned = said(rows)
-    assert "no effect of the batch size" in warned
+    assert "40 trials of the search show no effect of the batch size" in warned
     assert "no effect of the learning rate" not in warned
 
 

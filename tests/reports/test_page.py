@@ -13,7 +13,7 @@ from reports import load
 from reports.errors import ReportError
 from reports.page import write_report
 from reports.records import StudyRecords
-from reports.sentences import number
+from reports.sentences import Number, html, number
 from tests.reports.conftest import save, study, trial
 
 Make = Callable[..., StudyRecords]
@@ -166,3 +166,10 @@ def test_load_without_records(tmp_path: Path) -> None:
 )
 def test_cells(value: object, shown: str) -> None:
     assert number(value) == shown
+
+
+def test_prose_and_commands_as_html() -> None:
+    command = Number("a --b <1>", "a --b <1>", "t", 1, "command")
+    said = html(("Run `tuneoff <x>`: ", command))
+    assert said.startswith("Run <code>tuneoff &lt;x&gt;</code>: <data ")
+    assert said.endswith('>a <span class="flag">--b &lt;1&gt;</span></data>')
