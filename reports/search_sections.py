@@ -186,5 +186,5 @@ def _idle_workers(missing: pd.DataFrame) -> tuple[Sentence, ...]:
 
 def _log_rank(row: Row) -> Sentence:
     names = f"{title(row['framework'])} and {title(row['against'])}"
-    said = f"Log-rank test, {row['clock']} clock: {names} reach the target at the same pace with p = "
-    return (said, row.say("p_value", "probability"), " (it does not pair by seed).")
+    said = f"Log-rank test of whether {names} reach the target at the same pace, {row['clock']} clock: p = "
+    return (said, row.say("p_value", "probability"), "; it does not pair by seed.")
