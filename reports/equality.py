@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.tables import title
+from reports.names import title
 
 COLUMNS = ("optimizer", "precision", "quantity", "difference", "bound", "step", "tensor")
 

@@ -1,29 +1,43 @@
-"""The report's tables: DataFrame in, DataFrame out."""
+"""The report's main tables: DataFrame in, DataFrame out. What the search cost is in `reports.cost`."""
 
 from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reports.names import TITLES
 from reports.statistics import Estimate, Values, median
+from reports.survival import CLOCKS, common_limit, expected_time, kaplan_meier, restricted_mean, times
 from reports.winners import confirmations, winners
 
-TITLES = {"pytorch": "PyTorch", "flux": "Flux", "simulated": "Simulated"}
-
-
-def title(framework: str) -> str:
-    """A framework's name as its authors write it."""
-    return TITLES.get(framework, framework)
+KNOBS = ("learning_rate", "batch_size", "num_workers")
 
 
 def frameworks(trials: pd.DataFrame) -> list[str]:
-    """Frameworks in the order in which they first ran."""
-    return list(trials.sort_values("ended_at")["framework"].unique())
+    """The frameworks that ran, in the order of `TITLES`; others after them, by name."""
+    order = list(TITLES)
+    return sorted(trials["framework"].unique(), key=lambda name: (order.index(name) if name in order else 99, name))
+
+
+def phase(trials: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of one phase."""
+    return trials[trials["phase"] == name]
+
+
+def search_winners(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The winning row of each framework's search; see `reports.winners.winners`."""
+    return winners(_rows(trials[(trials["phase"] == "search") & trials["reached"].astype(bool)]))
 
 
 def confirmation_runs(trials: pd.DataFrame) -> pd.DataFrame:
     """The rows of the runs that confirm the winners; see `reports.winners.confirmations`."""
-    wanted = {row["trial_id"] for row in confirmations(_rows(trials))}
+    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms"]
+    candidates = trials.loc[(trials["phase"] == "confirm") | trials["reached"].astype(bool), columns]
+    wanted = {row["trial_id"] for row in confirmations(_rows(candidates))}
     return trials[trials["trial_id"].isin(wanted)]
 
 
@@ -32,92 +46,64 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns: framework, learning_rate, batch_size, num_workers, optimizer; search_s (the search's own, optimistic
-    figure); runs, reached; warm_s and cold_s (medians over the confirmation runs that reached the target) with _low
-    and _high; test_accuracy, samples_to_target, samples_per_s (medians), loader_workers.
+    Columns: framework; trial_id of the winner and its hyperparameters; search_s (the search's own, optimistic figure);
+    runs, reached; per clock warm_s and cold_s (medians over the confirmation runs that reached the target) with _low
+    and _high, mean_warm_s and mean_cold_s (restricted to limit_warm_s and limit_cold_s, where runs were censored),
+    expected_warm_s and expected_cold_s (total time over successes); test_accuracy, samples_to_target, samples_per_s
+    (medians); loader_workers (the most that really ran); command, which runs it again.
     """
-    best, confirmed = winners(_rows(trials)), confirmation_runs(trials)
-    rows = []
+    best, confirmed = search_winners(trials), confirmation_runs(trials)
+    table = []
     for name in frameworks(trials):
         if name not in best:
             continue
-        runs = confirmed[confirmed["framework"] == name]
+        runs, winner = confirmed[confirmed["framework"] == name], best[name]
         hits = runs[runs["reached"].astype(bool)]
-        warm, cold = median(_values(hits, "warm_tta_s")), median(_values(hits, "cold_tta_s"))
-        winner = best[name]
-        rows.append(
-            {
-                "framework": name,
-                **{knob: winner[knob] for knob in ("learning_rate", "batch_size", "num_workers", "optimizer")},
-                "search_s": winner["objective"],
-                "runs": len(runs),
-                "reached": len(hits),
-                **_spread("warm_s", warm),
-                **_spread("cold_s", cold),
-                "test_accuracy": runs["test_accuracy"].median(),
-                "samples_to_target": hits["samples_to_target"].median(),
-                "samples_per_s": (runs["samples"] / runs["train_s"]).median(),
-                "loader_workers": runs["loader_workers"].max(),
+        row = {
+            "framework": name,
+            **{key: winner[key] for key in ("trial_id", *KNOBS, "optimizer", "momentum", "weight_decay")},
+            "search_s": winner["objective"],
+            "runs": len(runs),
+            "reached": len(hits),
+        }
+        for clock in CLOCKS:
+            sample = times(runs, clock)
+            row |= _spread(f"{clock}_s", median(_values(hits, f"{clock}_tta_s")))
+            limited = len(sample.seconds) > 0 and sample.censored
+            limit_s = common_limit(sample) if limited else np.nan
+            row |= {
+                f"mean_{clock}_s": restricted_mean(sample, limit_s) if limited else np.nan,
+                f"limit_{clock}_s": limit_s,
+                f"expected_{clock}_s": expected_time(sample),
             }
-        )
-    return pd.DataFrame(rows)
+        row |= {
+            "test_accuracy": runs["test_accuracy"].astype(float).median(),
+            "samples_to_target": hits["samples_to_target"].astype(float).median(),
+            "samples_per_s": (runs["samples"].astype(float) / runs["train_s"].astype(float)).median(),
+            "loader_workers": runs["loader_workers"].astype(float).max(),
+            "command": command(winner),
+        }
+        table.append(row)
+    return pd.DataFrame(table)
 
 
-def search_cost(trials: pd.DataFrame) -> pd.DataFrame:
-    """What finding and confirming the configurations cost, by framework, phase and outcome.
-
-    Returns
-    -------
-    Columns: framework, phase, outcome, trials, fresh (those in a process of their own; the others found the framework
-    started and compiled by an earlier trial), slice_s (seconds for which slices were held), cpu_s and gpu_s (times the
-    CPUs and GPUs of a slice), and of slice_s the seconds in startup_s, compile_s, train_s.
-    """
-    charged = trials.assign(
-        cpu_s=trials["slice_s"] * trials["cpus"],
-        gpu_s=trials["slice_s"] * trials["gpus"],
-        outcome=trials["outcome"].fillna("unknown"),
-        fresh=trials["fresh_process"].fillna(True).astype(int),
-    )
-    order = pd.CategoricalDtype(["search", "confirm"], ordered=True)
-    charged["phase"] = charged["phase"].astype(order)
-    summed = ["fresh", "slice_s", "cpu_s", "gpu_s", "startup_s", "compile_s", "train_s"]
-    grouped = charged.groupby(["framework", "phase", "outcome"], observed=True, sort=True)
-    table = grouped[summed].sum()
-    table.insert(0, "trials", grouped.size())
-    return table.reset_index().astype({"phase": str})
-
-
-def cost_per_framework(trials: pd.DataFrame) -> pd.DataFrame:
-    """`search_cost` of the search phase, summed over outcomes, one row per framework."""
-    cost = search_cost(trials)
-    searched = cost[cost["phase"] == "search"].drop(columns=["phase", "outcome"])
-    return searched.groupby("framework", sort=False).sum().reset_index()
-
-
-def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
-    """The incumbent against what the search had cost when it was found.
-
-    Returns
-    -------
-    Columns: framework, trials (searched so far), slice_s (spent so far), best_s (objective of the incumbent; NaN before
-    the first hit).
-    """
-    rows = []
-    searched = trials[trials["phase"] == "search"].sort_values("ended_at")
-    for name, group in searched.groupby("framework", sort=False):
-        hits = group["objective"].where(group["reached"].astype(bool))
-        rows.append(
-            pd.DataFrame(
-                {
-                    "framework": name,
-                    "trials": np.arange(1, len(group) + 1),
-                    "slice_s": group["slice_s"].cumsum().to_numpy(),
-                    "best_s": hits.cummin().ffill().to_numpy(),
-                }
-            )
-        )
-    columns = ["framework", "trials", "slice_s", "best_s"]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+def command(trial: Mapping[str, Any]) -> str:
+    """The command that trains once with a trial's configuration."""
+    flags = [
+        ("framework", shlex.quote(str(trial["framework"]))),
+        ("workload", shlex.quote(str(trial["workload"]))),
+        ("learning-rate", repr(float(trial["learning_rate"]))),
+        ("batch-size", f"{trial['batch_size']:.0f}"),
+        ("num-workers", f"{trial['num_workers']:.0f}"),
+        ("optimizer", shlex.quote(str(trial["optimizer"]))),
+        ("momentum", _flag(trial["momentum"])),
+        ("weight-decay", _flag(trial["weight_decay"])),
+        ("target", _flag(trial["target"])),
+        ("threads", _flag(trial["cpus"])),
+        ("device", shlex.quote(str(trial["device"]))),
+        ("seed", f"{trial['seed']:.0f}"),
+    ]
+    return " ".join(["tuneoff train", *(f"--{flag} {value}" for flag, value in flags if value)])
 
 
 def accuracy_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
@@ -129,23 +115,45 @@ def accuracy_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataF
     """
     wanted = set(confirmation_runs(trials)["trial_id"])
     if not wanted:
-        wanted = {row["trial_id"] for row in winners(_rows(trials)).values()}
+        wanted = {row["trial_id"] for row in search_winners(trials).values()}
     chosen = evaluations[evaluations["trial_id"].isin(wanted)]
     columns = ["framework", "trial_id", "train_s", "validation_accuracy"]
     return chosen.sort_values(["framework", "trial_id", "evaluation"])[columns].reset_index(drop=True)
 
 
+def reach_curves(trials: pd.DataFrame) -> pd.DataFrame:
+    """Kaplan-Meier curves of the confirmation runs, per framework and clock.
+
+    Returns
+    -------
+    Columns: framework, clock, and those of `reports.survival.kaplan_meier`.
+    """
+    confirmed = confirmation_runs(trials)
+    table = []
+    for name in frameworks(confirmed):
+        for clock in CLOCKS:
+            sample = times(confirmed[confirmed["framework"] == name], clock)
+            if len(sample.seconds):
+                table.append(kaplan_meier(sample).assign(framework=name, clock=clock))
+    columns = ["framework", "clock", "seconds", "share", "low", "high", "censored"]
+    return pd.concat(table, ignore_index=True)[columns] if table else pd.DataFrame(columns=columns)
+
+
 def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Every trial in the order in which it ended."""
     columns = [
-        "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", "learning_rate", "batch_size", "num_workers",
-        "best_validation_accuracy", "test_accuracy", "samples", "train_s", "data_s", "eval_s", "startup_s", "compile_s",
-        "fresh_process", "slice_s", "error",
+        "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", *KNOBS, "loader_workers", "seed",
+        "best_validation_accuracy", "test_accuracy", "samples", "startup_s", "compile_s", "train_s", "data_s", "eval_s",
+        "slice_s", "lost_s", "fresh_process", "error",
     ]  # fmt: skip
-    return trials.sort_values("ended_at")[columns].reset_index(drop=True)
+    return trials.sort_values("ended_at", kind="stable")[columns].reset_index(drop=True)
 
 
-def _rows(trials: pd.DataFrame) -> list[dict[str, object]]:
+def _flag(value: Any) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.6g}"
+
+
+def _rows(trials: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in trials.to_dict("records")]
 
 

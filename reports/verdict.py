@@ -1,4 +1,4 @@
-"""The sentence people came for."""
+"""The sentences people came for."""
 
 from __future__ import annotations
 
@@ -7,30 +7,97 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from reports.statistics import Estimate, median, ratio_of_medians
-from reports.tables import confirmation_runs, frameworks, title
+from reports.names import title
+from reports.sentences import Row, Sentence, plain, rows
+from reports.statistics import ratio_of_means, ratio_of_medians
+from reports.survival import CLOCKS, Times, common_limit, log_rank, paired, times
+from reports.tables import best_configurations, confirmation_runs, frameworks, phase
 
-_CLOCKS = (("warm", "warm_tta_s"), ("cold", "cold_tta_s"))
+COLUMNS = (
+    "framework", "against", "clock", "measure", "ratio", "ratio_low", "ratio_high", "pairs", "reached", "runs",
+    "reached_against", "runs_against", "limit_s", "p_value",
+)  # fmt: skip
+
+
+def verdicts(trials: pd.DataFrame) -> pd.DataFrame:
+    """How the frameworks' best configurations compare, from their confirmation runs alone.
+
+    The search's own best figure is biased low: it is the best of many. A pair is compared where both reached the target
+    at least once.
+
+    Returns
+    -------
+    One row per pair and clock. Columns: framework, against, clock; measure (`median`, or `restricted mean` where runs
+    were censored), the ratio of it, with _low and _high; pairs, the seeds that both ran; reached and runs of both;
+    limit_s, to which means are restricted; p_value of the log-rank test, which does not pair.
+    """
+    confirmed = confirmation_runs(trials)
+    table = []
+    for against, name in combinations(frameworks(trials), 2):
+        for clock in CLOCKS:
+            first, second = (times(confirmed[confirmed["framework"] == each], clock) for each in (name, against))
+            if first.reached.any() and second.reached.any():
+                table.append({"framework": name, "against": against, "clock": clock, **_compared(first, second)})
+    return pd.DataFrame(table, columns=list(COLUMNS))
+
+
+def _compared(first: Times, second: Times) -> dict[str, object]:
+    one, other = paired(first, second)
+    censored = first.censored or second.censored
+    limit_s = common_limit(first, second) if censored else np.nan
+    if len(one.seconds) == 0:
+        ratio = None
+    elif censored:
+        ratio = ratio_of_means(np.minimum(one.seconds, limit_s), np.minimum(other.seconds, limit_s))
+    else:
+        ratio = ratio_of_medians(one.seconds, other.seconds)
+    return {
+        "measure": "restricted mean" if censored else "median",
+        "ratio": ratio.value if ratio else np.nan,
+        "ratio_low": ratio.low if ratio else np.nan,
+        "ratio_high": ratio.high if ratio else np.nan,
+        "pairs": len(one.seconds),
+        "reached": int(first.reached.sum()),
+        "runs": len(first.seconds),
+        "reached_against": int(second.reached.sum()),
+        "runs_against": len(second.seconds),
+        "limit_s": limit_s,
+        "p_value": log_rank(first, second),
+    }
+
+
+def verdict_sentences(trials: pd.DataFrame, compared: pd.DataFrame, best: pd.DataFrame) -> list[Sentence]:
+    """What the confirmation runs show, in a sentence or two per pair or framework.
+
+    Parameters
+    ----------
+    compared, best
+        `verdicts` and `reports.tables.best_configurations` of the trials.
+    """
+    if trials.empty:
+        return [("No trial has finished yet.",)]
+    searched = trials[trials["phase"] != "sweep"]
+    if searched.empty:
+        return [("This study swept a setting; it searched for no best configuration.",)]
+    said, paired_up = [], set()
+    for (name, against), clocks in compared.groupby(["framework", "against"], sort=False):
+        if clocks["ratio"].notna().any():
+            paired_up |= {name, against}
+            chosen = [
+                row for row in rows("verdicts", compared) if (row["framework"], row["against"]) == (name, against)
+            ]
+            said.append(_pair(chosen, goal(trials)))
+    winners = {row["framework"]: row for row in rows("best_configurations", best)}
+    names = frameworks(searched)
+    said += [_alone(searched, winners.get(name), name) for name in names if name not in paired_up]
+    if len(names) == 1:
+        said.append(("No other framework ran, so there is nothing to compare it with.",))
+    return said
 
 
 def verdict(trials: pd.DataFrame) -> str:
-    """What the confirmation runs show, in a sentence or two per framework or pair.
-
-    Claims rest on the confirmation runs alone: the search's own best figure is biased low.
-    """
-    if trials.empty:
-        return "No trial has finished yet."
-    confirmed = confirmation_runs(trials)
-    names = frameworks(trials)
-    comparable = [name for name in names if _all_reached(confirmed, name)]
-    sentences = [_pair(confirmed, first, second) for first, second in combinations(comparable, 2)]
-    if not sentences:
-        sentences = [_alone(trials, confirmed, name) for name in names]
-        if len(names) == 1:
-            sentences.append("No other framework ran, so there is nothing to compare it with.")
-    else:
-        sentences += [_alone(trials, confirmed, name) for name in names if name not in comparable]
-    return " ".join(sentences)
+    """`verdict_sentences` as text."""
+    return " ".join(map(plain, verdict_sentences(trials, verdicts(trials), best_configurations(trials))))
 
 
 def goal(trials: pd.DataFrame) -> str:
@@ -39,50 +106,46 @@ def goal(trials: pd.DataFrame) -> str:
     return f"{100 * first['target']:.4g} % validation accuracy on {first['workload']}"
 
 
-def _all_reached(confirmed: pd.DataFrame, name: str) -> bool:
-    reached = confirmed.loc[confirmed["framework"] == name, "reached"].astype(bool)
-    return len(reached) > 0 and bool(reached.all())
+def _pair(clocks: list[Row], aim: str) -> Sentence:
+    base, first = title(clocks[0]["against"]), clocks[0]
+    if first["measure"] == "median":
+        said: Sentence = (f"{title(first['framework'])} reaches {aim} in ",)
+    else:
+        said = (f"To {aim}, {title(first['framework'])}'s mean time, cut at the limit, is ",)
+    for index, row in enumerate(clocks):
+        if not row.has("ratio"):
+            continue
+        ratio = row.interval("ratio", "times")
+        of = f" {base}'s time" if row["measure"] == "median" else f" {base}'s"
+        said += ("; " if index else "", *ratio, f"{of}, " if index == 0 else " ", row["clock"], *_doubt(row))
+    counted: Sentence = (first.say("reached"), " of ", first.say("runs"), " and ")
+    counted += (first.say("reached_against"), " of ", first.say("runs_against"))
+    return (*said, " (", *counted, " runs reached it).")
 
 
-def _pair(confirmed: pd.DataFrame, base: str, other: str) -> str:
-    both = [confirmed[confirmed["framework"] == name].set_index("number") for name in (base, other)]
-    joined = both[0].join(both[1], how="inner", lsuffix="_base", rsuffix="_other")
-    parts = []
-    for clock, column in _CLOCKS:
-        pairs = joined[[f"{column}_other", f"{column}_base"]].dropna().to_numpy(dtype=np.float64)
-        if len(pairs):
-            parts.append(f"{clock}, {_ratio(ratio_of_medians(pairs[:, 0], pairs[:, 1]), base)}")
-    counts = f"{len(both[1])} of {len(both[1])} and {len(both[0])} of {len(both[0])} runs reached it"
-    return f"{title(other)} against {title(base)}, to {goal(confirmed)}: {'; '.join(parts)} ({counts})."
+def _doubt(row: Row) -> Sentence:
+    if not row.has("ratio_low"):
+        return (" (too few runs for an interval)",)
+    return (": no difference shown",) if row["ratio_low"] <= 1.0 <= row["ratio_high"] else ()
 
 
-def _ratio(estimate: Estimate, base: str) -> str:
-    times = f"{estimate.value:.2f}x {title(base)}'s time"
-    if not estimate.has_interval:
-        return f"{times}, from too few runs for an interval"
-    interval = f"{times} [{estimate.low:.2f}, {estimate.high:.2f}]"
-    return f"no difference shown ({interval})" if estimate.low <= 1.0 <= estimate.high else interval
-
-
-def _alone(trials: pd.DataFrame, confirmed: pd.DataFrame, name: str) -> str:
-    runs = confirmed[confirmed["framework"] == name]
-    searched = trials[(trials["framework"] == name) & (trials["phase"] == "search")]
-    hits = runs[runs["reached"].astype(bool)]
-    if runs.empty:
+def _alone(trials: pd.DataFrame, best: Row | None, name: str) -> Sentence:
+    searched = phase(trials[trials["framework"] == name], "search")
+    aim = goal(trials)
+    if best is None:
+        failed = int((searched["outcome"] == "failed").sum())
+        if len(searched) and failed == len(searched):
+            return (f"All {failed} trials of {title(name)} failed; the table of trials says why.",)
+        return (f"{title(name)} never reached {aim} in {len(searched)} trials.",)
+    if not best["runs"]:
         found = int(searched["reached"].astype(bool).sum())
-        if not found:
-            return f"{title(name)} never reached {goal(trials)} in {len(searched)} trials."
-        return f"{title(name)} reached {goal(trials)} in {found} of {len(searched)} trials; nothing was confirmed."
-    if hits.empty:
-        return f"{title(name)} reached {goal(trials)} in its search, but in none of {len(runs)} confirmation runs."
-    times = [f"{_seconds(median(hits[column].dropna().to_numpy(float)))} {clock}" for clock, column in _CLOCKS]
-    among = "" if len(hits) == len(runs) else " where it did"
-    counts = f"({len(hits)} of {len(runs)} runs reached it)"
-    return f"{title(name)} reaches {goal(trials)} in {' and '.join(times)}{among} {counts}."
-
-
-def _seconds(estimate: Estimate) -> str:
-    if np.isnan(estimate.value):
-        return "an unknown time"
-    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.has_interval else ""
-    return f"{estimate.value:.2f} s{interval}"
+        return (f"{title(name)} reached {aim} in {found} of {len(searched)} trials; nothing was confirmed.",)
+    if not best["reached"]:
+        runs = best.say("runs")
+        return (f"{title(name)} reached {aim} in its search, but in none of ", runs, " confirmation runs.")
+    said: Sentence = (f"{title(name)} reaches {aim} in ",)
+    known = [clock for clock in CLOCKS if best.has(f"{clock}_s")]
+    for index, clock in enumerate(known):
+        said += (" and " if index else "", *best.interval(f"{clock}_s", "seconds"), f" {clock}")
+    among = "" if best["reached"] == best["runs"] else " where it did"
+    return (*said, f"{among} (", best.say("reached"), " of ", best.say("runs"), " runs reached it).")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import tomli_w
 
-from reports.load import StudyRecords
+from reports.records import StudyRecords, complete
 from reports.schema import EVALUATIONS, TRIALS
 from reports.winners import winners
 
@@ -68,7 +71,7 @@ def study(rows: list[dict[str, Any]]) -> StudyRecords:
     for row in rows:
         if row["phase"] == "confirm" and row["confirms"] is None:
             row["confirms"] = best.get(row["framework"], {}).get("number")
-    trials = pd.DataFrame(rows, columns=[column.name for column in TRIALS])
+    trials = complete(pd.DataFrame(rows, columns=[column.name for column in TRIALS]), TRIALS)
     points = []
     for row in rows:
         for evaluation, accuracy in ((1, 0.5), (2, row["best_validation_accuracy"])):
@@ -77,24 +80,35 @@ def study(rows: list[dict[str, Any]]) -> StudyRecords:
             point |= {"evaluation": evaluation, "validation_accuracy": accuracy}
             point |= {"train_s": (row["train_s"] or 0.0) * evaluation / 2}
             points.append(point)
-    evaluations = pd.DataFrame(points, columns=[column.name for column in EVALUATIONS])
+    evaluations = complete(pd.DataFrame(points, columns=[column.name for column in EVALUATIONS]), EVALUATIONS)
     return StudyRecords(trials, evaluations, {"processor": "made up", "versions": {"torch": "2"}}, {})
+
+
+def save(records: StudyRecords, folder: Path) -> None:
+    """A study's folder with these records."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records.trials.to_parquet(folder / "trials.parquet")
+    records.evaluations.to_parquet(folder / "evaluations.parquet")
+    (folder / "provenance.json").write_text(json.dumps(records.provenance))
+    if records.plan:
+        (folder / "plan.toml").write_text(tomli_w.dumps(records.plan))
+
+
+def make(ratio: float, *, runs: int = 10, spread: float = 0.1, flux_misses: int = 0) -> StudyRecords:
+    """PyTorch takes about 2 s; Flux ``ratio`` times that, seed by seed."""
+    noise = np.random.RandomState(0)
+    rows = []
+    for number in range(4):
+        rows += [trial("pytorch", "search", number, 3.0 - 0.4 * number), trial("flux", "search", number, 4.0)]
+    for number in range(runs):
+        base = 2.0 * np.exp(spread * noise.standard_normal())
+        other = base * ratio * np.exp(0.2 * spread * noise.standard_normal())
+        rows.append(trial("pytorch", "confirm", number, base))
+        rows.append(trial("flux", "confirm", number, None if number < flux_misses else other))
+    return study(rows)
 
 
 @pytest.fixture
 def two_frameworks() -> Callable[..., StudyRecords]:
-    """PyTorch takes about 2 s; Flux ``ratio`` times that, seed by seed."""
-
-    def make(ratio: float, *, runs: int = 10, spread: float = 0.1, flux_misses: int = 0) -> StudyRecords:
-        noise = np.random.RandomState(0)
-        rows = []
-        for number in range(4):
-            rows += [trial("pytorch", "search", number, 3.0 - 0.4 * number), trial("flux", "search", number, 4.0)]
-        for number in range(runs):
-            base = 2.0 * np.exp(spread * noise.standard_normal())
-            other = base * ratio * np.exp(0.2 * spread * noise.standard_normal())
-            rows.append(trial("pytorch", "confirm", number, base))
-            rows.append(trial("flux", "confirm", number, None if number < flux_misses else other))
-        return study(rows)
-
+    """`make`."""
     return make

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reports.load import StudyRecords
-from reports.verdict import verdict
+import numpy as np
+import pytest
+
+from reports.records import StudyRecords
+from reports.verdict import verdict, verdicts
 from tests.reports.conftest import study, trial
 
 Make = Callable[..., StudyRecords]
@@ -11,24 +14,50 @@ Make = Callable[..., StudyRecords]
 
 def test_a_difference_is_stated_with_its_interval(two_frameworks: Make) -> None:
     said = verdict(two_frameworks(0.8).trials)
-    assert said.startswith("Flux against PyTorch, to 95 % validation accuracy on digits-lenet: warm, 0.8")
+    assert said.startswith("Flux reaches 95 % validation accuracy on digits-lenet in 0.8")
     assert "no difference shown" not in said.split(";")[0]
     assert "(10 of 10 and 10 of 10 runs reached it)" in said
 
 
 def test_no_difference_is_called_none(two_frameworks: Make) -> None:
-    assert "warm, no difference shown (" in verdict(two_frameworks(1.0, spread=0.5).trials)
+    assert "warm: no difference shown" in verdict(two_frameworks(1.0, spread=0.5).trials)
 
 
-def test_no_ratio_where_runs_missed_the_target(two_frameworks: Make) -> None:
-    said = verdict(two_frameworks(0.8, flux_misses=3).trials)
-    assert "x PyTorch's time" not in said
-    assert "(7 of 10 runs reached it)" in said
-    assert "(10 of 10 runs reached it)" in said
+def test_restricted_means_where_runs_missed_the_target(two_frameworks: Make) -> None:
+    records = two_frameworks(0.8, flux_misses=3)
+    compared = verdicts(records.trials)
+    warm = compared[compared["clock"] == "warm"].iloc[0]
+    confirmed = records.trials[records.trials["phase"] == "confirm"].set_index("framework")
+    flux = confirmed.loc["flux", "warm_tta_s"].fillna(10.0)  # a miss counts with its limit
+    assert warm["measure"] == "restricted mean"
+    assert warm["ratio"] == pytest.approx(flux.mean() / confirmed.loc["pytorch", "warm_tta_s"].mean())
+    assert warm["ratio_low"] < warm["ratio"] < warm["ratio_high"]
+    said = verdict(records.trials)
+    assert "mean time, cut at the limit" in said
+    assert "(7 of 10 and 10 of 10 runs reached it)" in said
+
+
+def test_the_interval_covers_the_true_ratio() -> None:
+    covered = 0
+    for seed in range(40):
+        noise = np.random.RandomState(seed)
+        rows = [trial("pytorch", "search", 0, 2.0), trial("flux", "search", 0, 2.0)]
+        for number in range(15):
+            luck = np.exp(0.3 * noise.standard_normal())
+            rows.append(trial("pytorch", "confirm", number, 2.0 * luck * np.exp(0.1 * noise.standard_normal())))
+            rows.append(trial("flux", "confirm", number, 1.4 * luck * np.exp(0.1 * noise.standard_normal())))
+        warm = verdicts(study(rows).trials).iloc[0]
+        covered += warm["ratio_low"] <= 0.7 <= warm["ratio_high"]
+    assert covered >= 35  # 38 of 40 are expected at 95 %
+
+
+def test_all_failed() -> None:
+    rows = [trial("flux", "search", number, None, outcome="failed", objective=None) for number in range(3)]
+    assert verdict(study(rows).trials).startswith("All 3 trials of Flux failed")
 
 
 def test_two_runs_are_too_few_for_an_interval(two_frameworks: Make) -> None:
-    assert "from too few runs for an interval" in verdict(two_frameworks(0.8, runs=2).trials)
+    assert "too few runs for an interval" in verdict(two_frameworks(0.8, runs=2).trials)
 
 
 def test_one_framework_alone() -> None:

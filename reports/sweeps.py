@@ -1,0 +1,136 @@
+"""The experiment of the benchmark this project grew from: one setting swept, the rest held; DataFrame in and out."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.drawing import canvas, colour, drawn
+from reports.names import KNOB_NAMES, title
+from reports.tables import frameworks, phase
+
+SWEPT = ("num_workers", "batch_size")
+_OTHER = {"num_workers": "batch_size", "batch_size": "num_workers"}
+
+# The benchmark's own headings, in its order; the unit that it gave its loss is left out.
+SEED_COLUMNS = {
+    "best_training_accuracy": "Best Training Accuracy (%)",
+    "data_s": "Total Data Loading Time (s)",
+    "epoch_train_s": "Total Epoch Training Time (s)",
+    "train_s": "Total Training Function Time (s)",
+    "average_training_loss": "Average Training Loss",
+}
+WRONG = (
+    "The published numbers (the-praxs/dl-benchmark, LeNet on MNIST, one run each, 10 epochs, GPU not named) do not "
+    "compare like with like: PyTorch ran SGD with momentum and a cosine schedule, Flux plain gradient descent with L2; "
+    "PyTorch's accuracy is a running average in training mode, Flux's an evaluation after the epoch; timers did not "
+    "wait for the GPU, and data loading time is only the copy to the device; `julia -p` never reached the loader, so "
+    "Julia's workers column measures nothing; PyTorch's row for batch size 128 is a copy of Julia's, and two of its "
+    "losses are swapped. They are shown as published, to be looked at and not to be relied on."
+)
+
+
+def swept(trials: pd.DataFrame) -> list[str]:
+    """The settings that the sweep varied."""
+    sweep = phase(trials, "sweep")
+    return [knob for knob in SWEPT if sweep[knob].nunique() > 1]
+
+
+def seed_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """The benchmark's table: medians over the repeats of each value.
+
+    Returns
+    -------
+    Columns: framework, the knob's, repeats, and the keys of `SEED_COLUMNS` (epoch_train_s is train_s without waiting
+    for data).
+    """
+    rows = _rows(trials, knob)
+    rows["epoch_train_s"] = rows["train_s"] - rows["data_s"]
+    return _medians(rows, knob, list(SEED_COLUMNS))
+
+
+def missing_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """What the benchmark's table lacked: medians over the repeats of each value.
+
+    Returns
+    -------
+    Columns: framework, the knob's, repeats, reached; warm_tta_s and cold_tta_s (of the repeats that reached the
+    target), samples_per_s, best_validation_accuracy, test_accuracy, loader_workers (the most that really ran).
+    """
+    rows = _rows(trials, knob)
+    rows["samples_per_s"] = rows["samples"] / rows["train_s"].where(rows["train_s"] > 0)
+    columns = ["warm_tta_s", "cold_tta_s", "samples_per_s", "best_validation_accuracy", "test_accuracy"]
+    table = _medians(rows, knob, columns)
+    grouped = rows.groupby(["framework", knob])
+    keys = pd.MultiIndex.from_frame(table[["framework", knob]])
+    table.insert(3, "reached", grouped["reached"].sum().reindex(keys).to_numpy().astype(int))
+    table["loader_workers"] = grouped["loader_workers"].max().reindex(keys).to_numpy()
+    return table
+
+
+def published(knob: str) -> pd.DataFrame:
+    """The numbers that the benchmark published for a sweep of this setting; `WRONG` says what is wrong with them.
+
+    Returns
+    -------
+    Columns: framework, the knob's, the keys of `SEED_COLUMNS`, note.
+    """
+    with (files("reports") / "published.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file, keep_default_na=False)
+    chosen = table[table["swept"] == knob].rename(columns={"value": knob})
+    return chosen[["framework", knob, *SEED_COLUMNS, "note"]].reset_index(drop=True)
+
+
+@drawn
+def sweep_plot(table: pd.DataFrame, knob: str, column: str) -> Figure:
+    """One of the benchmark's plots: a time against the swept setting, with its published line dashed.
+
+    Parameters
+    ----------
+    table
+        `seed_table`.
+    column
+        ``epoch_train_s`` or ``train_s``.
+    """
+    figure, axes = canvas()
+    for name, rows in table.groupby("framework", sort=False):
+        axes.plot(rows[knob], rows[column], marker="o", markersize=4, color=colour(str(name)), label=title(str(name)))
+    for name, rows in published(knob).groupby("framework", sort=False):
+        axes.plot(
+            rows[knob],
+            rows[column],
+            color=colour(str(name)),
+            linestyle=":",
+            alpha=0.6,
+            label=f"{title(str(name))}, as published",
+        )
+    axes.set_xscale("log", base=2) if knob == "batch_size" else None
+    ticks = sorted({*table[knob], *published(knob)[knob]})
+    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], rotation=0 if len(ticks) < 9 else 45)
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("Workers" if knob == "num_workers" else KNOB_NAMES[knob].capitalize())
+    axes.set_ylabel(SEED_COLUMNS[column])
+    return figure
+
+
+def _rows(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """The sweep's rows that vary this setting alone: where the other was swept too, it is held at its commonest."""
+    sweep = phase(trials, "sweep").copy()
+    numbers = ["train_s", "data_s", "samples", "best_training_accuracy", "average_training_loss", "loader_workers"]
+    sweep[numbers] = sweep[numbers].astype(float)
+    other = sweep[_OTHER[knob]]
+    return sweep[other == other.mode().iloc[0]].copy() if len(sweep) else sweep
+
+
+def _medians(rows: pd.DataFrame, knob: str, columns: list[str]) -> pd.DataFrame:
+    grouped = rows.groupby(["framework", knob])
+    table = grouped[columns].median()
+    table.insert(0, "repeats", grouped.size())
+    order = {name: place for place, name in enumerate(frameworks(rows))}
+    table = table.reset_index()
+    return table.sort_values(
+        ["framework", knob], key=lambda c: c.map(order) if c.name == "framework" else c
+    ).reset_index(drop=True)
