@@ -16,9 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from reports.errors import ReportError
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
+    from reports.cost import Price
     from study.folder import StudyFolder
     from study.plan import Plan
     from trainables.training import Evaluation
@@ -123,10 +125,46 @@ def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None)
 
 
 @app.command()
-def report(folder: StudyDir) -> None:
-    """Write the report again from the records."""
+def report(
+    folder: StudyDir,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing; compute every number again and say which differ.")
+    ] = False,
+    gpu_hour: Annotated[float | None, typer.Option(min=0.0, help="Price of a GPU for an hour.")] = None,
+    cpu_hour: Annotated[float | None, typer.Option(min=0.0, help="Price of a CPU for an hour.")] = None,
+) -> None:
+    """Write the report again from the records.
+
+    With --verify: exit code 1 when the written report and the records differ.
+    """
+    from reports.checking import verify_report
+    from reports.cost import Price
+
     found, _ = _open(folder)
-    _report(found)
+    if not verify:
+        _report(found, Price(gpu_hour=gpu_hour, cpu_hour=cpu_hour) if gpu_hour or cpu_hour else None)
+        return
+    differences = verify_report(found.path)
+    for difference in differences:
+        out.print(difference, markup=False, highlight=False)
+    out.print(f"{len(differences)} differ." if differences else "Every number is what the records say.")
+    raise typer.Exit(1 if differences else 0)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more studies' folders.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the page.")] = Path("results/comparison"),
+) -> None:
+    """One page over several studies: workloads or machines."""
+    from reports.comparing import write_comparison
+
+    if len(folders) < 2:
+        raise UserError("compare needs two studies or more; `tuneoff report` is for one")
+    for folder in folders:
+        _open(folder)
+    out.print(write_comparison(folders, out_dir), style="bold", highlight=False)
+    out.print(f"comparison: {out_dir / 'index.html'}", highlight=False)
 
 
 @app.command()
@@ -294,7 +332,7 @@ def main() -> None:
     command = typer.main.get_command(app)
     try:
         code = command.main(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except UserError as error:
+    except (UserError, ReportError) as error:
         _fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
         _fail(f"{error.format_message()} (see tuneoff --help)", BAD_INPUT)
@@ -415,10 +453,10 @@ def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[s
     _report(folder)
 
 
-def _report(folder: StudyFolder) -> None:
+def _report(folder: StudyFolder, price: Price | None = None) -> None:
     from study.phases import report as write
 
-    said = write(folder, say=lambda text: out.print(text, highlight=False))
+    said = write(folder, price=price, say=lambda text: out.print(text, highlight=False))
     out.print(said, style="bold", highlight=False)
     out.print(f"report: {folder.report / 'index.html'}", highlight=False)
 

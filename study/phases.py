@@ -9,6 +9,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
+from reports.cost import Price
 from reports.page import write_report
 from reports.winners import confirmations, winners
 from study.certificate import attach_certificate
@@ -232,13 +233,15 @@ def _alone(
         )
 
 
-def report(folder: StudyFolder, *, say: Callable[[str], None]) -> str:
+def report(folder: StudyFolder, *, say: Callable[[str], None], price: Price | None = None) -> str:
     """Write the report from the records.
 
     Parameters
     ----------
     say
         Told of damaged files that are built anew.
+    price
+        Of an hour, where the cost is to be shown in money.
 
     Returns
     -------
@@ -254,4 +257,4 @@ def report(folder: StudyFolder, *, say: Callable[[str], None]) -> str:
     if not is_running(folder):
         refresh_parquet(folder, say=say)
     attach_certificate(thaw(folder.plan), folder)
-    return write_report(folder.path, folder.report)
+    return write_report(folder.path, folder.report, price=price)
