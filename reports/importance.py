@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from typing import Any
 
@@ -48,8 +47,10 @@ def importances(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
 def _fanova(search: pd.DataFrame, knobs: list[str], space: dict[str, Any]) -> dict[str, float]:
     # By name and only now: importing reports must not load Optuna.
-    optuna, optuna_importance = importlib.import_module("optuna"), importlib.import_module("optuna.importance")
-    distributions = {knob: _distribution(optuna, knob, space.get(knob, {}), search[knob]) for knob in knobs}
+    import optuna  # here: a report whose search was too small never needs it
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    distributions = {knob: _distribution(knob, space.get(knob, {}), search[knob]) for knob in knobs}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -67,15 +68,17 @@ def _fanova(search: pd.DataFrame, knobs: list[str], space: dict[str, Any]) -> di
             for row in rows
         ]
     )
-    evaluator = optuna_importance.FanovaImportanceEvaluator(seed=0)
+    evaluator = FanovaImportanceEvaluator(seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # notices of experimental features
-        found = optuna_importance.get_param_importances(study, evaluator=evaluator)
+        found = get_param_importances(study, evaluator=evaluator)
     return {knob: float(value) for knob, value in found.items()}
 
 
-def _distribution(optuna: Any, knob: str, searched: dict[str, Any], tried: pd.Series[float]) -> Any:
+def _distribution(knob: str, searched: dict[str, Any], tried: pd.Series[float]) -> Any:
     """The plan's distribution; without a plan, or with values tried outside it, the range of what was tried."""
+    import optuna
+
     if "choices" in searched and set(tried) <= set(searched["choices"]):
         return optuna.distributions.CategoricalDistribution([_param(knob, each) for each in searched["choices"]])
     low = min(searched.get("low", tried.min()), tried.min())
