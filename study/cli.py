@@ -450,6 +450,8 @@ def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[s
         _fail(str(incomplete), 1)
     except (ClusterDied, TuneStopped, StorageGone) as stopped:
         _fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
+    except OSError as error:  # storage that went away where nobody waits for it
+        _fail(f"the study stopped ({error}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
     _report(folder)
 
 

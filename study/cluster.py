@@ -26,6 +26,7 @@ PACKAGES = ("study", "trainables", "search_spaces", "reports")
 OBJECT_STORE_BYTES = 256 * 2**20  # results are small; without a bound Ray takes a third of the memory
 PROBE_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 10.0
+SERVICES = ("gcs_server", "raylet")  # of Ray, as children of the driver that started it
 WATCH_INTERVAL_S, WATCH_MISSES = 1.0, 5  # a cluster that has not answered for so long is dead
 
 
@@ -58,45 +59,56 @@ def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if address is not None:
         _check_reachable(address)
-    try:
-        if address is None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
-        else:
-            modules = [import_module(name) for name in PACKAGES]
-            ray.init(address=address, runtime_env={"py_modules": modules}, **quiet)
-    except Exception as error:  # Ray raises plain Exception, too
-        if address is None:
-            raise ClusterDied(f"Ray did not start here: {_first_line(error)}") from None
-        raise UserError(f"no Ray cluster at {address}: {_first_line(error)}") from None
     watch = _Watch(on_death)
-    watch.start()
+    watch.start()  # before Ray, which waits for minutes for what has died while it starts
     try:
+        _start(address, quiet)
+        watch.connected()
         yield
     finally:
         watch.stop()
         ray.shutdown()
 
 
+def _start(address: str | None, options: dict[str, Any]) -> None:
+    try:
+        if address is None:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **options,
+            )
+        else:
+            modules = [import_module(name) for name in PACKAGES]
+            ray.init(address=address, runtime_env={"py_modules": modules}, **options)
+    except Exception as error:  # Ray raises plain Exception, too
+        if address is None:
+            raise ClusterDied(f"Ray did not start here: {_first_line(error)}") from None
+        raise UserError(f"no Ray cluster at {address}: {_first_line(error)}") from None
+
+
 class _Watch(threading.Thread):
-    """Looks whether the cluster lives: its control service answers, and the node manager on this machine runs."""
+    """Looks whether the cluster lives: its control service answers, and its services on this machine run."""
 
     def __init__(self, on_death: Callable[[], None]) -> None:
         super().__init__(name="cluster-watch", daemon=True)
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        self._control = (host, int(port))
-        children = psutil.Process().children(recursive=True)
-        self._node_managers = [child for child in children if child.name() == "raylet"]
+        self._control: tuple[str, int] | None = None
+        self._services: set[psutil.Process] = set()
         self._on_death = on_death
         self._stopping = threading.Event()
+
+    def connected(self) -> None:
+        """From now on the control service must answer."""
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._find_services()
+        self._control = (host, int(port))
 
     def run(self) -> None:
         misses = 0
         while not self._stopping.wait(WATCH_INTERVAL_S):
+            if self._control is None:
+                self._find_services()
             misses = 0 if self._alive() else misses + 1
             if misses == WATCH_MISSES and not self._stopping.is_set():
                 self._on_death()
@@ -108,11 +120,20 @@ class _Watch(threading.Thread):
         self._stopping.set()
         self.join()
 
+    def _find_services(self) -> None:
+        for child in psutil.Process().children():
+            try:
+                if child.name() in SERVICES:
+                    self._services.add(child)
+            except psutil.Error:
+                continue
+
     def _alive(self) -> bool:
-        if any(not _runs(process) for process in self._node_managers):
+        if not all(_runs(service) for service in self._services):
             return False
         try:
-            socket.create_connection(self._control, timeout=CONNECT_TIMEOUT_S).close()
+            if self._control is not None:
+                socket.create_connection(self._control, timeout=CONNECT_TIMEOUT_S).close()
         except OSError:
             return False
         return True
