@@ -50,6 +50,7 @@ class Interrupts:
     @contextmanager
     def during_fit(self) -> Iterator[None]:
         """Around Tune's ``fit``: raises `Interrupted` after it, when it ended for a signal; by an error, too."""
+        signal.signal(signal.SIGUSR1, self._before_tune)  # until Tune puts its own handler in its place
         self._in_fit = True
         try:
             yield
@@ -60,6 +61,9 @@ class Interrupts:
             self._in_fit = False
         if self._received is not None:
             raise Interrupted(self._received)
+
+    def _before_tune(self, signum: int, frame: FrameType | None) -> None:
+        raise Interrupted(self._received or signal.SIGTERM)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         first = self._received is None
