@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -123,12 +124,28 @@ def test_a_journal_damaged_inside_is_made_anew_and_told(plan: Plan, study: Study
 
 
 def test_a_changed_digit_in_the_journal_is_seen(plan: Plan, study: StudyFolder) -> None:
+    """Also of a trial that nothing but the journal knows yet."""
+    search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
+    drawn = search.study.ask(search_distributions(plan, "simulated")).params
     text = study.journal.read_text()
-    place = text.index('"param_value_internal":') + len('"param_value_internal":0.')
+    place = text.rindex('"param_value_internal":0.') + len('"param_value_internal":0.')
     study.journal.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
     said: list[str] = []
+    resumed(plan, study, said.append)
+    assert "a line's checksum does not fit" in said[0]
+    search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
+    for _ in range(STARTED):
+        search.study.ask(search_distributions(plan, "simulated"))  # those that had begun
+    assert search.study.ask(search_distributions(plan, "simulated")).params == drawn
+
+
+def test_lines_of_others_need_no_checksum(plan: Plan, study: StudyFolder) -> None:
+    """As a note that somebody leaves with optuna-dashboard."""
+    others = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study.journal)))
+    optuna.load_study(study_name="simulated", storage=others).set_user_attr("note", "looks good")
+    said: list[str] = []
     check(plan, study, Records(study, say=print), said)
-    assert "other parameters for search-simulated-00000" in said[0]
+    assert said == []
 
 
 def test_a_lost_journal(plan: Plan, study: StudyFolder) -> None:
