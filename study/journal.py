@@ -107,8 +107,8 @@ def origin(trial: FrozenTrial) -> int:
 class PatientJournal(JournalFileBackend):
     """Optuna's journal file, with a checksum in every line.
 
-    It waits for storage that is full or away, and never leaves half a line behind. Optuna passes over the checksums, and
-    so does its dashboard; lines that others have added need none.
+    It waits for storage that is full or away, and never leaves half a line behind. Optuna and its dashboard pass over
+    the checksums; lines that others have added need none.
     """
 
     def __init__(self, path: Path, *, say: Callable[[str], None]) -> None:

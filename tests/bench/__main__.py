@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from study.provenance import package_version, processor
-from tests.bench import flux, startup, studies, throughput
+from tests.bench import flux, scale, startup, studies, throughput
 
 
 def main() -> None:
     console = Console(soft_wrap=True)
     console.print(f"{processor()}, torch {package_version('torch')}, ray {package_version('ray')}")
     found = []
-    for module in (throughput, flux, startup, studies):
+    for module in (throughput, flux, startup, studies, scale):
         for row in module.rows():
             mark = "  ok" if row["good"] else "MISS"
             console.print(

@@ -26,7 +26,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from study.folder import StudyFolder, create
-from study.journal import open_searches, trial_id
+from study.journal import open_searches, search_distributions, trial_id
 from study.manifest import check_manifest
 from study.plan import Plan, load_plan
 from study.recorder import trial_row
@@ -79,7 +79,7 @@ def build(where: Path, trials: int) -> StudyFolder:
     results: list[tuple[Training, dict[str, Any]]] = []
     for number in range(trials):
         trial = search.study.ask()
-        for name, each in _space(plan).items():
+        for name, each in search_distributions(plan, "simulated").items():
             suggest(trial, name, each)
         spec = plan.spec("simulated", trial.params, seed=search_seed(plan, number))
         name = trial_id("simulated", number)
@@ -142,12 +142,6 @@ _SETTINGS = ("confirm.runs=0", "search.sampler=random", EVALUATIONS)
 
 def _plan(trials: int) -> Plan:
     return load_plan("quickstart", settings=[f"search.trials={trials}", *_SETTINGS], frameworks=["simulated"])
-
-
-def _space(plan: Plan) -> dict[str, Any]:
-    from study.journal import search_distributions
-
-    return search_distributions(plan, "simulated")
 
 
 def _timed(command: str, folder: StudyFolder) -> tuple[float, float]:
