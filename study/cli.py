@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import psutil
 import typer
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from reports.cost import Price
     from study.folder import StudyFolder
     from study.plan import Plan
-    from trainables.training import Evaluation
 
 BAD_INPUT = 2
 
@@ -288,7 +287,7 @@ def train(
     """
     from dataclasses import asdict
 
-    from study.single import single_spec
+    from study.single import evaluation_line, print_result, single_spec
     from trainables.datasets import prepare
     from trainables.training import Training
     from trainables.workloads import workload as find_workload
@@ -314,7 +313,7 @@ def train(
         while not training.finished:
             evaluation = training.advance()
             if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
-                out.print(_evaluation_line(evaluation), highlight=False)
+                out.print(evaluation_line(evaluation), highlight=False)
     except KeyboardInterrupt:
         out.print("interrupted")
         raise typer.Exit(130) from None
@@ -324,7 +323,7 @@ def train(
     if as_json:
         print(json.dumps({"spec": spec.as_dict(), **result, "curve": [asdict(each) for each in training.evaluations]}))
     else:
-        _print_result(result)
+        print_result(result, out)
 
 
 def main() -> None:
@@ -466,44 +465,3 @@ def _report(folder: StudyFolder, price: Price | None = None) -> None:
 def _process_start() -> float:
     """``time.perf_counter()`` at which this process began."""
     return time.perf_counter() - (time.time() - psutil.Process().create_time())
-
-
-def _evaluation_line(evaluation: Evaluation) -> str:
-    loss = "not finite" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
-    return (
-        f"epoch {evaluation.epoch:3d}  samples {evaluation.samples:8d}  train {evaluation.train_s:8.2f} s  "
-        f"loss {loss}  validation accuracy {evaluation.validation_accuracy:.2%}"
-    )
-
-
-def _print_result(result: dict[str, Any]) -> None:
-    def seconds(value: float | None) -> str:
-        return "not reached" if value is None else f"{value:.3f} s"
-
-    rows = [
-        ("Outcome", result["outcome"]),
-        ("Warm time to accuracy", seconds(result["warm_tta_s"])),
-        ("Cold time to accuracy", seconds(result["cold_tta_s"])),
-        ("Test accuracy", f"{result['test_accuracy']:.2%}"),
-        ("Loader workers that ran", result["loader_workers"]),
-        ("Start-up", seconds(result["startup_s"])),
-        ("Compilation (warm-up)", seconds(result["compile_s"])),
-        ("Training", seconds(result["train_s"])),
-        ("of it waiting for data", seconds(result["data_s"])),
-        ("Evaluation", seconds(result["eval_s"])),
-        (
-            "Best Training Accuracy",
-            f"{result['best_training_accuracy']:.2%}" if result["best_training_accuracy"] else "no whole epoch",
-        ),
-        ("Total Data Loading Time", seconds(result["data_s"])),
-        ("Total Epoch Training Time", seconds(result["train_s"] - result["data_s"])),
-        ("Total Training Function Time", seconds(result["train_s"])),
-        (
-            "Average Training Loss",
-            "not finite" if result["average_training_loss"] is None else f"{result['average_training_loss']:.4f}",
-        ),
-    ]
-    table = Table(show_header=False)
-    for key, value in rows:
-        table.add_row(key, str(value))
-    out.print(table)

@@ -1,9 +1,12 @@
-"""The spec of one training outside a study, from what was typed on the command line."""
+"""One training outside a study: its spec, from what was typed on the command line, and what is printed of it."""
 
 from __future__ import annotations
 
 import os
-from typing import cast
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
 
 from study.provenance import gpus
 from trainables.contract import Device, Hyperparameters, Optimizer
@@ -11,6 +14,7 @@ from trainables.errors import UserError
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
 from trainables.suggest import nearest
+from trainables.training import Evaluation
 from trainables.workloads import workload
 
 NO_LIMIT_S = 1e9
@@ -75,3 +79,47 @@ def _device(wanted: str) -> Device:
     if wanted == "auto":
         return "cuda" if found else "cpu"
     return cast(Device, wanted)
+
+
+def evaluation_line(evaluation: Evaluation) -> str:
+    """One evaluation in a line."""
+    loss = "not finite" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
+    return (
+        f"epoch {evaluation.epoch:3d}  samples {evaluation.samples:8d}  train {evaluation.train_s:8.2f} s  "
+        f"loss {loss}  validation accuracy {evaluation.validation_accuracy:.2%}"
+    )
+
+
+def print_result(result: dict[str, Any], console: Console) -> None:
+    """A finished training as a table."""
+
+    def seconds(value: float | None) -> str:
+        return "not reached" if value is None else f"{value:.3f} s"
+
+    rows = [
+        ("Outcome", result["outcome"]),
+        ("Warm time to accuracy", seconds(result["warm_tta_s"])),
+        ("Cold time to accuracy", seconds(result["cold_tta_s"])),
+        ("Test accuracy", f"{result['test_accuracy']:.2%}"),
+        ("Loader workers that ran", result["loader_workers"]),
+        ("Start-up", seconds(result["startup_s"])),
+        ("Compilation (warm-up)", seconds(result["compile_s"])),
+        ("Training", seconds(result["train_s"])),
+        ("of it waiting for data", seconds(result["data_s"])),
+        ("Evaluation", seconds(result["eval_s"])),
+        (
+            "Best Training Accuracy",
+            f"{result['best_training_accuracy']:.2%}" if result["best_training_accuracy"] else "no whole epoch",
+        ),
+        ("Total Data Loading Time", seconds(result["data_s"])),
+        ("Total Epoch Training Time", seconds(result["train_s"] - result["data_s"])),
+        ("Total Training Function Time", seconds(result["train_s"])),
+        (
+            "Average Training Loss",
+            "not finite" if result["average_training_loss"] is None else f"{result['average_training_loss']:.4f}",
+        ),
+    ]
+    table = Table(show_header=False)
+    for key, value in rows:
+        table.add_row(key, str(value))
+    console.print(table)
