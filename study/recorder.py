@@ -39,7 +39,7 @@ class Recorder(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._started[trial.trial_id] = time.monotonic()
-        self._records.add_start(self._identity(trial)["trial_id"])
+        self._records.add_start(self._identity(trial)["trial_id"], trial.config[SPEC]["hyperparameters"])
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """It died and will be started again: what it did since its last checkpoint is lost."""

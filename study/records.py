@@ -39,6 +39,7 @@ class Log:
     trials: dict[str, Record] = field(default_factory=dict)  # by trial id
     evaluations: dict[tuple[str, int], Record] = field(default_factory=dict)  # by trial id and number
     starts: dict[str, float] = field(default_factory=dict)  # by id of trials that have not ended: when, since 1970
+    begun: dict[str, Record] = field(default_factory=dict)  # hyperparameters of every trial that ever started, by id
     lost_s: Counter[str] = field(default_factory=Counter)  # slice-seconds by trial id
     damaged: list[int] = field(default_factory=list)  # numbers of lines that are left out, counted from 1
 
@@ -51,6 +52,7 @@ class Log:
             self.starts.pop(row["trial_id"], None)
         elif kind == "start":
             self.starts[row["trial_id"]] = row["at"]
+            self.begun[row["trial_id"]] = row["hyperparameters"]
         elif kind == "loss":
             self.lost_s[row["trial_id"]] += row["lost_s"]
             self.starts.pop(row["trial_id"], None)
@@ -85,6 +87,11 @@ class Records:
         """Trials that were started and have not ended, with the time of their last start, seconds since 1970."""
         return self._log.starts
 
+    @property
+    def begun(self) -> dict[str, Record]:
+        """Hyperparameters of every trial that was ever started, by id."""
+        return self._log.begun
+
     def lost_s(self, trial_id: str) -> float:
         """Slice-seconds that a trial lost to interruptions."""
         return self._log.lost_s[trial_id]
@@ -101,9 +108,9 @@ class Records:
         """Record a finished trial; on disk when this returns, power loss or not."""
         self._append("trial", [_known(row, TRIALS)], durable=True)
 
-    def add_start(self, trial_id: str) -> None:
+    def add_start(self, trial_id: str, hyperparameters: Record) -> None:
         """Record that a trial was given a slice, for the first time or again."""
-        self._append("start", [{"trial_id": trial_id, "at": time.time()}])
+        self._append("start", [{"trial_id": trial_id, "at": time.time(), "hyperparameters": hyperparameters}])
 
     def add_loss(self, trial_id: str, lost_s: float) -> None:
         """Record slice-seconds of work that an interruption lost."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
 from optuna.trial import TrialState
 
@@ -148,19 +147,22 @@ def _disagreement(search: Search, folder: StudyFolder, records: Records) -> str 
             return f"it has another value for {row['trial_id']}"
         if trial.state == TrialState.WAITING:
             return f"it has {row['trial_id']} still to come"
-    begun = {number for number, trial in trials.items() if search.drawn(trial)}
-    unknown = set(_checkpointed(search, folder)) - begun
-    return f"it does not know {trial_id(search.framework, min(unknown))}" if unknown else None
+    for number, begun in _begun(search, folder, records).items():
+        drawn = search.drawn(trials[number]) if number in trials else None
+        if drawn is None:
+            return f"it does not know {trial_id(search.framework, number)}"
+        if any(begun[name] != value for name, value in drawn.items()):
+            return f"it has other parameters for {trial_id(search.framework, number)}"
+    return None
 
 
 def _rebuild(search: Search, plan: Plan, folder: StudyFolder, records: Records) -> None:
-    recorded, checkpointed = _recorded(search, records), _checkpointed(search, folder)
-    for number in range(max([*recorded, *checkpointed], default=-1) + 1):
-        state = checkpoint.read_state(checkpointed[number]) if number in checkpointed else None
+    recorded, begun = _recorded(search, records), _begun(search, folder, records)
+    for number in range(max([*recorded, *begun], default=-1) + 1):
         if number in recorded:
             add_finished(search, number, recorded[number], plan, recorded[number])
-        elif state is not None:
-            add_finished(search, number, state["spec"]["hyperparameters"], plan, None)
+        elif number in begun:
+            add_finished(search, number, begun[number], plan, None)
         else:
             add_void(search)
 
@@ -170,11 +172,15 @@ def _recorded(search: Search, records: Records) -> dict[int, Record]:
     return {row["number"]: row for row in rows if row["phase"] == "search" and row["framework"] == search.framework}
 
 
-def _checkpointed(search: Search, folder: StudyFolder) -> dict[int, Path]:
-    """Folders of the search's trials that have a state, by number."""
+def _begun(search: Search, folder: StudyFolder, records: Records) -> dict[int, Record]:
+    """Hyperparameters of all trials that ever started, by number: from the records, or from their checkpoints."""
     prefix = trial_id(search.framework, 0).rstrip("0")
-    found = folder.checkpoints("").glob(f"{prefix}*")
-    return {int(path.name.removeprefix(prefix)): path for path in found if next(path.glob("state-*.json"), None)}
+    found = {int(name.removeprefix(prefix)): each for name, each in records.begun.items() if name.startswith(prefix)}
+    for path in folder.checkpoints("").glob(f"{prefix}*"):
+        number = int(path.name.removeprefix(prefix))
+        if number not in found and (state := checkpoint.read_state(path)) is not None:
+            found[number] = state["spec"]["hyperparameters"]
+    return found
 
 
 def _last_write(folder: StudyFolder) -> float:

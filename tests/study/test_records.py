@@ -132,11 +132,11 @@ def test_a_disk_that_stays_full_ends_the_study_with_a_reason(folder: StudyFolder
 
 def test_losses_add_up_and_an_end_closes_a_start(folder: StudyFolder) -> None:
     records = Records(folder, say=print)
-    records.add_start("a")
-    records.add_start("b")
+    records.add_start("a", {})
+    records.add_start("b", {})
     assert set(records.unfinished) == {"a", "b"}
     records.add_loss("a", 1.5)
-    records.add_start("a")
+    records.add_start("a", {})
     records.add_loss("a", 2.0)
     records.add_trial(trial("b"))
     again = Records(folder, say=print)

@@ -41,7 +41,7 @@ def study(tmp_path: Path, plan: Plan) -> StudyFolder:
         spec = plan.spec("simulated", trial.params, seed=search_seed(plan, search.place(number)))
         name = trial_id("simulated", number)
         identity = {"study": "study", "phase": "search", "framework": "simulated", "trial_id": name, "number": number}
-        records.add_start(name)
+        records.add_start(name, spec.as_dict()["hyperparameters"])
         training = Training(spec, folder=folder.checkpoints(name))
         if number < FINISHED:
             result = run_to_end(training)
