@@ -105,7 +105,7 @@ def test_a_real_study_from_launch_to_report(tmp_path: Path) -> None:
     settings = ["search.trials=3", "confirm.runs=2", "training.target=0.8", "search.initial_points="
                 "[{learning_rate=0.05,batch_size=32,num_workers=1}]"]  # fmt: skip
     changes = [part for setting in settings for part in ("--set", setting)]
-    said = finish(tuneoff("launch", "quickstart", *changes, cwd=tmp_path))
+    said = finish(tuneoff("launch", "quickstart", "--frameworks", "pytorch", *changes, cwd=tmp_path))
     folder = tmp_path / "results" / "quickstart"
     assert "PyTorch reaches 80 % validation accuracy on digits-lenet in" in said
     assert "2 of 2 runs reached it" in said
