@@ -18,6 +18,7 @@ import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.lock import end_processes, living_children
 from study.plan import SlicePlan
 from trainables.errors import UserError
 from trainables.frameworks import framework
@@ -114,6 +115,7 @@ class _Watch(threading.Thread):
                 self._on_death()
                 print("tuneoff: the Ray cluster died; the study is safe, `tuneoff resume` goes on", file=sys.stderr)
                 sys.stderr.flush()
+                end_processes(living_children())  # what is left of it: trials, agents
                 os._exit(1)
 
     def stop(self) -> None:

@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from study.folder import StudyFolder
@@ -36,6 +37,7 @@ class Hold:
     """A study that is held."""
 
     lease: Lease
+    note_family: Callable[[], None]  # to be called when the driver has started its servers
     seen_at: float | None  # an earlier driver's last sign of life, seconds since 1970; None where it is not known
 
 
@@ -63,10 +65,11 @@ def locked(folder: StudyFolder) -> Iterator[Hold]:
                 f"{folder.path} is being run by {_told(before)}, alive {alive_s:.0f} s ago; stop it, or if it has died "
                 f"try again in {STALE_S - alive_s:.0f} s"
             )
+        _end_family(before)
         heart = _Heart(folder)
         heart.start()
         try:
-            yield Hold(heart.lease, before.get("beat_at"))
+            yield Hold(heart.lease, heart.note_family, before.get("beat_at"))
         finally:
             heart.stop()
     finally:
@@ -98,8 +101,18 @@ class _Heart(threading.Thread):
         self.lease = Lease(path=str(folder.owner), run=uuid.uuid4().hex)
         self._folder = folder
         self._stopping = threading.Event()
-        self._owner = {"host": socket.gethostname(), "pid": os.getpid(), "run": self.lease.run}
+        self._owner: dict[str, Any] = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "created": psutil.Process().create_time(),
+            "run": self.lease.run,
+        }
         self._write()  # here, so that a folder that cannot be written is told to the user
+
+    def note_family(self) -> None:
+        """Write down the processes that this one has started: the next driver ends those that outlive it."""
+        self._owner["family"] = [[child.pid, child.create_time()] for child in living_children()]
+        self._write()
 
     def run(self) -> None:
         while not self._stopping.wait(BEAT_S):
@@ -123,6 +136,37 @@ class _Heart(threading.Thread):
 
     def _write(self, *, ended: bool = False) -> None:
         write_text(self._folder.owner, json.dumps({**self._owner, "beat_at": time.time(), "ended": ended}) + "\n")
+
+
+def living_children() -> list[psutil.Process]:
+    """All descendants of this process."""
+    return psutil.Process().children(recursive=True)
+
+
+def end_processes(processes: Iterable[psutil.Process]) -> None:
+    """Kill what is still there of these."""
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.Error:  # gone by itself
+            continue
+
+
+def _end_family(owner: dict[str, Any]) -> None:
+    """End the servers of a driver that was killed on this host; Ray's agents live on for minutes, with their ports."""
+    if owner.get("host") != socket.gethostname() or _process(owner.get("pid"), owner.get("created")):
+        return  # alive: this folder is a copy of one that it runs
+    for pid, created in owner.get("family", []):
+        end_processes(filter(None, [_process(pid, created)]))
+
+
+def _process(pid: int | None, created: float | None) -> psutil.Process | None:
+    """A living process; None where the number was given to another since."""
+    try:
+        process = psutil.Process(pid)
+        return process if pid is not None and process.create_time() == created else None
+    except psutil.Error:
+        return None
 
 
 def _alive_elsewhere(folder: StudyFolder, owner: dict[str, Any]) -> float | None:

@@ -75,6 +75,7 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
             write_provenance(plan, folder, say=progress.say)
             with connected(address, on_death=progress.stop):
                 interrupts.install()
+                hold.note_family()
                 fitting = check_slice(plan.slice)
                 if address is not None:
                     check_nodes(folder.path, plan.frameworks)

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from study.folder import StudyFolder
@@ -72,3 +75,43 @@ def test_a_damaged_owner_file_is_no_obstacle(folder: StudyFolder) -> None:
     folder.owner.write_text("{")
     with locked(folder) as hold:
         assert hold.seen_at is None
+
+
+def test_what_a_killed_driver_left_running_is_ended(folder: StudyFolder) -> None:
+    left, innocent = (subprocess.Popen(["sleep", "60"]) for _ in range(2))
+    created = psutil.Process(left.pid).create_time()
+    family = [[left.pid, created], [innocent.pid, created - 100.0]]  # the second number was given to another since
+    owner = {"host": socket.gethostname(), "pid": 1, "run": "dead", "beat_at": time.time(), "family": family}
+    folder.owner.write_text(json.dumps(owner))
+    try:
+        with locked(folder):
+            assert left.wait(timeout=10) < 0
+            assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+def test_the_copy_of_a_running_study_ends_nothing(folder: StudyFolder) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    me, it = psutil.Process(), psutil.Process(child.pid)
+    owner = {"host": socket.gethostname(), "pid": me.pid, "created": me.create_time(), "run": "alive"}
+    folder.owner.write_text(json.dumps({**owner, "family": [[it.pid, it.create_time()]]}))
+    try:
+        with locked(folder):
+            assert child.poll() is None
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_the_family_is_written_down(folder: StudyFolder) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        with locked(folder) as hold:
+            hold.note_family()
+            family = json.loads(folder.owner.read_text())["family"]
+        assert child.pid in [pid for pid, _ in family]
+    finally:
+        child.kill()
+        child.wait()

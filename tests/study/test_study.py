@@ -146,9 +146,12 @@ def test_killed_driver(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
     wait_for(lambda: evaluations(folder) >= 4, "evaluations")
+    family = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.communicate()
     finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []  # Ray's agents outlive a killed driver for minutes, if nobody ends them
     table = check_whole(folder, 4)
     assert table["segments"].max() == 2  # some trial was continued, not begun again
     assert table.loc[table["segments"] == 1, "lost_s"].eq(0).all()
