@@ -349,44 +349,43 @@ def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
         cluster.wait()
 
 
+TWO_NODES = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+node = cluster.add_node(num_cpus=1, object_store_memory=10**8)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.readline()
+cluster.remove_node(node, allow_graceful=False)
+print("gone", flush=True)
+sys.stdin.readline()
+cluster.shutdown()
+"""
+
+
 def test_a_lost_node_costs_at_most_an_evaluation_interval_of_its_trials(tmp_path: Path) -> None:
-    port = 30_000 + (os.getpid() + 7) % 20_000
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-    ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats", "--num-cpus=1"]
-    ray += ["--object-store-memory=100000000"]
-    head = [f"--port={port}", "--head", "--include-dashboard=false"]
-    worker = [f"--address=127.0.0.1:{port}"]
-    names = (
-        "dashboard-agent-listen-port",
-        "dashboard-agent-grpc-port",
-        "runtime-env-agent-port",
-        "metrics-export-port",
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **SLOW}
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", TWO_NODES],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
-    worker += [f"--{name}={port + 1 + place}" for place, name in enumerate(names)]
-    nodes = []
-
-    def start(arguments: list[str]) -> None:
-        nodes.append(
-            subprocess.Popen(
-                [*ray, *arguments],
-                env={**environment, **SLOW},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        )
-
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
     try:
-        start(head)
-        wait_for(lambda: _answers(port), "the head")
-        start(worker)
-        time.sleep(3.0)  # for the worker to join; the driver is told of two slots below
+        address = cluster.stdout.readline().strip()
         folder = tmp_path / "results" / "s"
-        arguments = [*simulated(3, "search.max_failures=3", *LONG), "--address", f"127.0.0.1:{port}"]
-        driver = tuneoff(*arguments, cwd=tmp_path, env={**environment, **SLOW})
+        arguments = [*simulated(3, "search.max_failures=3", *LONG), "--address", address]
+        driver = tuneoff(*arguments, cwd=tmp_path, env=environment)
         wait_for(lambda: _running(folder) == 2, "two trials at once, one on each node")
-        for process in [*psutil.Process(nodes[1].pid).children(recursive=True), nodes[1]]:
-            process.kill()
+        cluster.stdin.write("lose one\n")
+        cluster.stdin.flush()
+        assert cluster.stdout.readline() == "gone\n"
         finish(driver)
         table = check_whole(folder, 3)
         assert table["outcome"].ne("failed").all()
@@ -395,10 +394,9 @@ def test_a_lost_node_costs_at_most_an_evaluation_interval_of_its_trials(tmp_path
         assert continued["failures"] == 1
         assert continued["lost_s"] > 0
     finally:
-        for node in nodes:
-            for process in [*psutil.Process(node.pid).children(recursive=True), node]:
-                process.kill()
-            node.wait()
+        for process in [*psutil.Process(cluster.pid).children(recursive=True), cluster]:
+            process.kill()
+        cluster.wait()
 
 
 def _running(folder: Path) -> int:
