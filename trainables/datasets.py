@@ -135,6 +135,7 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
         return cached
     arrays = _from_idx_folder(wanted, data_dir) if data_dir is not None else _from_anywhere(wanted)
     try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
         with replacing(cached) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
     except OSError as error:
