@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import psutil
 import typer
@@ -17,12 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.errors import ReportError
+from study.running import check_available, drive, fail, open_study, out, prepare_data, start, write_report
 from trainables.errors import UserError
-
-if TYPE_CHECKING:
-    from reports.cost import Price
-    from study.folder import StudyFolder
-    from study.plan import Plan
 
 BAD_INPUT = 2
 
@@ -33,7 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(soft_wrap=True)
 
 StudyDir = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder, as `launch` made it.")]
 Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster; without it a local one is started.")]
@@ -55,10 +47,10 @@ def launch(
     data_dir: DataDir = None,
 ) -> None:
     """Search each framework's best configuration, confirm it, and write the report."""
-    from study.plan import load_plan
+    from study.plan_files import load_plan
 
     complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
-    _start(complete, out_dir / (name or Path(plan).stem), address, data_dir)
+    start(complete, out_dir / (name or Path(plan).stem), address, data_dir)
 
 
 @app.command()
@@ -81,12 +73,12 @@ def sweep(
     Ten epochs with weight decay 5e-4, whatever the accuracy, unless --set training.epochs=... says otherwise: the
     experiment of the benchmark that this project grew from.
     """
-    from study.plan import sweep_plan
+    from study.plan_files import sweep_plan
 
     point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
     values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
     complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
-    _start(complete, out_dir / (name or f"sweep-{workload}"), address, data_dir)
+    start(complete, out_dir / (name or f"sweep-{workload}"), address, data_dir)
 
 
 @app.command()
@@ -102,25 +94,25 @@ def resume(
     from study.manifest import changed
     from study.status import status as look
 
-    found, plan = _open(folder)
+    found, plan = open_study(folder)
     plan = changed(plan, found, settings or [])
     if look(plan, found)["done"]:
         out.print(f"{folder} is finished: nothing to run.")
         if not (found.report / "index.html").exists():
-            _report(found)
+            write_report(found)
         return
-    _prepare(plan, data_dir)
-    _drive(plan, found, address)
+    prepare_data(plan, data_dir)
+    drive(plan, found, address)
 
 
 @app.command()
 def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
     """Run the confirmation runs that are missing, with the best configurations found so far."""
-    found, plan = _open(folder)
+    found, plan = open_study(folder)
     if plan.sweep is not None:
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
-    _prepare(plan, data_dir)
-    _drive(plan, found, address, ("confirm",))
+    prepare_data(plan, data_dir)
+    drive(plan, found, address, ("confirm",))
 
 
 @app.command()
@@ -139,9 +131,9 @@ def report(
     from reports.checking import verify_report
     from reports.cost import Price
 
-    found, _ = _open(folder)
+    found, _ = open_study(folder)
     if not verify:
-        _report(found, Price(gpu_hour=gpu_hour, cpu_hour=cpu_hour) if gpu_hour or cpu_hour else None)
+        write_report(found, Price(gpu_hour=gpu_hour, cpu_hour=cpu_hour) if gpu_hour or cpu_hour else None)
         return
     differences = verify_report(found.path)
     for difference in differences:
@@ -161,7 +153,7 @@ def compare(
     if len(folders) < 2:
         raise UserError("compare needs two studies or more; `tuneoff report` is for one")
     for folder in folders:
-        _open(folder)
+        open_study(folder)
     out.print(write_comparison(folders, out_dir), style="bold", highlight=False)
     out.print(f"comparison: {out_dir / 'index.html'}", highlight=False)
 
@@ -173,7 +165,7 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
     from study.status import status as look
     from trainables.frameworks import framework
 
-    found, plan = _open(folder)
+    found, plan = open_study(folder)
     state = look(plan, found)
     if as_json:
         print(json.dumps(state, indent=2))
@@ -248,7 +240,7 @@ def verify(
     from trainables.workloads import workload as find_workload
 
     chosen = [find_workload(name) for name in workloads or WORKLOADS]
-    _check_available(["pytorch", "flux"])
+    check_available(["pytorch", "flux"])
     for each in chosen:
         prepare(each.dataset, data_dir=data_dir)
     certificates = []
@@ -332,24 +324,11 @@ def main() -> None:
     try:
         code = command.main(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (UserError, ReportError) as error:
-        _fail(str(error), BAD_INPUT)
+        fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
-        _fail(f"{error.format_message()} (see tuneoff --help)", BAD_INPUT)
+        fail(f"{error.format_message()} (see tuneoff --help)", BAD_INPUT)
     else:
         sys.exit(code or 0)
-
-
-def _fail(message: str, code: int) -> None:
-    print(f"tuneoff: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _check_available(frameworks: Iterable[str]) -> None:
-    from trainables.frameworks import framework
-
-    for name in frameworks:
-        if problem := framework(name).missing():
-            raise UserError(problem)
 
 
 def _names(frameworks: str | None) -> list[str] | None:
@@ -366,100 +345,6 @@ def _over(text: str) -> tuple[str, list[float]]:
     if not separator:
         raise UserError(f"--over {text}: write name=value,value, as in --over num_workers=2,4,8")
     return name.strip(), [int(value) if value == int(value) else value for value in numbers]
-
-
-def _start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) -> None:
-    """Make a study's folder and run it; a study that is refused before anything ran leaves no folder behind."""
-    from study.folder import create
-
-    _check_available(plan.frameworks)
-    _prepare(plan, data_dir)
-    _check_local_slice(plan, address)
-    folder = create(path, plan)
-    try:
-        _drive(plan, folder, address)
-    except UserError:
-        if folder.plan.exists() and not folder.journal.exists() and not folder.log.exists():
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
-
-
-def _open(path: Path) -> tuple[StudyFolder, Plan]:
-    """An existing study, its plan mended where that is possible."""
-    from study.folder import find
-    from study.manifest import plan_of
-
-    found = find(path)
-    plan, notice = plan_of(found)
-    if notice:
-        out.print(notice, highlight=False)
-    return found, plan
-
-
-def _prepare(plan: Plan, data_dir: Path | None) -> None:
-    """Fetch and check the data set here, once, rather than in every trial."""
-    from trainables.datasets import prepare
-    from trainables.workloads import workload
-
-    prepare(workload(plan.workload).dataset, data_dir=data_dir)
-
-
-def _check_local_slice(plan: Plan, address: str | None) -> None:
-    """Refuse a slice that this machine cannot hold before a folder is made or Ray is started."""
-    from study.provenance import gpus
-
-    if address is not None:
-        return
-    for key, wanted, found in (
-        ("cpus", plan.slice.cpus, os.cpu_count() or 1),
-        ("gpus", plan.slice.gpus, len(gpus()) if plan.slice.gpus else 0),
-    ):
-        if wanted > found:
-            raise UserError(
-                f"slice.{key} is {wanted}, but this machine has {found}; --set slice.{key}={found} "
-                "or give the --address of a larger cluster"
-            )
-
-
-def _drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...] | None = None) -> None:
-    from study.environment import prepare
-    from trainables.julia_runtime import find_runtime
-
-    prepare(local=address is None)
-    if "flux" in plan.frameworks and address is None:
-        os.environ.update(find_runtime().environment())  # found once, here, for the trials to inherit
-    from study import phases as run
-    from study.cluster import ClusterDied
-    from study.interrupts import Interrupted
-    from study.patience import StorageGone
-    from study.progress import Progress
-    from study.tuning import TuneStopped
-
-    progress = Progress(out)
-    progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
-    try:
-        with run.driving(plan, folder, address=address, progress=progress) as driver:
-            for phase in phases or run.phases_of(plan):
-                getattr(run, phase)(driver)
-    except Interrupted as interrupted:
-        print(f"tuneoff: {interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}", file=sys.stderr)
-        sys.stderr.flush()
-        sys.exit(interrupted.exit_code)
-    except run.StudyIncomplete as incomplete:
-        _fail(str(incomplete), 1)
-    except (ClusterDied, TuneStopped, StorageGone) as stopped:
-        _fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
-    except OSError as error:  # storage that went away where nobody waits for it
-        _fail(f"the study stopped ({error}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
-    _report(folder)
-
-
-def _report(folder: StudyFolder, price: Price | None = None) -> None:
-    from study.phases import report as write
-
-    said = write(folder, price=price, say=lambda text: out.print(text, highlight=False))
-    out.print(said, style="bold", highlight=False)
-    out.print(f"report: {folder.report / 'index.html'}", highlight=False)
 
 
 def _process_start() -> float:

@@ -13,7 +13,8 @@ from typing import Literal
 
 import psutil
 
-from study.plan import Plan, load_plan, shipped_plans
+from study.plan import Plan
+from study.plan_files import load_plan, shipped_plans
 from study.provenance import gpus, package_version, processor
 from trainables.datasets import DATASETS, cache_folder, prepare, where_to_get
 from trainables.errors import UserError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.plan import Plan, freeze, thaw
+from study.plan import Plan
+from study.plan_files import freeze, thaw
 from trainables.errors import UserError
 
 

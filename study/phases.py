@@ -18,7 +18,8 @@ from study.folder import StudyFolder, remove_leftovers
 from study.interrupts import Interrupts
 from study.journal import reconcile
 from study.lock import is_running, locked
-from study.plan import Plan, freeze, thaw
+from study.plan import Plan
+from study.plan_files import freeze, thaw
 from study.progress import Progress, describe
 from study.provenance import write_provenance
 from study.recorder import Recorder

@@ -1,7 +1,8 @@
-"""``python -m tests.bench``: every benchmark, a line each, and all in results/bench.json."""
+"""``python -m tests.bench [NAME ...]``: every benchmark, or those named, a line each, and all in results/bench.json."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -11,12 +12,20 @@ from study.provenance import package_version, processor
 from tests.bench import flux, scale, startup, studies, throughput
 
 
+BENCHMARKS = {module.__name__.rpartition(".")[2]: module for module in (throughput, flux, startup, studies, scale)}
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"unknown benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
     console = Console(soft_wrap=True)
     console.print(f"{processor()}, torch {package_version('torch')}, ray {package_version('ray')}")
     found = []
-    for module in (throughput, flux, startup, studies, scale):
-        for row in module.rows():
+    for name in names or BENCHMARKS:
+        for row in BENCHMARKS[name].rows():
             mark = "  ok" if row["good"] else "MISS"
             console.print(
                 f"{mark}  {row['ratio']:6.3f} (want {row['want']})  {row['what']}: {row['setting']}; "

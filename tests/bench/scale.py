@@ -28,7 +28,8 @@ from optuna.storages.journal import JournalFileBackend
 from study.folder import StudyFolder, create
 from study.journal import open_searches, search_distributions, trial_id
 from study.manifest import check_manifest
-from study.plan import Plan, load_plan
+from study.plan import Plan
+from study.plan_files import load_plan
 from study.recorder import trial_row
 from study.records import Records
 from study.searcher import search_seed, suggest

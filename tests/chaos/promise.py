@@ -13,7 +13,8 @@ import pytest
 
 from study.folder import StudyFolder
 from study.journal import open_searches, open_storage, origin, search_distributions, trial_id
-from study.plan import Plan, thaw
+from study.plan import Plan
+from study.plan_files import thaw
 from study.searcher import suggest
 from tests.chaos.faults import ORIGINAL, fingerprint
 

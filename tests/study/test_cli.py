@@ -11,7 +11,7 @@ import pytest
 
 from study import cli
 from study.folder import create
-from study.plan import load_plan
+from study.plan_files import load_plan
 
 
 def call(

@@ -8,7 +8,7 @@ import pytest
 
 from study.folder import StudyFolder, create, find
 from study.lock import is_running, locked
-from study.plan import load_plan, thaw
+from study.plan_files import load_plan, thaw
 from trainables.errors import UserError
 
 PLAN = load_plan("quickstart", frameworks=["simulated"])

@@ -20,7 +20,8 @@ from study.journal import (
     trial_id,
 )
 from study.patience import Patience, StorageGone
-from study.plan import Plan, load_plan
+from study.plan import Plan
+from study.plan_files import load_plan
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Choices, Range
-from study.plan import freeze, load_plan, shipped_plans, thaw
+from study.plan_files import freeze, load_plan, shipped_plans, thaw
 from trainables.errors import UserError
 from trainables.frameworks import available
 from trainables.workloads import WORKLOADS

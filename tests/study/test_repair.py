@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from study.folder import StudyFolder, create
 from study.journal import open_searches, open_storage, origin, reconcile, search_distributions, trial_id
 from study.manifest import PLAN, changed, plan_of
-from study.plan import Plan, as_toml, load_plan, thaw
+from study.plan import Plan
+from study.plan_files import as_toml, load_plan, thaw
 from study.recorder import trial_row
 from study.records import Records
 from study.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended

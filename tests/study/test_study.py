@@ -23,7 +23,7 @@ import pytest
 from reports.schema import EVALUATIONS, TRIALS
 from study.folder import StudyFolder
 from study.journal import open_searches, open_storage
-from study.plan import thaw
+from study.plan_files import thaw
 
 TIMEOUT_S = 120.0
 # A trial takes about five seconds, forty evaluations long: there is time to act in its midst.
