@@ -98,8 +98,8 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         sweeps.missing_table(trials, knob),
         sweeps.published(knob),
     )
-    heading = "Workers" if knob == "num_workers" else "Batch Size"
-    value = Column(knob, heading, "count")
+    heading = sweeps.HEADINGS[knob]
+    value = Column(knob, heading, "number" if knob == "learning_rate" else "count")
     theirs = tuple(
         Column(key, name, "percentage" if key.endswith("accuracy") else "number")
         for key, name in sweeps.SEED_COLUMNS.items()
@@ -131,19 +131,21 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         )
     )
     shown = (Column("framework", "framework", "title"), value, *theirs, Column("note", "what is wrong", "text"))
-    tables.append(
-        Table(
-            f"published_{knob}",
-            published,
-            shown,
-            "As published by the-praxs/dl-benchmark; not measured here",
-            folded=True,
+    if len(published):
+        tables.append(
+            Table(
+                f"published_{knob}",
+                published,
+                shown,
+                "As published by the-praxs/dl-benchmark; not measured here",
+                folded=True,
+            )
         )
-    )
     plots = tuple(
         Picture(
             f"sweep_{knob}_{column}",
-            f"{sweeps.SEED_COLUMNS[column]} against {heading.lower()}. Dotted: as published, on other hardware.",
+            f"{sweeps.SEED_COLUMNS[column]} against {heading.lower()}."
+            + " Dotted: as published, on other hardware." * (len(published) > 0),
             sweeps.sweep_plot(measured, knob, column),
             f"sweep_{knob}_{measured['framework'].iloc[0]}",
         )
@@ -151,10 +153,10 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
     )
     return Section(
         f"sweep_{knob}",
-        f"The seed's experiment: {heading.lower()} swept, all else held",
+        "The seed's experiment: " * (len(published) > 0) + f"{heading.lower()} swept, all else held",
         said=_idle_workers(missing) if knob == "num_workers" else (),
         note="Total training function time is the warm clock, waiting for data included; epoch training time leaves "
-        f"the waiting out. {sweeps.WRONG}",
+        "the waiting out." + f" {sweeps.WRONG}" * (len(published) > 0),
         tables=tuple(tables),
         pictures=plots,
     )

@@ -8,11 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.drawing import canvas, colour, drawn
-from reports.names import KNOB_NAMES, title
+from reports.names import title
 from reports.tables import frameworks, phase
 
-SWEPT = ("num_workers", "batch_size")
-_OTHER = {"num_workers": "batch_size", "batch_size": "num_workers"}
+HEADINGS = {"num_workers": "Workers", "batch_size": "Batch Size", "learning_rate": "Learning Rate"}
 
 # The benchmark's own headings, in its order; the unit that it gave its loss is left out.
 SEED_COLUMNS = {
@@ -34,8 +33,8 @@ WRONG = (
 
 def swept(trials: pd.DataFrame) -> list[str]:
     """The settings that the sweep varied."""
-    sweep = phase(trials, "sweep")
-    return [knob for knob in SWEPT if sweep[knob].nunique() > 1]
+    varied = set(phase(trials, "sweep")["varied"])
+    return [knob for knob in HEADINGS if knob in varied]
 
 
 def seed_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
@@ -75,7 +74,7 @@ def published(knob: str) -> pd.DataFrame:
 
     Returns
     -------
-    Columns: framework, the knob's, the keys of `SEED_COLUMNS`, note.
+    Columns: framework, the knob's, the keys of `SEED_COLUMNS`, note. No rows for a setting that it did not sweep.
     """
     with (files("reports") / "published.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file, keep_default_na=False)
@@ -106,23 +105,24 @@ def sweep_plot(table: pd.DataFrame, knob: str, column: str) -> Figure:
             alpha=0.6,
             label=f"{title(str(name))}, as published",
         )
-    axes.set_xscale("log", base=2) if knob == "batch_size" else None
+    if knob != "num_workers":
+        axes.set_xscale("log", base=2 if knob == "batch_size" else 10)
     ticks = sorted({*table[knob], *published(knob)[knob]})
-    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], rotation=0 if len(ticks) < 9 else 45)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=0 if len(ticks) < 9 else 45)
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("Workers" if knob == "num_workers" else KNOB_NAMES[knob].capitalize())
+    axes.set_xlabel(HEADINGS[knob])
     axes.set_ylabel(SEED_COLUMNS[column])
     return figure
 
 
 def _rows(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """The sweep's rows that vary this setting alone: where the other was swept too, it is held at its commonest."""
-    sweep = phase(trials, "sweep").copy()
+    """The sweep's rows that vary this setting."""
+    sweep = phase(trials, "sweep")
+    sweep = sweep[sweep["varied"] == knob].copy()
     numbers = ["train_s", "data_s", "samples", "best_training_accuracy", "average_training_loss", "loader_workers"]
     sweep[numbers] = sweep[numbers].astype(float)
-    other = sweep[_OTHER[knob]]
-    return sweep[other == other.mode().iloc[0]].copy() if len(sweep) else sweep
+    return sweep
 
 
 def _medians(rows: pd.DataFrame, knob: str, columns: list[str]) -> pd.DataFrame:

@@ -84,7 +84,7 @@ class SweepPlan(_Section):
                 raise ValueError(f"unknown hyperparameter sweep.over.{name}{nearest(name, HYPERPARAMETERS)}")
             if not values or len(set(values)) != len(values):
                 raise ValueError(f"sweep.over.{name} needs values, each once; it has {list(values)}")
-            lowest, whole = {"learning_rate": (0.0, False), "batch_size": (1, True), "num_workers": (0, True)}[name]
+            lowest, whole = {"learning_rate": (1e-12, False), "batch_size": (1, True), "num_workers": (0, True)}[name]
             for value in values:
                 if value < lowest or (whole and value != int(value)):
                     raise ValueError(

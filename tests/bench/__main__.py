@@ -11,7 +11,6 @@ from rich.console import Console
 from study.provenance import package_version, processor
 from tests.bench import flux, scale, startup, studies, throughput
 
-
 BENCHMARKS = {module.__name__.rpartition(".")[2]: module for module in (throughput, flux, startup, studies, scale)}
 
 

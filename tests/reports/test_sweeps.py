@@ -9,7 +9,7 @@ from reports import sweeps
 from reports.page import write_report
 from tests.reports.conftest import save, study, trial
 
-VALUES = {"num_workers": (2, 4, 8), "batch_size": (32, 128, 512)}
+VALUES = {"num_workers": (2, 4, 8), "batch_size": (32, 128, 512), "learning_rate": (0.01, 0.1)}
 
 
 def sweep(knob: str, frameworks: tuple[str, ...] = ("pytorch", "flux")) -> list[dict[str, object]]:
@@ -23,7 +23,7 @@ def sweep(knob: str, frameworks: tuple[str, ...] = ("pytorch", "flux")) -> list[
                 best_training_accuracy=0.98, average_training_loss=0.1 * (1 + repeat), samples=20_000,
                 test_accuracy=0.97, loader_workers=value if name == "pytorch" and knob == "num_workers" else 1,
             )  # fmt: skip
-            rows.append(row | {knob: value})
+            rows.append(row | {knob: value, "varied": knob})
     return rows
 
 
@@ -85,3 +85,18 @@ def test_a_sweep_of_one_framework_with_nothing_reached(tmp_path: Path) -> None:
     page = (tmp_path / "report" / "index.html").read_text()
     assert "0</data> of <data" in page
     assert "\u2013" in page
+
+
+def test_a_setting_that_the_benchmark_did_not_sweep_has_no_published_numbers(tmp_path: Path) -> None:
+    save(study(sweep("learning_rate")), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "learning rate swept" in page
+    assert "do not compare like with like" not in page
+    assert "ublished" not in page
+    assert not (tmp_path / "report" / "published_learning_rate.csv").exists()
+
+
+def test_a_sweep_over_one_value_is_shown() -> None:
+    rows = [row for row in sweep("num_workers") if row["num_workers"] == 2]
+    assert sweeps.swept(study(rows).trials) == ["num_workers"]
