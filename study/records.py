@@ -184,7 +184,7 @@ def read_log(path: Path) -> Log:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 continue  # torn: the crash came before it was whole
-            row = _row(line)
+            row = parse_line(line)
             if row is None:
                 log.damaged.append(number)
             else:
@@ -239,19 +239,19 @@ def drop_torn_line(path: Path) -> None:
             file.truncate(end)
 
 
-def _line(kind: str, row: Record) -> bytes:
-    text = json.dumps({"kind": kind, **row}).encode()
-    return text[:-1] + _CHECKSUM + f"{zlib.crc32(text):08x}".encode() + b'"}\n'
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """A line's row; None where it is damaged."""
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """A line's row, with its kind; None where the line is torn or damaged."""
     head, separator, tail = line.rpartition(_CHECKSUM)
     text = head + b"}"
     if not separator or tail != f"{zlib.crc32(text):08x}".encode() + b'"}\n':
         return None
     row: dict[str, Any] = json.loads(text)
     return row
+
+
+def _line(kind: str, row: Record) -> bytes:
+    text = json.dumps({"kind": kind, **row}).encode()
+    return text[:-1] + _CHECKSUM + f"{zlib.crc32(text):08x}".encode() + b'"}\n'
 
 
 def _known(row: Record, columns: tuple[Column, ...]) -> Record:

@@ -15,19 +15,21 @@ from study.folder import StudyFolder
 from study.journal import open_searches, open_storage, origin, search_distributions, trial_id
 from study.plan import Plan
 from study.plan_files import thaw
+from study.records import parse_line
 from study.searcher import suggest
 from tests.chaos.faults import ORIGINAL, fingerprint
 
 
 @dataclass
 class Tally:
-    """What a study lost; all but ``redone`` and ``lost_s`` must be zero."""
+    """What a study lost."""
 
     trials_lost: int = 0
     trials_duplicated: int = 0
     redone: int = 0  # evaluations that are in the log twice, from two trainings of the same samples
     lost_s: float = 0.0
     segments: int = 0
+    continued: int = 0  # segments that continue a trial
 
 
 def check(folder: Path, *, alive_s: float) -> Tally:
@@ -60,10 +62,9 @@ def _tally(study: StudyFolder, trials: pd.DataFrame) -> Tally:
     ends, points = defaultdict(set), defaultdict(set)
     started = set()
     for log in [study.log, *study.path.glob(f"{study.log.name}.damaged-*")]:
-        for line in log.read_bytes().splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
+        for line in log.read_bytes().splitlines(keepends=True):
+            row = parse_line(line)
+            if row is None:
                 continue
             if row["kind"] == "start":
                 started.add(row["trial_id"])
@@ -77,6 +78,7 @@ def _tally(study: StudyFolder, trials: pd.DataFrame) -> Tally:
         redone=sum(len(different) - 1 for different in points.values()),
         lost_s=float(trials["lost_s"].sum()),
         segments=int(trials["segments"].sum()),
+        continued=int((trials["segments"] - 1).clip(lower=0).sum()),
     )
 
 
