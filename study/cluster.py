@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.console import complain
 from study.lock import end_processes, living_children
 from study.plan import SlicePlan
 from trainables.errors import UserError
@@ -113,8 +113,7 @@ class _Watch(threading.Thread):
             misses = 0 if self._alive() else misses + 1
             if misses == WATCH_MISSES and not self._stopping.is_set():
                 self._on_death()
-                print("tuneoff: the Ray cluster died; the study is safe, `tuneoff resume` goes on", file=sys.stderr)
-                sys.stderr.flush()
+                complain("the Ray cluster died; the study is safe, `tuneoff resume` goes on")
                 end_processes(living_children())  # what is left of it: trials, agents
                 os._exit(1)
 

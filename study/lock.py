@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -23,6 +22,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from study.console import complain
 from study.folder import StudyFolder
 from trainables.errors import UserError
 from trainables.files import write_text
@@ -117,11 +117,7 @@ class _Heart(threading.Thread):
     def run(self) -> None:
         while not self._stopping.wait(BEAT_S):
             if self.lease.taken_over():  # possible only after a pause longer than STALE_S, as a machine's sleep
-                print(
-                    f"tuneoff: {self._folder.path} was taken over by {_told(_read(self._folder.owner))}",
-                    file=sys.stderr,
-                )
-                sys.stderr.flush()
+                complain(f"{self._folder.path} was taken over by {_told(_read(self._folder.owner))}")
                 os._exit(1)
             try:
                 self._write()

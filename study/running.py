@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rich.console import Console
-
+from study.console import SteadyConsole, complain
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from study.folder import StudyFolder
     from study.plan import Plan
 
-out = Console(soft_wrap=True, markup=False)
+out = SteadyConsole(soft_wrap=True, markup=False)
 
 
 def start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) -> None:
@@ -119,7 +118,7 @@ def write_report(folder: StudyFolder, price: Price | None = None) -> None:
 
 def fail(message: str, code: int) -> NoReturn:
     """One line on stderr, and the end of the process."""
-    print(f"tuneoff: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    complain(message)
     sys.exit(code)
 
 
