@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from study.console import complain
 from study.running import out
-for number in range(10_000):
+for number in range(int(sys.argv[2])):
     out.print("line", number)
 complain("a complaint")
 Path(sys.argv[1]).write_text("came to its end")
@@ -20,7 +20,7 @@ Path(sys.argv[1]).write_text("came to its end")
 
 def test_a_closed_pipe_ends_nothing(tmp_path: Path) -> None:
     end = tmp_path / "end"
-    command = [sys.executable, "-c", MANY_LINES, str(end)]
+    command = [sys.executable, "-c", MANY_LINES, str(end), "10000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -34,5 +34,5 @@ def test_a_closed_pipe_ends_nothing(tmp_path: Path) -> None:
 def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
     end = tmp_path / "end"
     with Path("/dev/full").open("w") as full:
-        subprocess.run([sys.executable, "-c", MANY_LINES, str(end)], stdout=full, stderr=full, check=False)
+        subprocess.run([sys.executable, "-c", MANY_LINES, str(end), "100"], stdout=full, stderr=full, check=False)
     assert end.read_text() == "came to its end"
