@@ -87,7 +87,7 @@ def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[st
         os.environ.update(find_runtime().environment())  # found once, here, for the trials to inherit
     from study import phases as run
     from study.cluster import ClusterDied
-    from study.interrupts import Interrupted
+    from study.interrupts import Interrupted, leave_at_once
     from study.patience import StorageGone
     from study.progress import Progress
     from study.tuning import TuneStopped
@@ -99,7 +99,8 @@ def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[st
             for phase in phases or run.phases_of(plan):
                 getattr(run, phase)(driver)
     except Interrupted as interrupted:
-        fail(f"{interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}", interrupted.exit_code)
+        complain(f"{interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}")
+        leave_at_once(interrupted.exit_code)
     except run.StudyIncomplete as incomplete:
         fail(str(incomplete), 1)
     except (ClusterDied, TuneStopped, StorageGone, OSError) as stopped:  # OSError: storage gone where nobody waits
