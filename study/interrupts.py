@@ -31,8 +31,8 @@ class Interrupted(BaseException):
 def leave_at_once(exit_code: int) -> NoReturn:
     """End this process and its children without Python's own way out.
 
-    A second signal can stop Ray in the middle of its shutdown, and Ray's threads have crashed the interpreter's end then
-    (exit code -11 where 130 was meant, measured on Ray 2.60).
+    A second signal can stop Ray in the middle of its shutdown, and Ray's threads have crashed the interpreter's end
+    then (exit code -11 where 130 was meant, measured on Ray 2.60).
     """
     end_processes(living_children())
     for stream in (sys.stdout, sys.stderr):
