@@ -106,6 +106,27 @@ def command(trial: Mapping[str, Any]) -> str:
     return " ".join(["tuneoff train", *(f"--{flag} {value}" for flag, value in flags if value)])
 
 
+def typical_times(trials: pd.DataFrame, clock: str) -> dict[str, float]:
+    """What a confirmation run of each framework takes, as the verdict measures it.
+
+    Returns
+    -------
+    Seconds by framework: medians; where any framework's runs were censored, restricted means at the limit that all
+    share; NaN for a framework none of whose runs reached the target.
+    """
+    confirmed = confirmation_runs(trials)
+    samples = {name: times(confirmed[confirmed["framework"] == name], clock) for name in frameworks(trials)}
+    ran = [sample for sample in samples.values() if len(sample.seconds)]
+    limit_s = common_limit(*ran) if any(sample.censored for sample in ran) else None
+    found = {}
+    for name, sample in samples.items():
+        if not sample.reached.any():
+            found[name] = np.nan
+        else:
+            found[name] = float(np.median(sample.seconds)) if limit_s is None else restricted_mean(sample, limit_s)
+    return found
+
+
 def accuracy_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
     """Accuracy against training time: of the confirmation runs, or of the winners where nothing was confirmed.
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import html5lib
 import pytest
 
-from reports.comparing import comparison, differences, geometric_means, performance_profile, write_comparison
+from reports.across import comparison, differences, geometric_means, performance_profile
+from reports.comparing import write_comparison
 from reports.errors import ReportError
 from tests.reports.conftest import make, save, study, trial
 
@@ -45,7 +46,7 @@ def test_a_page_over_studies(tmp_path: Path) -> None:
     save(make(0.9), tmp_path / "two")
     save(study([trial("pytorch", "search", 0, 2.0)]), tmp_path / "alone")
     said = write_comparison(sorted(path for path in tmp_path.iterdir()), tmp_path / "page")
-    assert re.match(r"Flux takes 0\.\d\dx PyTorch's warm time \(geometric mean over 2 studies\)", said)
+    assert re.match(r"Flux takes 0\.\d\dx PyTorch's warm time, too few studies for an interval \(geometric mean ", said)
     page = (tmp_path / "page" / "index.html").read_text()
     assert "&lt;b&gt;one" in page
     assert html5lib.HTMLParser(strict=True).parse(page) is not None
@@ -70,3 +71,35 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
         write_comparison([tmp_path / "a", tmp_path / "a"], tmp_path / "page")
     with pytest.raises(ReportError, match="no folder"):
         write_comparison([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "page")
+
+
+def test_a_study_in_which_one_never_reached_the_target_is_told(tmp_path: Path) -> None:
+    never = study(
+        [trial("pytorch", "search", 0, 2.0), trial("pytorch", "confirm", 0, 2.0), trial("flux", "search", 0, None)]
+    )
+    for name, records in {"a": make(0.5), "b": never, "c": make(0.5, flux_misses=10)}.items():
+        save(records, tmp_path / name)
+    said = write_comparison([tmp_path / name for name in "abc"], tmp_path / "page")
+    assert "Left out, 2 of 3: b: Flux never reached the target; c: Flux never reached the target in 10 confirm" in said
+    table = comparison({"b": never})
+    assert table.loc[0, ["reached", "runs", "reached_against", "runs_against"]].tolist() == [0, 0, 1, 1]
+    assert table["warm"].isna().all()
+
+
+def test_the_profile_counts_misses_as_the_verdict_does() -> None:
+    studies = {"one": make(0.5, flux_misses=9), "other": make(0.5, flux_misses=9)}
+    assert (comparison(studies)["warm"] > 1).all()
+    profile = performance_profile(studies)
+    best = profile[(profile["clock"] == "warm") & (profile["factor"] == 1.0)].set_index("framework")["share"]
+    assert best.to_dict() == {"flux": 0.0, "pytorch": 1.0}
+
+
+def test_studies_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / machine / "results" / "quickstart" for machine in ("m1", "m2")]
+    for folder, ratio in zip(folders, (0.5, 2.0), strict=True):
+        save(make(ratio), folder)
+    said = write_comparison(folders, tmp_path / "page")
+    assert "geometric mean over 2 studies" in said
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "m1/results/quickstart" in page
+    assert "m2/results/quickstart" in page
