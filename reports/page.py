@@ -15,6 +15,7 @@ import matplotlib as mpl
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from reports.budget import budgets, unfinished_sentences
 from reports.content import Section, Table
 from reports.cost import Price
 from reports.drawing import inline, render
@@ -71,14 +72,14 @@ def write_report(folder: str | Path, into: str | Path, *, price: Price | None = 
 def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     """Everything that a report says, from the records alone."""
     trials = records.trials
-    compared, best = verdicts(trials), best_configurations(trials)
+    compared, best, budget = verdicts(trials), best_configurations(trials), budgets(trials, records.plan)
     return Page(
         heading=f"{records.name}: time to {goal(trials) if len(trials) else 'its target'}",
-        verdict=tuple(verdict_sentences(trials, compared, best)),
+        verdict=(*verdict_sentences(trials, compared, best), *unfinished_sentences(budget)),
         left_out=tuple(did_not_run(records)),
         sections=tuple(_sections(records, price)) if len(trials) else (),
         price=price or Price(),
-        tables=(Table("verdicts", compared),),
+        tables=(Table("verdicts", compared), Table("budgets", budget)),
     )
 
 

@@ -35,7 +35,7 @@ def search_winners(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def confirmation_runs(trials: pd.DataFrame) -> pd.DataFrame:
     """The rows of the runs that confirm the winners; see `reports.winners.confirmations`."""
-    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms"]
+    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", *KNOBS]
     candidates = trials.loc[(trials["phase"] == "confirm") | trials["reached"].astype(bool), columns]
     wanted = {row["trial_id"] for row in confirmations(_rows(candidates))}
     return trials[trials["trial_id"].isin(wanted)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+_HYPERPARAMETERS = ("learning_rate", "batch_size", "num_workers")
+
 
 def winners(trials: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Best trial of each framework's search: the lowest objective among those that reached the target.
@@ -32,12 +34,20 @@ def confirmations(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Confirmation runs of the winners.
 
     A search that was given more trials may have found a better configuration since others were confirmed; those runs
-    stay in the records, and in the cost, but say nothing about this winner.
+    stay in the records, and in the cost, but say nothing about this winner. Runs of which an older version did not
+    record what they confirm are known by their hyperparameters.
     """
     rows = list(trials)
     best = winners(rows)
     return [
         row
         for row in rows
-        if row["phase"] == "confirm" and row.get("confirms") == best.get(row["framework"], {}).get("number")
+        if row["phase"] == "confirm" and row["framework"] in best and _confirms(row, best[row["framework"]])
     ]
+
+
+def _confirms(run: dict[str, Any], winner: dict[str, Any]) -> bool:
+    number = run.get("confirms")
+    if number is None or number != number:  # not recorded
+        return all(run[name] == winner[name] for name in _HYPERPARAMETERS)
+    return bool(number == winner["number"])

@@ -126,7 +126,7 @@ def _live(where: Path) -> Row:
     subprocess.run([*command, *changes], cwd=where, check=True, stdout=subprocess.DEVNULL)
     ended = np.sort(pd.read_parquet(where / "results" / "s" / "trials.parquet")["ended_at"].to_numpy())
     third = len(ended) // 3
-    early, late = (median(np.diff(part)) for part in (ended[: third + 1][10:], ended[-third:]))
+    early, late = (float(median(np.diff(part))) for part in (ended[: third + 1][10:], ended[-third:]))
     return {
         "what": "seconds per trial: the last third over the first",
         "setting": f"{LIVE} simulated trials under Ray Tune",
