@@ -10,6 +10,7 @@ from scipy import stats
 
 from reports.names import title
 from reports.tables import KNOBS, confirmation_runs, frameworks, phase, search_winners
+from reports.why import attribution
 
 EDGE = 0.02  # of a range's width, on its own scale
 _NAMES = {"learning_rate": "learning rate", "batch_size": "batch size", "num_workers": "number of loader workers"}
@@ -17,7 +18,7 @@ _WORTH_TESTING = 12  # trials of a search
 
 
 def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Optima at the edge of the search space, settings that changed nothing, and too few confirmation runs.
+    """Optima at the edge of the search space, settings that changed nothing, few confirmation runs, luck of a search.
 
     Parameters
     ----------
@@ -39,6 +40,7 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
         said += [_workers(mine), *(_without_effect(phase(mine, "search"), knob) for knob in KNOBS)]
         said.append(_few(len(confirmation_runs(mine))))
         table += [(name, f"{title(name)}: {each}") for each in said if each]
+    table += _searched_apart(trials, best)
     return pd.DataFrame(table, columns=["framework", "caution"])
 
 
@@ -97,9 +99,30 @@ def _without_effect(search: pd.DataFrame, knob: str) -> str:
     if p < 0.05:
         return ""
     return (
-        f"{len(tried)} trials of the search show no effect of the {_NAMES[knob]} (Kruskal-Wallis, p = {p:.2g}); "
-        "so many may hide a small one."
+        f"{len(tried)} trials of the search show no effect of the {_NAMES[knob]} (Kruskal-Wallis, p = {p:.2g}, as if "
+        "they were independent); so few can miss a small one."
     )
+
+
+def _searched_apart(trials: pd.DataFrame, best: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    """Pairs of which one needs fewer samples because its search ended elsewhere, not because of the framework."""
+    parts = attribution(trials)
+    table = []
+    for row in parts[parts["part"] == "samples to target"].to_dict("records"):
+        name, against = row["framework"], row["against"]
+        differ = [knob for knob in KNOBS if best[name][knob] != best[against][knob]]
+        if not differ or math.isnan(row["ratio_low"]) or row["ratio_low"] <= 1.0 <= row["ratio_high"]:
+            continue
+        values = ", ".join(f"{_NAMES[knob]} {best[name][knob]:.3g} and {best[against][knob]:.3g}" for knob in differ)
+        table.append(
+            (
+                name,
+                f"{title(name)} and {title(against)}: their searches ended at different configurations ({values}), at "
+                f"which {title(name)} needs {row['ratio']:.2f} times the samples. From equal hyperparameters both "
+                "learn alike, so this factor is what the searches found and not the frameworks' speed.",
+            )
+        )
+    return table
 
 
 def _few(runs: int) -> str:

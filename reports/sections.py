@@ -47,7 +47,7 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         Column("trial_id", "found by", "text"),
     ]
     if len(best) and best["mean_warm_s"].notna().any():
-        columns.insert(8, Column("mean_warm_s", "mean warm time, cut at the limit", "seconds"))
+        columns.insert(8, Column("mean_warm_s", "mean warm time, cut at the common limit", "seconds"))
     warned = cautions(trials, plan)
     return Section(
         "best",
@@ -58,7 +58,8 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         ),
         note="Medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. Warm: "
         "training alone. Cold: from the start of the process. Expected: all time of all runs over successes, as if one "
-        "that missed were followed by another.",
+        "that missed were followed by another. Intervals are over the seeds of the confirmation runs; how lucky a search "
+        "was in what it found, they do not cover.",
         tables=(
             Table(
                 "best_configurations",
@@ -144,8 +145,9 @@ def why_section(trials: pd.DataFrame) -> Section | None:
         note=""
         if parts.empty
         else "Time to accuracy is samples to the target times seconds per sample; the logarithms of the two ratios add "
-        "up to that of the time. These are geometric means over seeds that both reached the target with, so the time's "
-        "ratio can differ a little from that of the medians above.",
+        "up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor works against "
+        "it. These are geometric means over the seeds with which both reached the target, and so not exactly the "
+        "verdict's ratio.",
         tables=(
             *shown,
             Table("ledger", accounts, spent, "the ledger of the confirmation runs", transposed=True),
@@ -237,7 +239,10 @@ def _attributed(parts: list[Row]) -> list[Sentence]:
         ratios = [each.say("ratio", "times") for each in (whole, samples, speed)]
         of = f" of {against}'s warm time is "
         ends = " of the samples to the target, times ", " of the seconds per sample."
-        said.append((f"{name}'s ", ratios[0], of, ratios[1], ends[0], ratios[2], ends[1]))
+        among: Sentence = ("Among the ", whole.say("pairs", "count"), " seeds with which both reached the target, ")
+        said.append(
+            (*among * bool(whole["missed"]), f"{name}'s ", ratios[0], of, ratios[1], ends[0], ratios[2], ends[1])
+        )
     return said
 
 
@@ -248,6 +253,8 @@ def _overtakes(row: Row) -> Sentence:
         for key in ("once", "each")
     )
     costs = (" (start-up and compilation: ", *once, "; each training: ", *every, ").")
+    if not row.has("each_ratio_low") or row["each_ratio_low"] <= 1.0 <= row["each_ratio_high"]:
+        return ("Run after run in one process, no overtaking is shown", *costs)
     for column, name, other in (("ahead_from", first, second), ("against_ahead_from", second, first)):
         if row.has(column):
             says = f"{name} is ahead of {other} from" if row[column] == 1 else f"{name} overtakes {other} with"

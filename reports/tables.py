@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.names import TITLES
 from reports.statistics import Estimate, Values, median
-from reports.survival import CLOCKS, common_limit, expected_time, kaplan_meier, restricted_mean, times
+from reports.survival import CLOCKS, Times, common_limit, expected_time, kaplan_meier, restricted_mean, times
 from reports.winners import confirmations, winners
 
 KNOBS = ("learning_rate", "batch_size", "num_workers")
@@ -48,11 +48,13 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns: framework; trial_id of the winner and its hyperparameters; search_s (the search's own, optimistic figure);
     runs, reached; per clock warm_s and cold_s (medians over the confirmation runs that reached the target) with _low
-    and _high, mean_warm_s and mean_cold_s (restricted to limit_warm_s and limit_cold_s, where runs were censored),
+    and _high, mean_warm_s and mean_cold_s (where any framework's runs were censored: restricted to limit_warm_s and
+    limit_cold_s, which all share),
     expected_warm_s and expected_cold_s (total time over successes); test_accuracy, samples_to_target, samples_per_s
     (medians); loader_workers (the most that really ran); command, which runs it again.
     """
     best, confirmed = search_winners(trials), confirmation_runs(trials)
+    limits = {clock: _limit(_samples(trials, clock).values()) for clock in CLOCKS}
     table = []
     for name in frameworks(trials):
         if name not in best:
@@ -69,11 +71,10 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
         for clock in CLOCKS:
             sample = times(runs, clock)
             row |= _spread(f"{clock}_s", median(_values(hits, f"{clock}_tta_s")))
-            limited = len(sample.seconds) > 0 and sample.censored
-            limit_s = common_limit(sample) if limited else np.nan
+            limit_s = limits[clock]
             row |= {
-                f"mean_{clock}_s": restricted_mean(sample, limit_s) if limited else np.nan,
-                f"limit_{clock}_s": limit_s,
+                f"mean_{clock}_s": np.nan if limit_s is None else restricted_mean(sample, limit_s),
+                f"limit_{clock}_s": np.nan if limit_s is None else limit_s,
                 f"expected_{clock}_s": expected_time(sample),
             }
         row |= {
@@ -114,10 +115,8 @@ def typical_times(trials: pd.DataFrame, clock: str) -> dict[str, float]:
     Seconds by framework: medians; where any framework's runs were censored, restricted means at the limit that all
     share; NaN for a framework none of whose runs reached the target.
     """
-    confirmed = confirmation_runs(trials)
-    samples = {name: times(confirmed[confirmed["framework"] == name], clock) for name in frameworks(trials)}
-    ran = [sample for sample in samples.values() if len(sample.seconds)]
-    limit_s = common_limit(*ran) if any(sample.censored for sample in ran) else None
+    samples = _samples(trials, clock)
+    limit_s = _limit(samples.values())
     found = {}
     for name, sample in samples.items():
         if not sample.reached.any():
@@ -168,6 +167,18 @@ def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
         "slice_s", "lost_s", "fresh_process", "error",
     ]  # fmt: skip
     return trials.sort_values("ended_at", kind="stable")[columns].reset_index(drop=True)
+
+
+def _samples(trials: pd.DataFrame, clock: str) -> dict[str, Times]:
+    """The confirmation runs on a clock, by framework."""
+    confirmed = confirmation_runs(trials)
+    return {name: times(confirmed[confirmed["framework"] == name], clock) for name in frameworks(trials)}
+
+
+def _limit(samples: Iterable[Times]) -> float | None:
+    """To which means are restricted; None where no run was censored."""
+    ran = [sample for sample in samples if len(sample.seconds)]
+    return common_limit(*ran) if any(sample.censored for sample in ran) else None
 
 
 def _flag(value: Any) -> str:

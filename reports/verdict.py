@@ -111,7 +111,8 @@ def _pair(clocks: list[Row], aim: str) -> Sentence:
     if first["measure"] == "median":
         said: Sentence = (f"{title(first['framework'])} reaches {aim} in ",)
     else:
-        said = (f"To {aim}, {title(first['framework'])}'s mean time, cut at the limit, is ",)
+        cut = first.say("limit_s", "seconds")
+        said = (f"To {aim}, {title(first['framework'])}'s mean time, cut at ", cut, ", is ")
     for index, row in enumerate(clocks):
         if not row.has("ratio"):
             continue

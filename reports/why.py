@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from reports.statistics import geometric_mean
+from reports.statistics import Estimate, geometric_mean, ratio_of_medians
 from reports.survival import paired, times
 from reports.tables import confirmation_runs, frameworks
 
@@ -25,7 +25,8 @@ def attribution(trials: pd.DataFrame) -> pd.DataFrame:
     -------
     Three rows per pair. Columns: framework, against, part (`time to accuracy`, `samples to target`, `seconds per
     sample`), ratio with _low and _high (geometric mean), log_ratio (natural; the last two add up to the first), share
-    of the first (empty where there is next to nothing to share out), pairs.
+    of the first (empty where there is next to nothing to share out), pairs, missed (runs of both that missed the target
+    and are not in it).
     """
     confirmed = confirmation_runs(trials)
     hits = confirmed[confirmed["reached"].astype(bool)]
@@ -35,6 +36,7 @@ def attribution(trials: pd.DataFrame) -> pd.DataFrame:
         one, other = paired(*(times(runs[each], "warm") for each in (name, against)))
         if len(one.seeds) == 0:
             continue
+        missed = int((~confirmed.loc[confirmed["framework"].isin([name, against]), "reached"].astype(bool)).sum())
         samples = [
             runs[each].drop_duplicates("seed").set_index("seed")["samples_to_target"].reindex(one.seeds).to_numpy(float)
             for each in (name, against)
@@ -58,10 +60,11 @@ def attribution(trials: pd.DataFrame) -> pd.DataFrame:
                     "log_ratio": log_ratio,
                     "share": log_ratio / whole if abs(whole) > 0.02 else math.nan,
                     "pairs": len(ratios),
+                    "missed": missed,
                 }
             )
     columns = ["framework", "against", "part", "ratio", "ratio_low", "ratio_high", "log_ratio", "share", "pairs"]
-    return pd.DataFrame(table, columns=columns)
+    return pd.DataFrame(table, columns=[*columns, "missed"])
 
 
 def ledger(trials: pd.DataFrame) -> pd.DataFrame:
@@ -94,7 +97,7 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     One row per pair. Columns: framework, against; once_s and once_against_s (start-up and compilation), each_s and
-    each_against_s (training and evaluation), ahead_from (the training from which on it has taken less time in all;
+    each_against_s (training and evaluation), each_ratio with _low and _high (over the seeds that both ran), ahead_from (the training from which on it has taken less time in all;
     empty for never), against_ahead_from (likewise for the other).
     """
     confirmed = confirmation_runs(trials)
@@ -105,7 +108,10 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
         if any(each.empty for each in runs):
             continue
         once = [float((each["startup_s"] + each["compile_s"]).median()) for each in runs]
-        every = [float((each["train_s"] + each["eval_s"].fillna(0.0)).median()) for each in runs]
+        every_run = [each.set_index("seed")["train_s"] + each.set_index("seed")["eval_s"].fillna(0.0) for each in runs]
+        every = [float(each.median()) for each in every_run]
+        both = pd.concat(every_run, axis=1, join="inner").to_numpy(dtype=np.float64)
+        ratio = ratio_of_medians(both[:, 0], both[:, 1]) if len(both) else Estimate(math.nan)
         table.append(
             {
                 "framework": name,
@@ -114,11 +120,15 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
                 "once_against_s": once[1],
                 "each_s": every[0],
                 "each_against_s": every[1],
+                "each_ratio": ratio.value,
+                "each_ratio_low": ratio.low,
+                "each_ratio_high": ratio.high,
                 "ahead_from": _ahead_from(once[0], every[0], once[1], every[1]),
                 "against_ahead_from": _ahead_from(once[1], every[1], once[0], every[0]),
             }
         )
     columns = ["framework", "against", "once_s", "once_against_s", "each_s", "each_against_s"]
+    columns += ["each_ratio", "each_ratio_low", "each_ratio_high"]
     return pd.DataFrame(table, columns=[*columns, "ahead_from", "against_ahead_from"])
 
 

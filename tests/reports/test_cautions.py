@@ -80,3 +80,20 @@ def test_few_confirmation_runs_and_none() -> None:
     rows = confirmed(**MIDDLE)
     assert "3 confirmation runs; an interval" in said(rows[:4])
     assert "no confirmation run" in said(rows[:1])
+
+
+def test_searches_that_ended_apart_are_told_from_fast_frameworks() -> None:
+    def both(batch_size: int) -> list[dict[str, Any]]:
+        """Flux needs half the samples."""
+        noise = np.random.RandomState(0)
+        rows = []
+        for name, samples, size in (("pytorch", 2000, 32), ("flux", 1000, batch_size)):
+            knobs = MIDDLE | {"batch_size": size}
+            rows.append(trial(name, "search", 0, 2.0, **knobs))
+            for number in range(6):
+                needed = round(samples * np.exp(0.01 * noise.standard_normal()))
+                rows.append(trial(name, "confirm", number, 2.0, **knobs, samples_to_target=needed))
+        return rows
+
+    assert "(batch size 8 and 32), at which Flux needs 0.50 times the samples" in said(both(8))
+    assert "different configurations" not in said(both(32))

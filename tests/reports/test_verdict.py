@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reports.records import StudyRecords
+from reports.tables import best_configurations
 from reports.verdict import verdict, verdicts
 from tests.reports.conftest import study, trial
 
@@ -33,8 +34,11 @@ def test_restricted_means_where_runs_missed_the_target(two_frameworks: Make) -> 
     assert warm["ratio"] == pytest.approx(flux.mean() / confirmed.loc["pytorch", "warm_tta_s"].mean())
     assert warm["ratio_low"] < warm["ratio"] < warm["ratio_high"]
     said = verdict(records.trials)
-    assert "mean time, cut at the limit" in said
+    assert "Flux's mean time, cut at 10.0 s, is" in said
     assert "(7 of 10 and 10 of 10 runs reached it)" in said
+    best = best_configurations(records.trials).set_index("framework")
+    assert best["limit_warm_s"].tolist() == [10.0, 10.0]  # so that both means can be compared
+    assert best.loc["flux", "mean_warm_s"] / best.loc["pytorch", "mean_warm_s"] == pytest.approx(warm["ratio"])
 
 
 def test_the_interval_covers_the_true_ratio() -> None:

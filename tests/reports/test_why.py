@@ -65,3 +65,27 @@ def test_the_reason_in_words() -> None:
     assert "of PyTorch's warm time is 1.00x of the samples to the target, times 0.8" in said
     assert "Flux is ahead of PyTorch from training 1" in said
     assert all(row["pairs"] == 10 for row in rows("attribution", why.attribution(make(0.8).trials)))
+
+
+def test_no_overtaking_is_claimed_without_a_difference() -> None:
+    def told(spread: float) -> str:
+        made = [trial("pytorch", "search", 0, 2.0), trial("flux", "search", 0, 2.0)]
+        noise = np.random.RandomState(0)
+        for number in range(8):
+            made.append(trial("pytorch", "confirm", number, 2.0 * np.exp(spread * noise.standard_normal())))
+            made.append(trial("flux", "confirm", number, 1.9 * np.exp(spread * noise.standard_normal()), startup_s=9.0))
+        section = why_section(study(made).trials)
+        assert section is not None
+        return " ".join(map(plain, section.said))
+
+    assert "Flux overtakes PyTorch with training" in told(0.0)
+    assert "no overtaking is shown" in told(0.5)
+
+
+def test_why_says_among_which_runs() -> None:
+    section = why_section(make(0.8, flux_misses=3).trials)
+    assert section is not None
+    assert plain(section.said[0]).startswith("Among the 7 seeds with which both reached the target, Flux's 0.")
+    whole = why_section(make(0.8).trials)
+    assert whole is not None
+    assert plain(whole.said[0]).startswith("Flux's 0.")
