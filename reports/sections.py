@@ -58,8 +58,8 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         ),
         note="Medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. Warm: "
         "training alone. Cold: from the start of the process. Expected: all time of all runs over successes, as if one "
-        "that missed were followed by another. Intervals are over the seeds of the confirmation runs; how lucky a search "
-        "was in what it found, they do not cover.",
+        "that missed were followed by another. Intervals are over the seeds of the confirmation runs; how lucky a "
+        "search was in what it found, they do not cover.",
         tables=(
             Table(
                 "best_configurations",
@@ -145,8 +145,8 @@ def why_section(trials: pd.DataFrame) -> Section | None:
         note=""
         if parts.empty
         else "Time to accuracy is samples to the target times seconds per sample; the logarithms of the two ratios add "
-        "up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor works against "
-        "it. These are geometric means over the seeds with which both reached the target, and so not exactly the "
+        "up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor works "
+        "against it. These are geometric means over the seeds with which both reached the target, and so not exactly the "
         "verdict's ratio.",
         tables=(
             *shown,

@@ -97,8 +97,9 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     One row per pair. Columns: framework, against; once_s and once_against_s (start-up and compilation), each_s and
-    each_against_s (training and evaluation), each_ratio with _low and _high (over the seeds that both ran), ahead_from (the training from which on it has taken less time in all;
-    empty for never), against_ahead_from (likewise for the other).
+    each_against_s (training and evaluation), each_ratio with _low and _high (over the seeds that both ran); ahead_from
+    (the training from which on it has taken less time in all; empty for never), against_ahead_from (likewise for the
+    other).
     """
     confirmed = confirmation_runs(trials)
     hits = confirmed[confirmed["reached"].astype(bool)]
