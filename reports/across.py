@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports.names import title
+from reports.provenance import changes, flat
 from reports.records import StudyRecords
 from reports.statistics import geometric_mean
 from reports.survival import CLOCKS
@@ -123,7 +124,7 @@ def differences(studies: dict[str, StudyRecords]) -> pd.DataFrame:
     -------
     Columns: what, and one per study.
     """
-    known = {name: {**_facts(records.provenance), **_flat("plan", records.plan)} for name, records in studies.items()}
+    known = {name: {**_facts(records.provenance), **flat("plan", records.plan)} for name, records in studies.items()}
     keys = dict.fromkeys(key for facts in known.values() for key in facts)
     table = []
     for key in keys:
@@ -134,12 +135,7 @@ def differences(studies: dict[str, StudyRecords]) -> pd.DataFrame:
 
 
 def _facts(provenance: dict[str, Any]) -> dict[str, str]:
-    return _flat("", {key: value for key, value in provenance.items() if key not in _NOT_COMPARED})
-
-
-def _flat(prefix: str, values: dict[str, Any]) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        name = f"{prefix}.{key}" if prefix else key
-        flat |= _flat(name, value) if isinstance(value, dict) else {name: str(value)}
-    return flat
+    told = flat("", {key: value for key, value in provenance.items() if key not in _NOT_COMPARED})
+    for what, then in changes(provenance).groupby("what")["resumed"]:
+        told[str(what)] += "".join(f", then {each}" for each in then)
+    return told

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from reports.running import began, running_clock
 from reports.statistics import SEED
 from reports.survival import times
-from reports.tables import best_configurations, frameworks, phase
+from reports.tables import best_configurations, confirmation_runs, frameworks, phase
 
 FATES = ("finished", "capped", "failed", "lost", "search in all", "confirmation", "sweep")
 _FATE = {"reached": "finished", "failed": "failed"}  # of an outcome; every other is capped
@@ -84,38 +85,40 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
 
     It has when the time saved against the search's *median* trial makes up for all it cost: who does not search and
     takes one of these configurations blindly gets the median in the middle of all cases. A trial that missed the target
-    counts with its limit, so that a median that missed it is a lower bound.
+    counts with its limit, so that a median that missed it is a lower bound; so do the winner's confirmation runs.
 
     Returns
     -------
     Columns: framework, trial_id of the incumbent, trials (that had ended when it was found), found_slice_s and
-    found_elapsed_s (search cost and time passed by then), search_trials, search_slice_s; best_s (confirmed median, or
-    the search's own where none was confirmed; `confirmed` says which), median_s and median_reached (of the search's
-    median trial), saved_s per training, pays_after trainings (empty where nothing is saved).
+    found_elapsed_s (search cost, and time for which the study had run by then), search_trials, search_slice_s; best_s
+    (median of the confirmation runs, or the search's own where there is none; `confirmed` says which), median_s and
+    median_reached (of the search's median trial), saved_s per training, pays_after trainings (empty where nothing is
+    saved).
     """
     table = []
-    best = best_configurations(trials)
+    best, confirmed_by = best_configurations(trials), confirmation_runs(trials)
+    reading = running_clock(trials)
     for winner in best.to_dict("records"):
         search = phase(trials[trials["framework"] == winner["framework"]], "search").sort_values("ended_at")
         clock = "cold" if (search["objective_clock"] == "cold").any() else "warm"
         sample = times(search, clock)
         place = int(np.flatnonzero(search["trial_id"] == winner["trial_id"])[0])
-        confirmed = not math.isnan(winner[f"{clock}_s"])
-        best_s = winner[f"{clock}_s"] if confirmed else winner["search_s"]
+        runs = times(confirmed_by[confirmed_by["framework"] == winner["framework"]], clock).seconds
+        best_s = float(np.median(runs)) if len(runs) else winner["search_s"]
         median_s = float(np.median(sample.seconds)) if len(sample.seconds) else math.nan
         saved_s, search_slice_s = median_s - best_s, float(search["slice_s"].sum())
-        ended = search["ended_at"].iloc[place]
+        found_s, began_s = reading(np.array([search["ended_at"].iloc[place], began(search).min()], dtype=np.float64))
         table.append(
             {
                 "framework": winner["framework"],
                 "trial_id": winner["trial_id"],
                 "trials": place + 1,
                 "found_slice_s": float(search["slice_s"].iloc[: place + 1].sum()),
-                "found_elapsed_s": float(ended - _began(search).min()),
+                "found_elapsed_s": float(found_s - began_s),
                 "search_trials": len(search),
                 "search_slice_s": search_slice_s,
                 "best_s": best_s,
-                "confirmed": confirmed,
+                "confirmed": len(runs) > 0,
                 "median_s": median_s,
                 "median_reached": bool(median_s <= sample.seconds[sample.reached].max(initial=-math.inf)),
                 "saved_s": saved_s,
@@ -183,26 +186,21 @@ def reordered(trials: pd.DataFrame) -> pd.DataFrame:
 def slots(trials: pd.DataFrame) -> pd.DataFrame:
     """Every trial on the slot that it occupied: the first that was free when it began.
 
-    Where a trial's beginning was not recorded it is taken to be `slice_s` before its end.
-
     Returns
     -------
-    Columns: trial_id, framework, phase, outcome, slot (from 0), began_s and ended_s since the first trial began.
+    Columns: trial_id, framework, phase, outcome, slot (from 0), began_s and ended_s since the first trial began,
+    without the time in which the study did not run.
     """
-    known = trials.assign(began_at=_began(trials)).dropna(subset=["began_at", "ended_at"]).sort_values("began_at")
-    began = known["began_at"].to_numpy(dtype=np.float64)
+    known = trials.assign(began_at=began(trials)).dropna(subset=["began_at", "ended_at"]).sort_values("began_at")
+    started = known["began_at"].to_numpy(dtype=np.float64)
     ended = known["ended_at"].to_numpy(dtype=np.float64)
     free_at: list[float] = []
     taken = []
-    for start, end in zip(began, ended, strict=True):
+    for start, end in zip(started, ended, strict=True):
         # Trials on one slot follow one another closely: half a second of overlap is the clocks', not another slot.
         slot = next((slot for slot, free in enumerate(free_at) if free <= start + 0.5), len(free_at))
         free_at[slot : slot + 1] = [end]
         taken.append(slot)
-    origin = began.min(initial=np.inf)
     table = known[["trial_id", "framework", "phase", "outcome"]].reset_index(drop=True)
-    return table.assign(slot=np.array(taken, dtype=np.int64), began_s=began - origin, ended_s=ended - origin)
-
-
-def _began(trials: pd.DataFrame) -> pd.Series[float]:
-    return trials["began_at"].astype(float).fillna(trials["ended_at"] - trials["slice_s"])
+    reading = running_clock(trials)
+    return table.assign(slot=np.array(taken, dtype=np.int64), began_s=reading(started), ended_s=reading(ended))

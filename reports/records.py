@@ -23,6 +23,7 @@ class StudyRecords:
 
     ``trials`` and ``evaluations`` have the columns of `reports.schema`; ``provenance`` is provenance.json,
     ``certificate`` what ``tuneoff verify`` wrote and ``plan`` the frozen plan, each empty where there is none.
+    ``files`` are the names of what lies in the study's folder.
     """
 
     trials: pd.DataFrame
@@ -31,6 +32,7 @@ class StudyRecords:
     certificate: dict[str, Any]
     plan: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    files: frozenset[str] = frozenset()
 
 
 def read_records(folder: str | Path) -> StudyRecords:
@@ -53,6 +55,7 @@ def read_records(folder: str | Path) -> StudyRecords:
         certificate=_json(folder / "certificate.json"),
         plan=_toml(folder / "plan.toml"),
         name=folder.absolute().name,
+        files=frozenset(path.name for path in folder.iterdir()),
     )
 
 

@@ -12,6 +12,7 @@ from reports.content import Column, Picture, Section, Table, as_is
 from reports.cost import Price, best_so_far, incumbents, reordered, search_cost
 from reports.equality import equality_said, equality_table
 from reports.names import title
+from reports.provenance import changes, facts
 from reports.records import StudyRecords
 from reports.sentences import Row, Sentence, rows
 from reports.tables import phase
@@ -23,6 +24,7 @@ _RECORDS = (
     ("records.jsonl", "the log that both are built from"),
     ("plan.toml", "the frozen plan"),
     ("provenance.json", "versions, hardware, checksums"),
+    ("certificate.json", "what `tuneoff verify` compared"),
     ("optuna.journal", "the searches, for optuna-dashboard"),
 )
 
@@ -146,8 +148,8 @@ def why_section(trials: pd.DataFrame) -> Section | None:
         if parts.empty
         else "Time to accuracy is samples to the target times seconds per sample; the logarithms of the two ratios add "
         "up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor works "
-        "against it. These are geometric means over the seeds with which both reached the target, and so not exactly the "
-        "verdict's ratio.",
+        "against it. These are geometric means over the seeds with which both reached the target, and so not exactly "
+        "the verdict's ratio.",
         tables=(
             *shown,
             Table("ledger", accounts, spent, "the ledger of the confirmation runs", transposed=True),
@@ -166,38 +168,36 @@ def why_section(trials: pd.DataFrame) -> Section | None:
 
 def where_section(records: StudyRecords) -> Section:
     """Hardware, versions, data, the equality certificate and the records."""
-    provenance = records.provenance
-    keys = ("processor", "cpus", "memory_bytes", "gpus", "platform", "python", "git", "julia_manifest_sha256")
-    facts = [(key.replace("_", " "), provenance.get(key)) for key in keys]
-    versions = provenance.get("versions", {})
-    facts.append(("versions", ", ".join(f"{name} {number}" for name, number in versions.items() if number)))
-    if "dataset" in provenance:
-        sums = ", ".join(f"{name} {value}" for name, value in provenance.get("md5", {}).items())
-        facts.append(("data set", f"{provenance['dataset']}; MD5: {sums}"))
-    if "resumed" in provenance:
-        facts.append(("resumed", f"{len(provenance['resumed'])} times"))
-    said, tables = _equality(records)
+    changed = changes(records.provenance)
+    said, tables = _equality(records, changed)
+    warned: tuple[Sentence, ...] = ()
+    if len(changed):
+        parts = [
+            part
+            for row in rows("changes", changed)
+            for part in ("; ", f"{row['what']} ", row.say("launched", "text"), ", then ", row.say("resumed", "text"))
+        ]
+        warned = (("It was resumed where something differs, and its times are from both: ", *parts[1:], "."),)
     return Section(
         "where",
         "Is it the same training, and where was it measured?",
         said=said,
-        tables=tables,
-        facts=tuple(
-            (key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-            for key, value in facts
-            if value
-        ),
-        links=_RECORDS,
+        cautions=warned,
+        tables=(*tables, Table("changes", changed)),
+        facts=tuple(facts(records.provenance)),
+        links=tuple((file, meaning) for file, meaning in _RECORDS if file in records.files),
     )
 
 
-def _equality(records: StudyRecords) -> tuple[tuple[Sentence, ...], tuple[Table, ...]]:
+def _equality(records: StudyRecords, changed: pd.DataFrame) -> tuple[tuple[Sentence, ...], tuple[Table, ...]]:
     """Whether it was the same training, where the two frameworks that can be compared so both ran."""
     trials = records.trials
     if not {"pytorch", "flux"} <= set(trials["framework"]):
         return (), ()
     table = equality_table(records.certificate)
     said = equality_said(records.certificate, str(trials["workload"].iloc[0]))
+    if records.certificate and changed["what"].str.startswith(("versions", "git")).any():
+        said = f"Not verified for what ran after the resume, on other software. For what ran before: {said}"
     shown = (
         Table("equality", table, as_is(table), "certificate.json", folded=True)
         if len(table)
@@ -210,7 +210,7 @@ def _found(row: Row) -> Sentence:
     return (
         f"{title(row['framework'])}'s best configuration was found by trial ", row.say("trials", "count"), " of ",
         row.say("search_trials", "count"), ", after ", row.say("found_slice_s", "seconds"), " of search cost and ",
-        row.say("found_elapsed_s", "seconds"), " of waiting; the whole search cost ", row.say("search_slice_s"),
+        row.say("found_elapsed_s", "seconds"), " of running; the whole search cost ", row.say("search_slice_s"),
         " slice-seconds.",
     )  # fmt: skip
 
@@ -223,7 +223,7 @@ def _pays(row: Row) -> Sentence:
         return (
             f"{name}'s search does not pay for itself: its median trial{missed} takes ",
             takes,
-            ", no more than its best.",
+            ", no more than its best configuration.",
         )
     saves, after = row.say("saved_s", "seconds"), row.say("pays_after", "count")
     return (

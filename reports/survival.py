@@ -49,17 +49,20 @@ class Times:
 def times(runs: pd.DataFrame, clock: str) -> Times:
     """The runs' times on a clock, ``warm`` or ``cold``.
 
-    Runs that reached the target without having this clock's time (cold, in a process that was kept) are left out.
+    A run that died before its first evaluation has no ledger; the time for which it held its slice is counted on both
+    clocks. Runs that reached the target without having this clock's time (cold, in a process that was kept) are left
+    out.
     """
     tta = runs[f"{clock}_tta_s"].astype(float)
     reached = runs["reached"].astype(bool)
-    train = runs["train_s"].astype(float).fillna(0.0)
+    held = runs["slice_s"].astype(float).fillna(0.0)
+    train = runs["train_s"].astype(float).fillna(held)  # of a run that died without a ledger all that is known
     limit = runs["limit_s"].astype(float).fillna(0.0)
     outside = runs[_OUTSIDE_TRAINING].astype(float).fillna(0.0).sum(axis=1)
     limited = (runs["objective_clock"] == "cold") if clock == "cold" else (runs["objective_clock"] != "cold")
     spent = train + outside if clock == "cold" else train
     # The limit is on the objective's clock; on the other one a run is censored where that limit came.
-    at_limit = np.maximum(spent, limit) if clock == "warm" else np.maximum(spent, limit + outside)
+    at_limit = np.maximum(spent, limit + outside if clock == "cold" else limit - outside)
     given_up = np.where(limited, np.maximum(spent, limit), at_limit)
     keep = (~reached | tta.notna()).to_numpy()
     return Times(

@@ -111,3 +111,20 @@ def test_runs_are_paired_by_seed() -> None:
     assert first.seeds.tolist() == second.seeds.tolist() == [7, 9]
     assert first.seconds.tolist() == [1.0, 3.0]
     assert second.seconds.tolist() == [17.0, 19.0]
+
+
+def test_a_run_that_died_without_a_ledger_costs_what_it_held() -> None:
+    dead = trial("flux", "confirm", 1, None, outcome="failed", train_s=None, startup_s=None, compile_s=None,
+                 slice_s=300.0, limit_s=10.0)  # fmt: skip
+    runs = study([trial("flux", "search", 0, 2.0), trial("flux", "confirm", 0, 2.0), dead]).trials
+    sample = times(runs[runs["phase"] == "confirm"], "warm")
+    assert expected_time(sample) == pytest.approx(302.0)
+
+
+def test_a_cold_limit_is_no_warm_one() -> None:
+    """100 s cold with 60 s of start-up and compilation: on the warm clock it was watched for 40 s."""
+    missed = trial("flux", "confirm", 0, None, objective_clock="cold", limit_s=100.0, train_s=40.0, startup_s=45.0,
+                   compile_s=15.0, eval_s=0.0, checkpoint_s=0.0)  # fmt: skip
+    runs = study([missed]).trials
+    assert times(runs, "warm").seconds.tolist() == [40.0]
+    assert times(runs, "cold").seconds.tolist() == [100.0]

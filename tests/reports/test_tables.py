@@ -131,3 +131,11 @@ def test_tables_of_no_trials() -> None:
     empty: pd.DataFrame = study([]).trials
     assert tables.best_configurations(empty).empty
     assert cost.best_so_far(empty).empty
+
+
+def test_a_winner_that_mostly_misses_does_not_pay() -> None:
+    rows = [trial("flux", "search", number, 2.0 + number) for number in range(3)]
+    rows += [trial("flux", "confirm", number, 2.0 if number == 0 else None) for number in range(10)]
+    found = cost.incumbents(study(rows).trials).iloc[0]
+    assert found["best_s"] == 10.0  # the limit
+    assert np.isnan(found["pays_after"])

@@ -1,0 +1,56 @@
+"""What provenance.json says of hardware and software, and what changed while a study ran."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+# What can move a time or a result; not where a machine's name or the moment of a resume differ.
+MATTERS = ("processor", "cpus", "gpus", "platform", "python", "versions", "git")
+
+
+def flat(prefix: str, values: dict[str, Any]) -> dict[str, str]:
+    """Nested values by dotted name, as text."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}.{key}" if prefix else key
+        found |= flat(name, value) if isinstance(value, dict) else {name: str(value)}
+    return found
+
+
+def changes(provenance: dict[str, Any]) -> pd.DataFrame:
+    """What was not the same as at the launch when a study was resumed.
+
+    Returns
+    -------
+    Columns: at (of the resume), what, launched (its value then), resumed (its value at the resume). A change that lasts
+    is there once.
+    """
+    table: list[tuple[str, str, str, str]] = []
+    first = flat("", {key: provenance[key] for key in MATTERS if key in provenance})
+    for resume in provenance.get("resumed", []):
+        then = flat("", {key: resume[key] for key in MATTERS if key in resume})
+        known = {(what, value) for _, what, _, value in table}
+        table += [
+            (str(resume.get("at", "")), what, first[what], value)
+            for what, value in then.items()
+            if what in first and value != first[what] and (what, value) not in known
+        ]
+    return pd.DataFrame(table, columns=["at", "what", "launched", "resumed"])
+
+
+def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    """Hardware, versions and data for people: what, and its value."""
+    keys = ("processor", "cpus", "gpus", "platform", "python", "git", "julia_manifest_sha256")
+    found = [(key.replace("_", " "), provenance.get(key)) for key in keys]
+    if "memory_bytes" in provenance:
+        found.insert(2, ("memory", f"{provenance['memory_bytes'] / 2**30:.1f} GiB"))
+    versions = provenance.get("versions", {})
+    found.append(("versions", ", ".join(f"{name} {number}" for name, number in versions.items() if number)))
+    if "dataset" in provenance:
+        sums = ", ".join(f"{name} {value}" for name, value in provenance.get("md5", {}).items())
+        found.append(("data set", f"{provenance['dataset']}; MD5: {sums}"))
+    times = len(provenance.get("resumed", []))
+    found.append(("resumed", "once" if times == 1 else f"{times} times" if times else ""))
+    return [(what, ", ".join(map(str, each)) if isinstance(each, list) else str(each)) for what, each in found if each]
