@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
@@ -17,14 +18,16 @@ from reports.page import build_page, write_page
 from reports.records import read_records
 
 _VOID = {"meta", "br", "hr", "img", "input", "link"}
-_SILENT = {"style", "script", "svg"}  # styles and scripts are compared as files are; figures by their files
+_CODE = ("style", "script")
+_OURS = {".csv", ".html", ".md", ".png", ".svg"}  # files of a report
 
 
 def verify_report(folder: str | Path, into: str | Path | None = None) -> list[str]:
     """Compute a report's numbers again from the records and compare them with the written ones.
 
-    Compared are every number and sentence on the page, with its full value, the Markdown, every CSV file and, where
-    matplotlib is the version that drew them, every figure.
+    Compared are every number, sentence and link on the page, numbers with their full values, its style and script, the
+    Markdown, every CSV file and, where matplotlib is the version that drew them, every figure. Files of other reports
+    among them are named.
 
     Parameters
     ----------
@@ -56,10 +59,14 @@ def verify_report(folder: str | Path, into: str | Path | None = None) -> list[st
         rightly = _read((again / "index.html").read_text(encoding="utf-8"))
         same_matplotlib = found.options.get("matplotlib") == mpl.__version__
         differences = list(_compare(found, rightly, figures=same_matplotlib))
-        suffixes = {".csv", ".md", ".svg"} if same_matplotlib else {".csv", ".md"}
-        for path in sorted(path for path in again.iterdir() if path.suffix in suffixes):
-            differences += _compare_files(into / path.name, path)
-    return differences
+        for path in sorted(again.iterdir()):
+            if path.suffix in (".csv", ".md"):
+                differences += _compare_texts(into / path.name, path)
+            elif path.suffix in (".svg", ".png") and same_matplotlib:
+                differences += _compare_drawings(into / path.name, path)
+        known = {path.name for path in again.iterdir()}
+    strange = sorted(path.name for path in into.iterdir() if path.suffix in _OURS and path.name not in known)
+    return differences + [f"{name} is no part of this report" for name in strange]
 
 
 class _Reader(HTMLParser):
@@ -68,7 +75,8 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.numbers: list[tuple[str, str]] = []  # cell, text and full value
-        self.prose: list[str] = []
+        self.prose: list[str] = []  # and where links lead
+        self.code: list[str] = []
         self.figures: list[str] = []
         self.options: dict[str, object] = {}
         self._open: list[tuple[str, dict[str, str]]] = []
@@ -87,6 +95,8 @@ class _Reader(HTMLParser):
             self._row, self._cell = given.get("data-row", ""), 0
         elif tag == "td":
             self._cell += 1
+        elif tag == "a":
+            self.prose.append(f"link to {given.get('href', '')}")
         if self._inside("svg"):
             self.figures[-1] += self.get_starttag_text() or ""
         elif tag == "svg":
@@ -106,7 +116,9 @@ class _Reader(HTMLParser):
         text = " ".join(data.split())
         if self._inside("svg"):
             self.figures[-1] += data
-        elif any(self._inside(silent) for silent in _SILENT) or any("data-ignored" in each for _, each in self._open):
+        elif any(map(self._inside, _CODE)):
+            self.code.append(text)
+        elif any("data-ignored" in each for _, each in self._open):
             return
         elif self.numbers and (self._inside("data") or (self._table and self._inside("td"))):
             source, said = self.numbers[-1]
@@ -134,28 +146,54 @@ def _price(options: dict[str, object], written: Path) -> Price | None:
 
 
 def _compare(found: _Reader, rightly: _Reader, *, figures: bool) -> Iterator[str]:
-    for mine, other in zip_longest(found.numbers, rightly.numbers, fillvalue=("", "nothing")):
-        if mine != other:
-            where = "{}.csv, row {}, {}".format(*f"{other[0] or mine[0]}//".split("/", 2)).rstrip("/")
-            yield f"number from {where}: the page says {mine[1]}, the records give {other[1]}"
-    for said, right in zip_longest(found.prose, rightly.prose, fillvalue="nothing"):
-        if said != right:
-            yield f"text: the page says '{said[:80]}', the records give '{right[:80]}'"
+    ours, theirs = (_by_cell(each.numbers) for each in (found, rightly))
+    for cell in dict.fromkeys([*theirs, *ours]):
+        for mine, other in zip_longest(ours.get(cell, []), theirs.get(cell, []), fillvalue="nothing"):
+            if mine != other:
+                where = "{}.csv, row {}, {}".format(*f"{cell}//".split("/", 2)).rstrip("/")
+                yield f"number from {where}: the page says {mine}, the records give {other}"
+    for _, mine, other in _changed(found.prose, rightly.prose):
+        yield f"text: the page says '{mine[:80]}', the records give '{other[:80]}'"
+    if found.code != rightly.code:
+        yield "the page's style or script is not the one that this version writes"
     if figures:
         for place, (drawn, right) in enumerate(zip_longest(found.figures, rightly.figures, fillvalue=""), start=1):
             if drawn != right:
                 yield f"figure {place} of the page is not what the records give"
 
 
-def _compare_files(written: Path, right: Path) -> Iterator[str]:
+def _by_cell(numbers: list[tuple[str, str]]) -> dict[str, list[str]]:
+    cells: dict[str, list[str]] = {}
+    for cell, said in numbers:
+        cells.setdefault(cell, []).append(said)
+    return cells
+
+
+def _compare_texts(written: Path, right: Path) -> Iterator[str]:
     try:
         ours = written.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         yield f"{written.name} is missing or damaged"
         return
-    theirs = right.read_text(encoding="utf-8").splitlines()
-    for line, (mine, other) in enumerate(zip_longest(ours, theirs, fillvalue="nothing"), start=1):
-        if mine != other:
-            yield f"{written.name}, line {line}: the file says '{mine[:120]}', the records give '{other[:120]}'"
-            if right.suffix == ".svg":
-                return
+    for line, mine, other in _changed(ours, right.read_text(encoding="utf-8").splitlines()):
+        yield f"{written.name}, line {line}: the file says '{mine[:120]}', the records give '{other[:120]}'"
+
+
+def _compare_drawings(written: Path, right: Path) -> Iterator[str]:
+    try:
+        same = written.read_bytes() == right.read_bytes()
+    except OSError:
+        yield f"{written.name} is missing or damaged"
+        return
+    if not same:
+        yield f"{written.name} is not what the records give"
+
+
+def _changed(ours: list[str], theirs: list[str]) -> Iterator[tuple[int, str, str]]:
+    """Where two lists differ: the place in ours, from 1, and what is there in each; one more line moves no other."""
+    if ours == theirs:
+        return
+    for what, start, stop, other_start, other_stop in SequenceMatcher(a=ours, b=theirs, autojunk=False).get_opcodes():
+        if what != "equal":
+            pairs = zip_longest(ours[start:stop], theirs[other_start:other_stop], fillvalue="nothing")
+            yield from ((start + offset, mine, other) for offset, (mine, other) in enumerate(pairs, start=1))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
+from html import unescape
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from jinja2 import Environment, StrictUndefined
@@ -28,7 +31,7 @@ from reports.sweeps import swept
 from reports.tables import best_configurations
 from reports.verdict import goal, verdict_sentences, verdicts
 
-_TEMPLATES = files("reports") / "templates"
+_TEMPLATES = resources.files("reports") / "templates"
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,9 @@ def _sections(records: StudyRecords, price: Price | None) -> list[Section]:
 
 
 def write_page(page: Page, into: Path) -> None:
-    """Write a report's files."""
+    """Write a report's files, and remove those of the report before that this one does not have."""
     into.mkdir(parents=True, exist_ok=True)
+    former = set(_options(into / "index.html").get("files", []))
     tables = [*page.tables, *(table for section in page.sections for table in section.tables)]
     for table in tables:
         (into / f"{table.name}.csv").write_text(table.data.to_csv(index=False), encoding="utf-8")
@@ -111,7 +115,13 @@ def write_page(page: Page, into: Path) -> None:
     shared = {"page": page, "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
     script = (_TEMPLATES / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    options = json.dumps({"price": asdict(page.price), "matplotlib": mpl.__version__})
+    files = {f"{table.name}.csv" for table in tables} | {
+        f"{name}.{form}" for name in drawings for form in ("png", "svg")
+    }
+    for stale in former - files:
+        if stale == Path(stale).name:
+            (into / stale).unlink(missing_ok=True)
+    options = json.dumps({"price": asdict(page.price), "matplotlib": mpl.__version__, "files": sorted(files)})
     _write(
         into / "index.html",
         "index.html.jinja",
@@ -124,6 +134,15 @@ def write_page(page: Page, into: Path) -> None:
         **shared,
     )
     _write(into / "report.md", "report.md.jinja", autoescape=False, **shared)
+
+
+def _options(page: Path) -> dict[str, Any]:
+    """How a page says that it was made; empty where there is none."""
+    try:
+        found = re.search(r'<body data-options="([^"]*)">', page.read_text(encoding="utf-8"))
+        return dict(json.loads(unescape(found[1]))) if found else {}
+    except (OSError, ValueError):
+        return {}
 
 
 def did_not_run(records: StudyRecords) -> list[str]:

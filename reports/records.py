@@ -23,7 +23,7 @@ class StudyRecords:
 
     ``trials`` and ``evaluations`` have the columns of `reports.schema`; ``provenance`` is provenance.json,
     ``certificate`` what ``tuneoff verify`` wrote and ``plan`` the frozen plan, each empty where there is none.
-    ``files`` are the names of what lies in the study's folder.
+    ``name`` is the one that the study was launched with; ``files`` are the names of what lies in its folder.
     """
 
     trials: pd.DataFrame
@@ -48,13 +48,14 @@ def read_records(folder: str | Path) -> StudyRecords:
     folder = Path(folder)
     if not folder.is_dir():
         raise ReportError(f"no folder {folder}")
+    trials = _table(folder / "trials.parquet", TRIALS)
     return StudyRecords(
-        trials=_table(folder / "trials.parquet", TRIALS),
+        trials=trials,
         evaluations=_table(folder / "evaluations.parquet", EVALUATIONS),
         provenance=_json(folder / "provenance.json"),
         certificate=_json(folder / "certificate.json"),
         plan=_toml(folder / "plan.toml"),
-        name=folder.absolute().name,
+        name=str(trials["study"].iloc[0]) if len(trials) else folder.absolute().name,
         files=frozenset(path.name for path in folder.iterdir()),
     )
 

@@ -130,12 +130,16 @@ def report(
     """
     from reports.checking import verify_report
     from reports.cost import Price
+    from study.lock import is_running
+    from study.parquet import parquet_differences
 
     found, _ = open_study(folder)
     if not verify:
         write_report(found, Price(gpu_hour=gpu_hour, cpu_hour=cpu_hour) if gpu_hour or cpu_hour else None)
         return
-    differences = verify_report(found.path)
+    if is_running(found):
+        raise UserError(f"{folder} is running, and its records change; verify its report when it is done")
+    differences = [*parquet_differences(found), *verify_report(found.path)]
     for difference in differences:
         out.print(difference, markup=False, highlight=False)
     out.print(f"{len(differences)} differ." if differences else "Every number is what the records say.")

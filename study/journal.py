@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import distributions
 from study.folder import StudyFolder
+from study.log import drop_torn_line
 from study.patience import Patience
 from study.plan import Plan
-from study.records import drop_torn_line
 from study.samplers import make_sampler
 from trainables.contract import Record
 

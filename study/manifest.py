@@ -16,9 +16,9 @@ from optuna import get_all_study_summaries
 from study.folder import StudyFolder
 from study.journal import PLAN, JournalDamaged, Search, open_storage
 from study.lock import is_running
+from study.log import read_log, set_aside
 from study.plan import Plan, parse
 from study.plan_files import apply, as_toml, thaw
-from study.records import read_log, set_aside
 from trainables.errors import UserError
 from trainables.files import write_text
 

@@ -18,12 +18,13 @@ from study.folder import StudyFolder, remove_leftovers
 from study.interrupts import Interrupts
 from study.journal import reconcile
 from study.lock import is_running, locked
+from study.parquet import refresh_parquet
 from study.plan import Plan
 from study.plan_files import freeze, thaw
 from study.progress import Progress, describe
 from study.provenance import write_provenance
 from study.recorder import Recorder
-from study.records import Records, refresh_parquet
+from study.records import Records
 from study.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended, recover
 from study.searcher import DealingSearcher, ListSearcher, confirmation_seed, trial_config
 from study.tuning import fit, make_scheduler

@@ -18,8 +18,8 @@ from typing import Any
 import psutil
 
 from study.folder import StudyFolder
+from study.log import set_aside
 from study.plan import Plan
-from study.records import set_aside
 from trainables.datasets import checksums
 from trainables.files import write_text
 from trainables.frameworks import FRAMEWORKS, framework

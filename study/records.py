@@ -7,55 +7,22 @@ a torn or damaged line is left out and told. Rows have keys, so that work that w
 from __future__ import annotations
 
 import errno
-import json
 import os
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from reports.schema import EVALUATIONS, TRIALS, Column, arrow_schema
+from reports.schema import EVALUATIONS, TRIALS, Column
 from study.folder import StudyFolder
+from study.log import drop_torn_line, format_line, read_log, set_aside
+from study.parquet import build_parquet
 from study.patience import Patience
 from trainables.contract import Record
 from trainables.files import replacing
 
 SHARE_OF_TIME = 0.02  # of the driver's time, at most, that building Parquet files may take while a study runs
 SHORTEST_INTERVAL_S = 2.0
-_CHECKSUM = b', "crc32": "'
-
-
-@dataclass
-class Log:
-    """The rows of a log, by key."""
-
-    trials: dict[str, Record] = field(default_factory=dict)  # by trial id
-    evaluations: dict[tuple[str, int], Record] = field(default_factory=dict)  # by trial id and number
-    starts: dict[str, float] = field(default_factory=dict)  # by id of trials that have not ended: when, since 1970
-    begun: dict[str, Record] = field(default_factory=dict)  # hyperparameters of every trial that ever started, by id
-    lost_s: Counter[str] = field(default_factory=Counter)  # slice-seconds by trial id
-    damaged: list[int] = field(default_factory=list)  # numbers of lines that are left out, counted from 1
-
-    def keep(self, kind: str, row: Record) -> None:
-        """Take one row in."""
-        if kind == "evaluation":
-            self.evaluations[row["trial_id"], row["evaluation"]] = row
-        elif kind == "trial":
-            self.trials[row["trial_id"]] = row
-            self.starts.pop(row["trial_id"], None)
-        elif kind == "start":
-            self.starts[row["trial_id"]] = row["at"]
-            self.begun[row["trial_id"]] = row["hyperparameters"]
-        elif kind == "loss":
-            self.lost_s[row["trial_id"]] += row["lost_s"]
-            self.starts.pop(row["trial_id"], None)
 
 
 class Records:
@@ -139,7 +106,7 @@ class Records:
     def _append(self, kind: str, rows: list[Record], *, durable: bool = False) -> None:
         if not rows:
             return
-        content = b"".join(_line(kind, row) for row in rows)
+        content = b"".join(format_line(kind, row) for row in rows)
         self._patience.attempt(self._folder.log, lambda: self._write(content, durable=durable))
         for row in rows:
             self._log.keep(kind, row)
@@ -175,98 +142,5 @@ class Records:
         )
 
 
-def read_log(path: Path) -> Log:
-    """Rows of a log; torn and damaged lines are left out, damaged ones with their numbers."""
-    log = Log()
-    if not path.exists():
-        return log
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                continue  # torn: the crash came before it was whole
-            row = parse_line(line)
-            if row is None:
-                log.damaged.append(number)
-            else:
-                log.keep(row.pop("kind"), row)
-    return log
-
-
-def build_parquet(log: Log, folder: StudyFolder) -> None:
-    """Write both Parquet files, each in one step."""
-    _write_parquet(folder.evaluations, list(log.evaluations.values()), EVALUATIONS)
-    _write_parquet(folder.trials, list(log.trials.values()), TRIALS)
-
-
-def refresh_parquet(folder: StudyFolder, *, say: Callable[[str], None]) -> None:
-    """Build the Parquet files from the log where they are damaged or older; a running study does it by itself.
-
-    Parameters
-    ----------
-    say
-        Told of damage.
-    """
-    if not folder.log.exists():
-        return
-    bad = [path for path in (folder.trials, folder.evaluations) if path.exists() and not _readable(path)]
-    for path in bad:
-        say(f"{path} was damaged; it is built anew from {folder.log.name}")
-    newest = folder.log.stat().st_mtime
-    if bad or any(not path.exists() or path.stat().st_mtime < newest for path in (folder.trials, folder.evaluations)):
-        build_parquet(read_log(folder.log), folder)
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file, so that nothing is lost and another can take its place.
-
-    Returns
-    -------
-    Its new path, beside the old one.
-    """
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**6:06d}")
-    path.rename(aside)
-    return aside
-
-
-def drop_torn_line(path: Path) -> None:
-    """Cut a file of lines back to its last whole line."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        if path.stat().st_size:
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                end = content.rfind(b"\n") + 1
-            file.truncate(end)
-
-
-def parse_line(line: bytes) -> dict[str, Any] | None:
-    """A line's row, with its kind; None where the line is torn or damaged."""
-    head, separator, tail = line.rpartition(_CHECKSUM)
-    text = head + b"}"
-    if not separator or tail != f"{zlib.crc32(text):08x}".encode() + b'"}\n':
-        return None
-    row: dict[str, Any] = json.loads(text)
-    return row
-
-
-def _line(kind: str, row: Record) -> bytes:
-    text = json.dumps({"kind": kind, **row}).encode()
-    return text[:-1] + _CHECKSUM + f"{zlib.crc32(text):08x}".encode() + b'"}\n'
-
-
 def _known(row: Record, columns: tuple[Column, ...]) -> Record:
     return {column.name: row.get(column.name) for column in columns}
-
-
-def _readable(path: Path) -> bool:
-    try:
-        pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError):
-        return False
-    return True
-
-
-def _write_parquet(path: Path, rows: list[Record], columns: tuple[Column, ...]) -> None:
-    table = pa.Table.from_pylist(rows, schema=arrow_schema(columns))
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, write_page_checksum=True)

@@ -23,10 +23,11 @@ from study.journal import (
     origin,
     trial_id,
 )
+from study.log import set_aside
 from study.manifest import check_manifest
 from study.plan import Plan
 from study.recorder import lost_s, trial_row
-from study.records import Records, set_aside
+from study.records import Records
 from study.searcher import search_seed
 from trainables import checkpoint
 from trainables.contract import Record

@@ -7,8 +7,8 @@ from typing import Any
 from reports.winners import confirmations, winners
 from study.folder import StudyFolder
 from study.lock import is_running
+from study.log import read_log
 from study.plan import Plan
-from study.records import read_log
 
 
 def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import pytest
 
 from study.folder import StudyFolder
 from study.journal import open_searches, open_storage, origin, search_distributions, trial_id
+from study.log import parse_line
 from study.plan import Plan
 from study.plan_files import thaw
-from study.records import parse_line
 from study.searcher import suggest
 from tests.chaos.faults import ORIGINAL, fingerprint
 

@@ -50,14 +50,46 @@ def test_a_report_just_written_is_right(written: Path) -> None:
         ("attribution.csv", "median|time to accuracy", "time", "attribution.csv, line 2"),
         ("report.md", "10 trials|Best configuration", "Worst configuration", "report.md, line"),
         ("timeline.svg", r'(<path d="M )[\d.]+', r"\g<1>1.5", "timeline.svg"),
+        ("index.html", r"--ink: #\w+", "--ink: #ffffff", "style or script"),
+        ("index.html", r"<script>", "<script>;", "style or script"),
+        ("index.html", r'href="../trials.parquet"', 'href="../other"', "link to ../trials.parquet"),
     ],
-    ids=["verdict", "full value", "trial", "prose", "figure", "csv", "markdown", "svg"],
+    ids=["verdict", "full value", "trial", "prose", "figure", "csv", "markdown", "svg", "style", "script", "link"],
 )  # fmt: skip
 def test_what_was_tampered_with_is_named(written: Path, file: str, pattern: str, into: str, said: str) -> None:
     change(written / "report" / file, pattern, into)
     differences = verify_report(written)
     assert len(differences) == 1
     assert said in differences[0]
+
+
+def test_a_picture_and_a_strange_file_are_noticed(written: Path) -> None:
+    (written / "report" / "timeline.png").write_bytes(b"junk")
+    (written / "report" / "old.csv").write_text("a\n1\n")
+    assert verify_report(written) == ["timeline.png is not what the records give", "old.csv is no part of this report"]
+
+
+def test_a_report_written_again_leaves_no_file_of_the_one_before(written: Path) -> None:
+    assert (written / "report" / "reached_warm.png").exists()
+    save(make(0.8, runs=0), written)  # nothing confirmed: no curves
+    (written / "report" / "mine.csv").write_text("a\n1\n")
+    write_report(written, written / "report")
+    assert verify_report(written) == ["mine.csv is no part of this report"]
+    assert not (written / "report" / "reached_warm.png").exists()
+
+
+def test_a_moved_study_is_right(written: Path) -> None:
+    moved = written.rename(written.with_name("moved"))
+    assert verify_report(moved) == []
+
+
+def test_one_trial_more_is_not_a_difference_everywhere(written: Path) -> None:
+    trials = pd.read_parquet(written / "trials.parquet")
+    first = trials.iloc[[0]].assign(
+        trial_id="search-pytorch-00009", number=9, began_at=985.0, ended_at=990.0, objective=99.0
+    )
+    pd.concat([first, trials]).to_parquet(written / "trials.parquet")
+    assert sum("trials.csv, line" in each for each in verify_report(written)) == 1
 
 
 def test_records_that_changed_since_are_noticed(written: Path) -> None:

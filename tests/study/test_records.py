@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from reports.schema import EVALUATIONS, TRIALS, arrow_schema
 from study.folder import StudyFolder
+from study.log import read_log
+from study.parquet import parquet_differences, refresh_parquet
 from study.patience import Patience, StorageGone
-from study.records import Records, read_log, refresh_parquet
+from study.records import Records
 from trainables.contract import Record
 
 
@@ -181,9 +184,25 @@ def test_parquet_files_are_replaced_whole(folder: StudyFolder, monkeypatch: pyte
         path.write_bytes(b"PAR1")
         raise OSError("disk full")
 
-    monkeypatch.setattr("study.records.pq.write_table", tear)
+    monkeypatch.setattr("study.parquet.pq.write_table", tear)
     records._patience = Patience(print, limit_s=0.0, retry_s=0.01)
     records.add_trial(trial("b"))
     with pytest.raises(StorageGone, match="disk full"):
         records.build()
     assert folder.trials.read_bytes() == before
+
+
+def test_parquet_files_that_say_something_else_than_the_log(folder: StudyFolder) -> None:
+    records = Records(folder, say=print)
+    records.add_trial({"trial_id": "t", "warm_tta_s": 1.0, "objective": float("nan")})
+    records.add_evaluations([{"trial_id": "t", "evaluation": 1, "train_s": 0.5}])
+    records.close()
+    assert parquet_differences(folder) == []
+    changed = pq.read_table(folder.trials)
+    place = changed.schema.get_field_index("warm_tta_s")
+    pq.write_table(changed.set_column(place, "warm_tta_s", pa.array([0.1])), folder.trials)
+    folder.evaluations.unlink()
+    assert parquet_differences(folder) == [
+        "trials.parquet, t, warm_tta_s: the Parquet file says 0.1, the log 1.0",
+        "evaluations.parquet, t 1: only the log has this row",
+    ]
