@@ -104,16 +104,16 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         Column(key, name, "percentage" if key.endswith("accuracy") else "number")
         for key, name in sweeps.SEED_COLUMNS.items()
     )
+    finished = Column("finished", "Repeats that finished", "count", of="repeats")
     tables = []
     for name in measured["framework"].unique():
         mine = measured[measured["framework"] == name].reset_index(drop=True)
-        origin = f"{title(name)}, measured here: medians over the sweep's repeats"
-        tables.append(
-            Table(f"sweep_{knob}_{name}", mine, (value, *theirs, Column("repeats", "Repeats", "count")), origin)
-        )
+        origin = f"{title(name)}, measured here: medians over the repeats that finished"
+        tables.append(Table(f"sweep_{knob}_{name}", mine, (value, *theirs, finished), origin))
     lacked = (
         Column("framework", "framework", "title"),
         value,
+        Column("train_s", "training time (s) [fastest, slowest]", interval=True),
         Column("reached", "repeats that reached the target", "count", of="repeats"),
         Column("warm_tta_s", "warm time to accuracy (s)"),
         Column("cold_tta_s", "cold time to accuracy (s)"),
@@ -127,7 +127,7 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
             f"sweep_{knob}_more",
             missing,
             lacked,
-            "What the benchmark's tables lacked: medians over the sweep's repeats",
+            "What the benchmark's tables lacked: medians over the repeats that finished",
         )
     )
     shown = (Column("framework", "framework", "title"), value, *theirs, Column("note", "what is wrong", "text"))
@@ -144,8 +144,8 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
     plots = tuple(
         Picture(
             f"sweep_{knob}_{column}",
-            f"{sweeps.SEED_COLUMNS[column]} against {heading.lower()}."
-            + " Dotted: as published, on other hardware." * (len(published) > 0),
+            f"{sweeps.SEED_COLUMNS[column]} against {heading.lower()}. Bars: fastest and slowest "
+            "repeat. A cross: no repeat finished." + " Dotted: as published, on other hardware." * (len(published) > 0),
             sweeps.sweep_plot(measured, knob, column),
             f"sweep_{knob}_{measured['framework'].iloc[0]}",
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.drawing import canvas, colour, drawn
 from reports.names import title
+from reports.statistics import Values
 from reports.tables import frameworks, phase
 
 HEADINGS = {"num_workers": "Workers", "batch_size": "Batch Size", "learning_rate": "Learning Rate"}
@@ -21,6 +24,7 @@ SEED_COLUMNS = {
     "train_s": "Total Training Function Time (s)",
     "average_training_loss": "Average Training Loss",
 }
+_TIMES = ("epoch_train_s", "train_s")
 WRONG = (
     "The published numbers (the-praxs/dl-benchmark, LeNet on MNIST, one run each, 10 epochs, GPU not named) do not "
     "compare like with like: PyTorch ran SGD with momentum and a cosine schedule, Flux plain gradient descent with L2; "
@@ -38,34 +42,41 @@ def swept(trials: pd.DataFrame) -> list[str]:
 
 
 def seed_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """The benchmark's table: medians over the repeats of each value.
+    """The benchmark's table: medians over the repeats of each value that trained all their epochs.
+
+    One that diverged, failed or ran out of time stopped early; its short time is no fast training.
 
     Returns
     -------
-    Columns: framework, the knob's, repeats, and the keys of `SEED_COLUMNS` (epoch_train_s is train_s without waiting
-    for data).
+    Columns: framework, the knob's, repeats, finished, and the keys of `SEED_COLUMNS` (epoch_train_s is train_s without
+    waiting for data; both times with _low and _high, the fastest and the slowest repeat).
     """
     rows = _rows(trials, knob)
-    rows["epoch_train_s"] = rows["train_s"] - rows["data_s"]
-    return _medians(rows, knob, list(SEED_COLUMNS))
+    table = _medians(rows, knob, list(SEED_COLUMNS))
+    for column in _TIMES:
+        table[f"{column}_low"], table[f"{column}_high"] = (
+            _each(rows, table, knob, column, how) for how in ("min", "max")
+        )
+    return table
 
 
 def missing_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """What the benchmark's table lacked: medians over the repeats of each value.
+    """What the benchmark's table lacked: medians over the repeats of each value that trained all their epochs.
 
     Returns
     -------
-    Columns: framework, the knob's, repeats, reached; warm_tta_s and cold_tta_s (of the repeats that reached the
-    target), samples_per_s, best_validation_accuracy, test_accuracy, loader_workers (the most that really ran).
+    Columns: framework, the knob's, repeats, finished, reached; train_s with _low and _high (the fastest and the slowest
+    repeat), warm_tta_s and cold_tta_s (of the repeats that reached the target), samples_per_s,
+    best_validation_accuracy, test_accuracy, loader_workers (the most that really ran).
     """
     rows = _rows(trials, knob)
     rows["samples_per_s"] = rows["samples"] / rows["train_s"].where(rows["train_s"] > 0)
-    columns = ["warm_tta_s", "cold_tta_s", "samples_per_s", "best_validation_accuracy", "test_accuracy"]
+    columns = ["train_s", "warm_tta_s", "cold_tta_s", "samples_per_s", "best_validation_accuracy", "test_accuracy"]
     table = _medians(rows, knob, columns)
-    grouped = rows.groupby(["framework", knob])
-    keys = pd.MultiIndex.from_frame(table[["framework", knob]])
-    table.insert(3, "reached", grouped["reached"].sum().reindex(keys).to_numpy().astype(int))
-    table["loader_workers"] = grouped["loader_workers"].max().reindex(keys).to_numpy()
+    table["train_s_low"], table["train_s_high"] = (_each(rows, table, knob, "train_s", how) for how in ("min", "max"))
+    every = rows.assign(finished=True)  # of what was reached and what ran, all repeats tell
+    table.insert(4, "reached", _each(every, table, knob, "reached", "sum").astype(int))
+    table["loader_workers"] = _each(every, table, knob, "loader_workers", "max")
     return table
 
 
@@ -84,7 +95,9 @@ def published(knob: str) -> pd.DataFrame:
 
 @drawn
 def sweep_plot(table: pd.DataFrame, knob: str, column: str) -> Figure:
-    """One of the benchmark's plots: a time against the swept setting, with its published line dashed.
+    """One of the benchmark's plots: a time against the swept setting, with its published line dotted.
+
+    Bars reach from the fastest to the slowest repeat; a cross on the axis is a value of which no repeat finished.
 
     Parameters
     ----------
@@ -95,7 +108,12 @@ def sweep_plot(table: pd.DataFrame, knob: str, column: str) -> Figure:
     """
     figure, axes = canvas()
     for name, rows in table.groupby("framework", sort=False):
-        axes.plot(rows[knob], rows[column], marker="o", markersize=4, color=colour(str(name)), label=title(str(name)))
+        there = rows[rows[column].notna()]
+        spread = [there[column] - there[f"{column}_low"], there[f"{column}_high"] - there[column]]
+        look: dict[str, Any] = {"color": colour(str(name)), "markersize": 4}
+        axes.errorbar(there[knob], there[column], yerr=spread, marker="o", capsize=3, label=title(str(name)), **look)
+        never = rows.loc[rows[column].isna(), knob]
+        axes.plot(never, [0.0] * len(never), linestyle="", marker="x", clip_on=False, **look)
     for name, rows in published(knob).groupby("framework", sort=False):
         axes.plot(
             rows[knob],
@@ -122,15 +140,23 @@ def _rows(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
     sweep = sweep[sweep["varied"] == knob].copy()
     numbers = ["train_s", "data_s", "samples", "best_training_accuracy", "average_training_loss", "loader_workers"]
     sweep[numbers] = sweep[numbers].astype(float)
+    sweep["epoch_train_s"] = sweep["train_s"] - sweep["data_s"]
+    sweep["finished"] = sweep["outcome"].isin(["reached", "out_of_epochs"]) & ~(sweep["epochs"] < sweep["max_epochs"])
     return sweep
 
 
 def _medians(rows: pd.DataFrame, knob: str, columns: list[str]) -> pd.DataFrame:
     grouped = rows.groupby(["framework", knob])
-    table = grouped[columns].median()
-    table.insert(0, "repeats", grouped.size())
+    medians = rows[rows["finished"]].groupby(["framework", knob])[columns].median()
+    table = pd.DataFrame({"repeats": grouped.size(), "finished": grouped["finished"].sum()}).join(medians)
     order = {name: place for place, name in enumerate(frameworks(rows))}
     table = table.reset_index()
     return table.sort_values(
         ["framework", knob], key=lambda c: c.map(order) if c.name == "framework" else c
     ).reset_index(drop=True)
+
+
+def _each(rows: pd.DataFrame, table: pd.DataFrame, knob: str, column: str, how: str) -> Values:
+    """A statistic of the finished repeats, for each row of a table."""
+    found = rows[rows["finished"]].groupby(["framework", knob])[column].agg(how)
+    return np.asarray(found.reindex(pd.MultiIndex.from_frame(table[["framework", knob]])), dtype=np.float64)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reports import sweeps
@@ -100,3 +101,24 @@ def test_a_setting_that_the_benchmark_did_not_sweep_has_no_published_numbers(tmp
 def test_a_sweep_over_one_value_is_shown() -> None:
     rows = [row for row in sweep("num_workers") if row["num_workers"] == 2]
     assert sweeps.swept(study(rows).trials) == ["num_workers"]
+
+
+def test_a_training_that_diverged_is_not_a_fast_one(tmp_path: Path) -> None:
+    rows = sweep("batch_size")
+    for row in rows:
+        if row["framework"] == "flux" and row["batch_size"] == 32:
+            row |= {"outcome": "diverged", "reached": False, "train_s": 0.1}
+        if row["framework"] == "pytorch" and row["batch_size"] == 512 and row["train_s"] == 10.0:
+            row |= {"outcome": "failed", "reached": False, "train_s": 0.2}
+    records = study(rows)
+    table = sweeps.seed_table(records.trials, "batch_size").set_index(["framework", "batch_size"])
+    assert table.loc[("flux", 32), ["repeats", "finished"]].tolist() == [3, 0]
+    assert np.isnan(table.loc[("flux", 32), "train_s"])
+    row = table.loc[("pytorch", 512)]
+    assert (row["finished"], row["train_s"], row["train_s_low"], row["train_s_high"]) == (2, 11.5, 11.0, 12.0)
+    axes = sweeps.sweep_plot(sweeps.seed_table(records.trials, "batch_size"), "batch_size", "train_s").axes[0]
+    crosses = [line for line in axes.get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in crosses] == [(32, 0.0)]  # type: ignore[index]
+    save(records, tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    assert "0</data> of <data" in (tmp_path / "report" / "index.html").read_text()
