@@ -22,21 +22,24 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
     Returns
     -------
-    One row per framework. Columns: framework; trials and trials_planned; runs (that confirm the winner), runs_planned
-    (0 where there is no winner) and earlier_runs (that confirmed a former winner); trainings and trainings_planned of
-    a sweep.
+    One row per framework. Columns: framework; trials and trials_planned, failed and reached of the former; runs (that
+    confirm the winner), runs_planned (0 where there is no winner) and earlier_runs (that confirmed a former winner);
+    trainings and trainings_planned of a sweep.
     """
     sweep = plan.get("sweep")
     searches = bool(plan) and not sweep
     best, confirmed = search_winners(trials), confirmation_runs(trials)
     table = []
-    for name in plan.get("frameworks", frameworks(trials)):
+    for name in dict.fromkeys([*plan.get("frameworks", []), *frameworks(trials)]):
         mine = trials[trials["framework"] == name]
+        search = phase(mine, "search")
         runs = int((confirmed["framework"] == name).sum())
         table.append(
             {
                 "framework": name,
-                "trials": len(phase(mine, "search")),
+                "trials": len(search),
+                "failed": int((search["outcome"] == "failed").sum()),
+                "reached": int(search["reached"].astype(bool).sum()),
                 "trials_planned": plan.get("search", {}).get("trials", np.nan) if searches else np.nan,
                 "runs": runs,
                 "runs_planned": plan.get("confirm", {}).get("runs", np.nan) * (name in best) if searches else np.nan,

@@ -78,7 +78,7 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     compared, best, budget = verdicts(trials), best_configurations(trials), budgets(trials, records.plan)
     return Page(
         heading=f"{records.name}: time to {goal(trials) if len(trials) else 'its target'}",
-        verdict=(*verdict_sentences(trials, compared, best), *unfinished_sentences(budget)),
+        verdict=(*verdict_sentences(trials, compared, best, budget), *unfinished_sentences(budget)),
         left_out=tuple(did_not_run(records)),
         sections=tuple(_sections(records, price)) if len(trials) else (),
         price=price or Price(),

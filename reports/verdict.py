@@ -7,11 +7,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from reports.budget import budgets
 from reports.names import title
 from reports.sentences import Row, Sentence, plain, rows
 from reports.statistics import ratio_of_means, ratio_of_medians
 from reports.survival import CLOCKS, Times, common_limit, log_rank, paired, times
-from reports.tables import best_configurations, confirmation_runs, frameworks, phase
+from reports.tables import best_configurations, confirmation_runs, frameworks
 
 COLUMNS = (
     "framework", "against", "clock", "measure", "ratio", "ratio_low", "ratio_high", "pairs", "reached", "runs",
@@ -66,13 +67,15 @@ def _compared(first: Times, second: Times) -> dict[str, object]:
     }
 
 
-def verdict_sentences(trials: pd.DataFrame, compared: pd.DataFrame, best: pd.DataFrame) -> list[Sentence]:
+def verdict_sentences(
+    trials: pd.DataFrame, compared: pd.DataFrame, best: pd.DataFrame, budget: pd.DataFrame
+) -> list[Sentence]:
     """What the confirmation runs show, in a sentence or two per pair or framework.
 
     Parameters
     ----------
-    compared, best
-        `verdicts` and `reports.tables.best_configurations` of the trials.
+    compared, best, budget
+        `verdicts`, `reports.tables.best_configurations` and `reports.budget.budgets` of the trials.
     """
     if trials.empty:
         return [("No trial has finished yet.",)]
@@ -88,8 +91,9 @@ def verdict_sentences(trials: pd.DataFrame, compared: pd.DataFrame, best: pd.Dat
             ]
             said.append(_pair(chosen, goal(trials)))
     winners = {row["framework"]: row for row in rows("best_configurations", best)}
-    names = frameworks(searched)
-    said += [_alone(searched, winners.get(name), name) for name in names if name not in paired_up]
+    counts = {row["framework"]: row for row in rows("budgets", budget)}
+    names, aim = frameworks(searched), goal(trials)
+    said += [_alone(aim, winners.get(name), counts[name]) for name in names if name not in paired_up]
     if len(names) == 1:
         said.append(("No other framework ran, so there is nothing to compare it with.",))
     return said
@@ -97,7 +101,8 @@ def verdict_sentences(trials: pd.DataFrame, compared: pd.DataFrame, best: pd.Dat
 
 def verdict(trials: pd.DataFrame) -> str:
     """`verdict_sentences` as text."""
-    return " ".join(map(plain, verdict_sentences(trials, verdicts(trials), best_configurations(trials))))
+    tables = verdicts(trials), best_configurations(trials), budgets(trials, {})
+    return " ".join(map(plain, verdict_sentences(trials, *tables)))
 
 
 def goal(trials: pd.DataFrame) -> str:
@@ -130,21 +135,19 @@ def _doubt(row: Row) -> Sentence:
     return (": no difference shown",) if row["ratio_low"] <= 1.0 <= row["ratio_high"] else ()
 
 
-def _alone(trials: pd.DataFrame, best: Row | None, name: str) -> Sentence:
-    searched = phase(trials[trials["framework"] == name], "search")
-    aim = goal(trials)
+def _alone(aim: str, best: Row | None, budget: Row) -> Sentence:
+    name, trials = title(budget["framework"]), budget.say("trials", "count")
     if best is None:
-        failed = int((searched["outcome"] == "failed").sum())
-        if len(searched) and failed == len(searched):
-            return (f"All {failed} trials of {title(name)} failed; the table of trials says why.",)
-        return (f"{title(name)} never reached {aim} in {len(searched)} trials.",)
+        if budget["trials"] and budget["failed"] == budget["trials"]:
+            return ("All ", trials, f" trials of {name} failed; the table of trials says why.")
+        return (f"{name} never reached {aim} in ", trials, " trials.")
     if not best["runs"]:
-        found = int(searched["reached"].astype(bool).sum())
-        return (f"{title(name)} reached {aim} in {found} of {len(searched)} trials; nothing was confirmed.",)
+        found = budget.say("reached", "count")
+        return (f"{name} reached {aim} in ", found, " of ", trials, " trials; its best configuration is not confirmed.")
     if not best["reached"]:
         runs = best.say("runs")
-        return (f"{title(name)} reached {aim} in its search, but in none of ", runs, " confirmation runs.")
-    said: Sentence = (f"{title(name)} reaches {aim} in ",)
+        return (f"{name} reached {aim} in its search, but in none of ", runs, " confirmation runs.")
+    said: Sentence = (f"{name} reaches {aim} in ",)
     known = [clock for clock in CLOCKS if best.has(f"{clock}_s")]
     for index, clock in enumerate(known):
         said += (" and " if index else "", *best.interval(f"{clock}_s", "seconds"), f" {clock}")

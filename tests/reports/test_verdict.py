@@ -81,7 +81,7 @@ def test_nothing_reached() -> None:
 
 def test_nothing_confirmed() -> None:
     said = verdict(study([trial("pytorch", "search", 0, 2.0), trial("pytorch", "search", 1, None)]).trials)
-    assert "in 1 of 2 trials; nothing was confirmed" in said
+    assert "in 1 of 2 trials; its best configuration is not confirmed" in said
 
 
 def test_reached_in_the_search_but_never_again() -> None:
