@@ -57,7 +57,7 @@ def launch(
 def sweep(
     workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="For instance mnist-lenet.")],
     over: Annotated[list[str], typer.Option(metavar="NAME=VALUE,...", help="num_workers, batch_size, learning_rate.")],
-    learning_rate: Annotated[float, typer.Option(help="Where it is not varied.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(help="Where it is not varied.")] = 0.02,
     batch_size: Annotated[int, typer.Option(help="Where it is not varied.")] = 128,
     num_workers: Annotated[int, typer.Option(help="Where it is not varied.")] = 2,
     repeats: Annotated[int, typer.Option(help="Trainings per value and framework.")] = 3,
