@@ -1,8 +1,7 @@
-"""A report over 10,000 trials with ten evaluations each takes half a minute at most."""
+"""A report over 10,000 trials with ten evaluations each. How long it takes, `make bench` measures."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pandas as pd
 from reports.page import write_report
 from tests.reports.conftest import save, study, trial
 
-TRIALS, MOST_S = 10_000, 30.0
+TRIALS, RUNS = 10_000, 10
 
 
 def rows() -> list[dict[str, Any]]:
@@ -32,7 +31,7 @@ def rows() -> list[dict[str, Any]]:
                 train_s=tta_s or 10.0, began_at=began, ended_at=clock[name],
             )
         )  # fmt: skip
-    for number in range(10):
+    for number in range(RUNS):
         for name in clock:
             end = max(clock.values()) + 10 * number + 9
             made.append(trial(name, "confirm", number, 1.0 + random.rand(), began_at=end - 8, ended_at=end))
@@ -45,8 +44,8 @@ def test_ten_thousand_trials(tmp_path: Path) -> None:
         records.evaluations.assign(evaluation=records.evaluations["evaluation"] + 2 * fifth) for fifth in range(5)
     ]
     save(replace(records, evaluations=pd.concat(points, ignore_index=True)), tmp_path)
-    began = time.process_time()  # of this process alone: a busy machine is no slower report
     write_report(tmp_path, tmp_path / "report")
-    assert time.process_time() - began < MOST_S
-    assert (tmp_path / "report" / "index.html").stat().st_size < 10e6
-    assert len(pd.read_csv(tmp_path / "report" / "trials.csv")) == TRIALS + 20
+    assert len(pd.read_csv(tmp_path / "report" / "trials.csv")) == TRIALS + 2 * RUNS
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count("<tr data-row=") == TRIALS + 2 * RUNS
+    assert len(page) < 10e6  # characters: a page that a browser opens at once
