@@ -48,7 +48,7 @@ def compare(studies: dict[str, StudyRecords]) -> Page:
     """
     table, profile = comparison(studies), performance_profile(studies)
     means, differ = geometric_means(table), differences(studies)
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("study", "study", "text"),
         Column("workload", "workload", "text"),
         Column("target", "target", "percent"),
@@ -58,8 +58,9 @@ def compare(studies: dict[str, StudyRecords]) -> Page:
         Column("cold", "cold", "times", interval=True),
         Column("reached", "runs that reached it", "count", of="runs"),
         Column("reached_against", "against", "count", of="runs_against"),
-        Column("left_out", "why there is no ratio", "text"),
     )
+    if table["left_out"].any():
+        columns += (Column("left_out", "why there is no ratio", "text"),)
     pictures = [
         Picture(
             f"performance_profile_{clock}",
