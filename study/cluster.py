@@ -18,6 +18,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.console import complain
+from study.interrupts import ray_exits_as_interruption
 from study.lock import end_processes, living_children
 from study.plan import SlicePlan
 from trainables.errors import UserError
@@ -54,6 +55,8 @@ def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[
         When the cluster cannot be reached.
     ClusterDied
         When a local one does not start.
+    Interrupted
+        After SIGTERM while it starts.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
@@ -63,8 +66,9 @@ def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[
     watch = _Watch(on_death)
     watch.start()  # before Ray, which waits for minutes for what has died while it starts
     try:
-        _start(address, quiet)
-        watch.connected()
+        with ray_exits_as_interruption():
+            _start(address, quiet)
+            watch.connected()
         yield
     finally:
         watch.stop()

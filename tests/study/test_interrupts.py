@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
-from study.interrupts import Interrupted, Interrupts
+from study.cluster import connected
+from study.interrupts import Interrupted, Interrupts, ray_exits_as_interruption
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -42,3 +44,20 @@ def test_the_former_handlers_come_back() -> None:
     with Interrupts().handled():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_signal_while_ray_starts_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        """Puts Ray's own handler in place of ours, as `ray.init` does, and is then hit."""
+        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(signum))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("study.cluster.ray.init", init)
+    with pytest.raises(Interrupted) as interrupted, Interrupts().handled(), connected(None, on_death=lambda: None):
+        pass
+    assert interrupted.value.exit_code == 143
+
+
+def test_ray_leaves_the_process_with_such_an_exit() -> None:
+    with pytest.raises(Interrupted), ray_exits_as_interruption():
+        sys.exit(15)
