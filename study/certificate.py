@@ -12,9 +12,9 @@ from typing import Any
 from study.folder import StudyFolder
 from study.plan import Plan
 from study.provenance import framework_versions, processor
-from trainables.datasets import cache_folder
-from trainables.files import write_text
-from trainables.verify import BATCH_SIZE, Comparison, sources_digest
+from trainables.common.files import write_text
+from trainables.verify.compare import BATCH_SIZE, Comparison, sources_digest
+from trainables.workloads.datasets import cache_folder
 
 FRAMEWORKS = ("pytorch", "flux")
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from reports.errors import ReportError
 from study.running import check_available, drive, fail, open_study, out, prepare_data, start, write_report
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 
 BAD_INPUT = 2
 
@@ -219,7 +219,7 @@ def setup_julia(
 ) -> None:
     """Install and compile Julia and Flux, once; studies without Flux do not need it."""
     from study.provenance import gpus
-    from trainables.julia_setup import set_up
+    from trainables.flux.setup import set_up
 
     found = set_up(gpu=bool(gpus()) if gpu is None else gpu, say=lambda text: out.print(text, highlight=False))
     out.print(f"Flux is ready: Julia {found.julia}, Flux {found.flux}.", highlight=False)
@@ -239,9 +239,9 @@ def verify(
     Exit code 1 when they do not.
     """
     from study.verifying import print_certificate, verify_workload
-    from trainables.datasets import prepare
-    from trainables.workloads import WORKLOADS
-    from trainables.workloads import workload as find_workload
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import WORKLOADS
+    from trainables.workloads.shipped import workload as find_workload
 
     chosen = [find_workload(name) for name in workloads or WORKLOADS]
     check_available(["pytorch", "flux"])
@@ -284,9 +284,9 @@ def train(
     from dataclasses import asdict
 
     from study.single import evaluation_line, print_result, single_spec
-    from trainables.datasets import prepare
     from trainables.training import Training
-    from trainables.workloads import workload as find_workload
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import workload as find_workload
 
     spec = single_spec(
         framework=framework,

@@ -21,7 +21,7 @@ from study.console import complain
 from study.interrupts import ray_exits_as_interruption
 from study.lock import end_processes, living_children
 from study.plan import SlicePlan
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 from trainables.frameworks import framework
 
 PACKAGES = ("study", "trainables", "search_spaces", "reports")

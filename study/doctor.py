@@ -16,10 +16,10 @@ import psutil
 from study.plan import Plan
 from study.plan_files import load_plan, shipped_plans
 from study.provenance import gpus, package_version, processor
-from trainables.datasets import DATASETS, cache_folder, prepare, where_to_get
-from trainables.errors import UserError
-from trainables.julia_runtime import check_runtime, find_runtime
-from trainables.workloads import workload
+from trainables.common.errors import UserError
+from trainables.flux.runtime import check_runtime, find_runtime
+from trainables.workloads.datasets import DATASETS, cache_folder, prepare, where_to_get
+from trainables.workloads.shipped import workload
 
 State = Literal["ok", "missing", "problem"]
 DEFAULT_PLAN = "quickstart"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from study.plan import Plan
 from study.plan_files import freeze, thaw
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from filelock import FileLock, Timeout
 
 from study.console import complain
 from study.folder import StudyFolder
-from trainables.errors import UserError
-from trainables.files import write_text
-from trainables.lease import Lease
+from trainables.common.errors import UserError
+from trainables.common.files import write_text
+from trainables.common.lease import Lease
 
 BEAT_S = 2.0
 STALE_S = 30.0  # without a beat for so long, a driver on another host is dead

@@ -19,8 +19,8 @@ from study.lock import is_running
 from study.log import read_log, set_aside
 from study.plan import Plan, parse
 from study.plan_files import apply, as_toml, thaw
-from trainables.errors import UserError
-from trainables.files import write_text
+from trainables.common.errors import UserError
+from trainables.common.files import write_text
 
 MAY_CHANGE = ("search.trials", "search.max_failures", "confirm.runs", "slice.max_concurrent", "sweep.repeats")
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from reports.schema import EVALUATIONS, TRIALS, Column, arrow_schema
 from study.folder import StudyFolder
 from study.log import Log, read_log
+from trainables.common.files import replacing
 from trainables.contract import Record
-from trainables.files import replacing
 
 
 def build_parquet(log: Log, folder: StudyFolder) -> None:

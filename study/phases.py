@@ -28,10 +28,10 @@ from study.records import Records
 from study.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended, recover
 from study.searcher import DealingSearcher, ListSearcher, confirmation_seed, trial_config
 from study.tuning import fit, make_scheduler
+from trainables.common.errors import UserError
+from trainables.common.lease import Lease
 from trainables.contract import Record
-from trainables.errors import UserError
 from trainables.frameworks import framework
-from trainables.lease import Lease
 
 
 def phases_of(plan: Plan) -> tuple[str, ...]:

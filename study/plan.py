@@ -9,10 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from search_spaces import Choices, Range, Searched
 from search_spaces.spaces import HYPERPARAMETERS
 from study.samplers import SamplerName
+from trainables.common.errors import UserError
+from trainables.common.suggest import nearest
 from trainables.contract import Hyperparameters, Optimizer
-from trainables.errors import UserError
 from trainables.spec import Clock, TrainingSpec
-from trainables.suggest import nearest
 
 
 class _Section(BaseModel):

@@ -15,11 +15,11 @@ import tomli_w
 
 from search_spaces import Choices, Searched, space
 from study.plan import Plan, parse
-from trainables.errors import UserError
-from trainables.files import write_text
+from trainables.common.errors import UserError
+from trainables.common.files import write_text
+from trainables.common.suggest import nearest
 from trainables.frameworks import available, framework
-from trainables.suggest import nearest
-from trainables.workloads import workload
+from trainables.workloads.shipped import workload
 
 SHIPPED = files("study") / "plans"
 # Of the benchmark that sweeps reproduce (the-praxs/dl-benchmark), which trains so long whatever the accuracy.

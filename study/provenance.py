@@ -20,12 +20,12 @@ import psutil
 from study.folder import StudyFolder
 from study.log import set_aside
 from study.plan import Plan
-from trainables.datasets import checksums
-from trainables.files import write_text
+from trainables.common.files import write_text
+from trainables.flux.runtime import check_runtime, find_runtime
 from trainables.frameworks import FRAMEWORKS, framework
-from trainables.julia_runtime import check_runtime, find_runtime
-from trainables.verify import sources_digest
-from trainables.workloads import workload
+from trainables.verify.compare import sources_digest
+from trainables.workloads.datasets import checksums
+from trainables.workloads.shipped import workload
 
 _DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
 

@@ -18,8 +18,8 @@ from study.folder import StudyFolder
 from study.log import drop_torn_line, format_line, read_log, set_aside
 from study.parquet import build_parquet
 from study.patience import Patience
+from trainables.common.files import replacing
 from trainables.contract import Record
-from trainables.files import replacing
 
 SHARE_OF_TIME = 0.02  # of the driver's time, at most, that building Parquet files may take while a study runs
 SHORTEST_INTERVAL_S = 2.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from study.console import SteadyConsole, complain
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 
 if TYPE_CHECKING:
     from reports.cost import Price
@@ -54,8 +54,8 @@ def open_study(path: Path) -> tuple[StudyFolder, Plan]:
 
 def prepare_data(plan: Plan, data_dir: Path | None) -> None:
     """Fetch and check the data set here, once, rather than in every trial."""
-    from trainables.datasets import prepare
-    from trainables.workloads import workload
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import workload
 
     prepare(workload(plan.workload).dataset, data_dir=data_dir)
 
@@ -80,7 +80,7 @@ def _check_local_slice(plan: Plan, address: str | None) -> None:
 def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...] | None = None) -> None:
     """Run a study's phases, or those named, then write its report; ends the process where it is stopped."""
     from study.environment import prepare
-    from trainables.julia_runtime import find_runtime
+    from trainables.flux.runtime import find_runtime
 
     prepare(local=address is None)
     if "flux" in plan.frameworks and address is None:

@@ -14,8 +14,8 @@ from ray.tune.search.optuna import OptunaSearch
 from study.folder import StudyFolder
 from study.journal import ORIGIN, Search, search_distributions, trial_id
 from study.plan import Plan
+from trainables.common.lease import Lease
 from trainables.contract import Record
-from trainables.lease import Lease
 from trainables.spec import TrainingSpec
 from trainables.tune_trainable import EVERY_EVALUATION, FOLDER, LEASE, OBJECTIVE, SPEC
 

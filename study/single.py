@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from study.provenance import gpus
+from trainables.common.errors import UserError
+from trainables.common.suggest import nearest
 from trainables.contract import Device, Hyperparameters, Optimizer
-from trainables.errors import UserError
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
-from trainables.suggest import nearest
 from trainables.training import Evaluation
-from trainables.workloads import workload
+from trainables.workloads.shipped import workload
 
 NO_LIMIT_S = 1e9
 

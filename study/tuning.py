@@ -25,9 +25,9 @@ from study.interrupts import Interrupts
 from study.plan import Plan
 from study.recorder import Recorder
 from study.searcher import IDENTITY
-from trainables.datasets import dataset
 from trainables.tune_trainable import ACCURACY, SPEC, TrainingTrainable
-from trainables.workloads import workload
+from trainables.workloads.datasets import dataset
+from trainables.workloads.shipped import workload
 
 ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
 

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from study.certificate import certificate_path, write_certificate
 from trainables.frameworks import framework
-from trainables.verify import OPTIMIZERS, PRECISIONS, Comparison, compare
-from trainables.workloads import Workload
+from trainables.verify.compare import OPTIMIZERS, PRECISIONS, Comparison, compare
+from trainables.workloads.shipped import Workload
 
 
 def verify_workload(workload: Workload, *, steps: int, console: Console) -> dict[str, Any]:

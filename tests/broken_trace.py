@@ -1,4 +1,5 @@
-"""Stands in for `trainables.trace` and breaks the side called "flux": verify must notice, and name what is broken.
+"""Stands in for `trainables.verify.trace` and breaks the side called "flux": verify must notice
+and name what is broken.
 
 The environment says what: TUNEOFF_BREAK is a name below; TUNEOFF_BREAK_SIDE is flux, or pytorch where there is no Julia
 (then PyTorch is compared with a broken PyTorch).
@@ -10,9 +11,9 @@ import os
 import sys
 from typing import Any
 
-from trainables import trace
 from trainables.contract import StartTrace
 from trainables.frameworks import Framework, framework
+from trainables.verify import trace
 
 # Julia code before the start, and of a function of the tracer after it.
 IN_JULIA = {
@@ -31,7 +32,7 @@ IN_JULIA = {
 
 
 def break_julia(what: str, start: StartTrace, **keywords: Any) -> Any:
-    from trainables import flux_backend
+    from trainables.flux import backend as flux_backend
 
     flux_backend._flux_trainer(1, "cpu")
     import juliacall

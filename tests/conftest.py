@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainables import julia_runtime
 from trainables.contract import Hyperparameters
+from trainables.flux import runtime as julia_runtime
 from trainables.spec import TrainingSpec
 
 

@@ -29,12 +29,12 @@ FORBIDDEN = {
 EXCEPTIONS = {
     "reports/importance.py": {"optuna"},  # inside a function: reading reports does not load it
     "trainables/tune_trainable.py": {"ray"},
-    "trainables/pytorch_backend.py": {"torch"},
-    "trainables/pytorch_models.py": {"torch"},
-    "trainables/flux_backend.py": {"juliacall"},
-    "trainables/julia_runtime.py": {"juliapkg"},
-    "trainables/julia_setup.py": {"juliapkg"},
-    "trainables/download.py": {"torchvision"},
+    "trainables/pytorch/backend.py": {"torch"},
+    "trainables/pytorch/models.py": {"torch"},
+    "trainables/flux/backend.py": {"juliacall"},
+    "trainables/flux/runtime.py": {"juliapkg"},
+    "trainables/flux/setup.py": {"juliapkg"},
+    "trainables/workloads/download.py": {"torchvision"},
 }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.files import replacing, write_text
+from trainables.common.files import replacing, write_text
 
 KEPT = 2  # pairs
 _STATE, _MODEL = "state-{:06d}.json", "model-{:06d}"

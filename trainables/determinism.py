@@ -11,7 +11,7 @@ from math import prod, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from trainables.architectures import TensorSpec
+from trainables.workloads.architectures import TensorSpec
 
 _WEIGHTS, _ORDER = 1, 2  # one independent stream per purpose
 

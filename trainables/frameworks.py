@@ -8,10 +8,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
 
-from trainables import julia_runtime
+from trainables.common.errors import UserError
+from trainables.common.suggest import nearest
 from trainables.contract import Start, StartTrace
-from trainables.errors import UserError
-from trainables.suggest import nearest
+from trainables.flux import runtime as julia_runtime
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Framework:
 FRAMEWORKS = {
     framework.name: framework
     for framework in (
-        Framework("pytorch", "PyTorch", "trainables.pytorch_backend", requires="torch", distribution="torch"),
+        Framework("pytorch", "PyTorch", "trainables.pytorch.backend", requires="torch", distribution="torch"),
         Framework(
             "flux",
             "Flux",
-            "trainables.flux_backend",
+            "trainables.flux.backend",
             requires="juliacall",
             distribution="juliacall",
             also_requires=julia_runtime.missing,
@@ -56,7 +56,7 @@ FRAMEWORKS = {
         Framework(
             "simulated",
             "Simulated",
-            "trainables.simulated_backend",
+            "trainables.simulated.backend",
             requires="numpy",
             distribution=None,
             real=False,

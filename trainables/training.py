@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables import checkpoint
-from trainables.architectures import MODELS
+from trainables.common.process import claim_process, pin_threads
 from trainables.contract import Record, Run
-from trainables.datasets import load
 from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import framework
 from trainables.objective import objective_value
-from trainables.process import claim_process, pin_threads
 from trainables.spec import TrainingSpec
 from trainables.stopwatch import Account, Ledger, Stopwatch
-from trainables.workloads import workload
+from trainables.workloads.architectures import MODELS
+from trainables.workloads.datasets import load
+from trainables.workloads.shipped import workload
 
 # Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
 CALL_S = 2.0

@@ -13,8 +13,8 @@ from typing import Any
 
 from ray.tune import Trainable
 
-from trainables.lease import Lease
-from trainables.process import hide_gpus
+from trainables.common.lease import Lease
+from trainables.common.process import hide_gpus
 from trainables.spec import TrainingSpec
 from trainables.training import Training
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainables import julia_runtime
+from trainables.flux import runtime as julia_runtime
 
 SCRIPT = Path(__file__).with_name("plain_flux.jl")
 Row = dict[str, object]

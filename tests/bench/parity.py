@@ -70,7 +70,7 @@ def _start_one_rounding_off() -> None:
 
 
 def _pool_as_nnlib() -> None:
-    from trainables.flux_backend import _flux_trainer
+    from trainables.flux.backend import _flux_trainer
 
     _flux_trainer(1, "cpu")
     import juliacall

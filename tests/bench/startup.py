@@ -18,11 +18,11 @@ from statistics import median
 
 import numpy as np
 
-from trainables import julia_runtime
-from trainables.architectures import MODELS
 from trainables.contract import LabelledImages
 from trainables.determinism import initial_parameters
+from trainables.flux import runtime as julia_runtime
 from trainables.frameworks import framework
+from trainables.workloads.architectures import MODELS
 
 BATCH_SIZE = 64
 BATCHES = {"lenet": 50, "resnet18": 5}

@@ -15,11 +15,11 @@ import torch
 import torchvision
 from torch.nn import functional as F
 
-from trainables.architectures import MODELS
 from trainables.contract import LabelledImages
 from trainables.determinism import initial_parameters, sample_order
-from trainables.pytorch_backend import PyTorchRun, start
-from trainables.pytorch_models import LeNet
+from trainables.pytorch.backend import PyTorchRun, start
+from trainables.pytorch.models import LeNet
+from trainables.workloads.architectures import MODELS
 
 SAMPLES = 20_000
 ROUNDS = 5

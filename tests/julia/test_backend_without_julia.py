@@ -66,7 +66,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from trainables.contract import LabelledImages
-from trainables.flux_backend import start
+from trainables.flux.backend import start
 split = LabelledImages(np.zeros((5, 1, 28, 28), np.float32), np.arange(5))
 assert "juliacall" not in sys.modules
 run = start(model="lenet", data={"train": split}, parameters={"fc3.weight": np.zeros((2, 3), np.float32)},

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trainables.architectures import MODELS
-from trainables.julia_runtime import PACKAGE, find_runtime
+from trainables.flux.runtime import PACKAGE, find_runtime
+from trainables.workloads.architectures import MODELS
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.julia
@@ -38,9 +38,9 @@ def test_the_contract_holds_for_flux() -> None:
 START = """
 import numpy as np
 from trainables.frameworks import framework
-from trainables.architectures import MODELS
+from trainables.workloads.architectures import MODELS
 from trainables.determinism import initial_parameters, sample_order
-from trainables.datasets import load
+from trainables.workloads.datasets import load
 def begin(**changes):
     model = changes.get("model", "lenet")
     return framework("flux").start()(**{**dict(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trainables import julia_runtime, julia_setup
-from trainables.errors import UserError
-from trainables.julia_runtime import EXE, PROJECT, JuliaRuntime, check_runtime, find_runtime, juliacall_version
+from trainables.common.errors import UserError
+from trainables.flux import runtime as julia_runtime
+from trainables.flux import setup as julia_setup
+from trainables.flux.runtime import EXE, PROJECT, JuliaRuntime, check_runtime, find_runtime, juliacall_version
 
 GOOD = ["1.10.8", "0.1.0", "0.16.9", str(juliacall_version()), "missing"]
 

@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from search_spaces import SPACES, Choices, Range, distributions, space
 from search_spaces.spaces import HYPERPARAMETERS
-from trainables.workloads import WORKLOADS
+from trainables.workloads.shipped import WORKLOADS
 
 
 def test_every_workload_has_a_space_of_all_hyperparameters() -> None:

@@ -9,7 +9,7 @@ import pytest
 from study.folder import StudyFolder, create, find
 from study.lock import is_running, locked
 from study.plan_files import load_plan, thaw
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 
 PLAN = load_plan("quickstart", frameworks=["simulated"])
 

@@ -12,8 +12,8 @@ import pytest
 
 from study.folder import StudyFolder
 from study.lock import STALE_S, is_running, locked
-from trainables.errors import UserError
-from trainables.lease import Lease
+from trainables.common.errors import UserError
+from trainables.common.lease import Lease
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 
 from search_spaces import Choices, Range
 from study.plan_files import freeze, load_plan, shipped_plans, thaw
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 from trainables.frameworks import available
-from trainables.workloads import WORKLOADS
+from trainables.workloads.shipped import WORKLOADS
 
 
 def test_there_is_a_plan_for_every_workload() -> None:

@@ -19,7 +19,7 @@ from study.records import Records
 from study.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended
 from study.searcher import search_seed
 from trainables import checkpoint
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 from trainables.training import Training, run_to_end
 
 FINISHED, STARTED = 3, 2

@@ -10,7 +10,7 @@ import pytest
 
 from study.plan_files import as_toml, freeze, sweep_plan, thaw
 from tests.study.test_study import evaluations, finish, tuneoff, wait_for
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 
 POINT = {"learning_rate": 0.1, "batch_size": 128, "num_workers": 2}
 SHORT = ["--set", "training.epochs=2", "--frameworks", "simulated", "--repeats", "2"]

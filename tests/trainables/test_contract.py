@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.architectures import MODELS
 from trainables.contract import Run, Start
-from trainables.datasets import load
 from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import FRAMEWORKS, framework
+from trainables.workloads.architectures import MODELS
+from trainables.workloads.datasets import load
 
 IN_PROCESS = [name for name in FRAMEWORKS if name != "flux"]
 BATCH = 100  # 1,079 samples: ten batches of 100 and one of 79

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.architectures import lenet
 from trainables.determinism import initial_parameters, sample_order
+from trainables.workloads.architectures import lenet
 
 SEEDS = st.integers(min_value=0, max_value=2**31 - 1)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables import process
+from trainables.common import process
 from trainables.contract import Hyperparameters
-from trainables.simulated_backend import SimulatedRun
+from trainables.simulated.backend import SimulatedRun
 from trainables.spec import TrainingSpec
 from trainables.training import Evaluation, Training, run_to_end
 

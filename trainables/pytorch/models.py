@@ -1,4 +1,4 @@
-"""LeNet and ResNet-18 in PyTorch, with the names of `trainables.architectures`.
+"""LeNet and ResNet-18 in PyTorch, with the names of `trainables.workloads.architectures`.
 
 ResNet-18 equals torchvision's but for its single input channel (a test holds that); it is written out because
 importing torchvision would add a second to every cold start, which is the framework's competitor's gain, not its own.

@@ -1,6 +1,7 @@
 """Let torchvision download a data set from its mirrors; run as a process of its own.
 
-``python -m trainables.download MNIST FOLDER``. A separate process, because torch must not be imported by the driver.
+``python -m trainables.workloads.download MNIST FOLDER``. A separate process, because torch must not be imported
+by the driver.
 """
 
 from __future__ import annotations

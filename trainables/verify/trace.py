@@ -1,6 +1,6 @@
 """The process in which one framework takes its steps for ``tuneoff verify``.
 
-``python -m trainables.trace FOLDER FRAMEWORK PIPE``. The folder holds request.json (the keywords of
+``python -m trainables.verify.trace FOLDER FRAMEWORK PIPE``. The folder holds request.json (the keywords of
 `contract.StartTrace`, but for the parameters) and parameters.npz. For every step number that comes through the pipe (a
 file descriptor: Julia makes standard input unreadable for Python) the process takes a step on batch-N.npz, writes
 step-N.FRAMEWORK.npz and sends the number back; where there is a state-N.npz it sets its parameters to that before.

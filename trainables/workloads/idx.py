@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainables.errors import DatasetError
+from trainables.common.errors import DatasetError
 
 _UNSIGNED_BYTE = 0x08
 

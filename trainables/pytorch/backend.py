@@ -26,7 +26,7 @@ from trainables.contract import (
     Split,
     TracedStep,
 )
-from trainables.pytorch_models import MODELS
+from trainables.pytorch.models import MODELS
 
 Batch = tuple[Tensor, Tensor]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torchvision
 
-from trainables.architectures import MODELS, lenet, parameter_count, resnet18
 from trainables.determinism import initial_parameters
-from trainables.pytorch_models import MODELS as PYTORCH_MODELS
+from trainables.pytorch.models import MODELS as PYTORCH_MODELS
+from trainables.workloads.architectures import MODELS, lenet, parameter_count, resnet18
 
 
 def test_parameter_counts() -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainables import idx
+from trainables.common.errors import DatasetError, UserError
+from trainables.common.files import replacing
+from trainables.common.suggest import nearest
 from trainables.contract import LabelledImages, Split
-from trainables.errors import DatasetError, UserError
-from trainables.files import replacing
-from trainables.suggest import nearest
+from trainables.workloads import idx
 
 IMAGE_SIZE = 28
 DOWNLOAD_TIMEOUT_S = 600
@@ -268,7 +268,7 @@ def _candidates(wanted: Dataset, folder: Path, file_name: str) -> Iterator[Path]
 def _from_torchvision(wanted: Dataset) -> Arrays:
     assert wanted.torchvision is not None
     with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:
-        command = [sys.executable, "-m", "trainables.download", wanted.torchvision, folder]
+        command = [sys.executable, "-m", "trainables.workloads.download", wanted.torchvision, folder]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=DOWNLOAD_TIMEOUT_S)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):

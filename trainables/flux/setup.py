@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from trainables.errors import UserError
-from trainables.julia_runtime import (
+from trainables.common.errors import UserError
+from trainables.flux.runtime import (
     EXE,
     PACKAGE,
     PROJECT,

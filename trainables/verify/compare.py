@@ -24,12 +24,12 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 
-from trainables.architectures import MODELS, TensorSpec
 from trainables.contract import Optimizer, Precision
-from trainables.datasets import load
 from trainables.determinism import initial_parameters, sample_order
-from trainables.trace import GRADIENT, LOGITS, LOSS, PARAMETER, Arrays, state_file, step_file
-from trainables.workloads import Workload
+from trainables.verify.trace import GRADIENT, LOGITS, LOSS, PARAMETER, Arrays, state_file, step_file
+from trainables.workloads.architectures import MODELS, TensorSpec
+from trainables.workloads.datasets import load
+from trainables.workloads.shipped import Workload
 
 STEPS = 50
 BATCH_SIZE = 32
@@ -39,7 +39,7 @@ OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
 INITIAL, STATISTIC, SYSTEMATIC = "initial parameter", "statistic", "systematic gradient"
 QUANTITIES = (INITIAL, LOGITS, LOSS, STATISTIC, GRADIENT, SYSTEMATIC, PARAMETER)  # as an error would spread
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
-SOURCES = ("julia/src", "trainables/pytorch_backend.py", "trainables/pytorch_models.py", "trainables/flux_backend.py")
+SOURCES = ("julia/src", "trainables/pytorch/backend.py", "trainables/pytorch/models.py", "trainables/flux/backend.py")
 
 FREE_RUNNING_IN_FLOAT32 = {"lenet"}
 SYSTEMATIC_STEPS = 4  # fewer do not tell what is systematic
@@ -118,7 +118,7 @@ def compare(
     frameworks
         The two; the first is the reference.
     command
-        What starts a framework's process instead of `trainables.trace`; for tests that break one side.
+        What starts a framework's process instead of `trainables.verify.trace`; for tests that break one side.
     on_step
         Called with the number of every step that was compared.
 
@@ -249,7 +249,7 @@ def bounds_for(model: str, precision: Precision) -> dict[str, Bound]:
 
 def sources_digest() -> str:
     """SHA-256 over the files that decide what is computed, so that a certificate fits only them."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for name in SOURCES:
         path = root / name
@@ -300,7 +300,7 @@ def _first_failure(rows: list[Difference]) -> Difference | None:
 
 
 def _command(_: str) -> Sequence[str]:
-    return [sys.executable, "-m", "trainables.trace"]
+    return [sys.executable, "-m", "trainables.verify.trace"]
 
 
 @dataclass

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables import datasets, idx
-from trainables.datasets import DATASETS, Dataset, load, prepare
-from trainables.errors import DatasetError, UserError
+from trainables.common.errors import DatasetError, UserError
+from trainables.workloads import datasets, idx
+from trainables.workloads.datasets import DATASETS, Dataset, load, prepare
 
 FILES = {
     "train_images": "train-images-idx3-ubyte",

@@ -9,13 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.architectures import MODELS
 from trainables.contract import Optimizer, Precision
-from trainables.datasets import prepare
-from trainables.verify import Bound, Comparison, bounds_for, compare, differences, relative_difference, sources_digest
-from trainables.workloads import workload
+from trainables.verify.compare import (
+    Bound,
+    Comparison,
+    bounds_for,
+    compare,
+    differences,
+    relative_difference,
+    sources_digest,
+)
+from trainables.workloads.architectures import MODELS
+from trainables.workloads.datasets import prepare
+from trainables.workloads.shipped import workload
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIDES = ["pytorch", pytest.param("flux", marks=pytest.mark.julia)]
 
 

@@ -16,9 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from trainables.errors import UserError
+from trainables.common.errors import UserError
 
-PACKAGE = Path(__file__).resolve().parents[1] / "julia"  # FluxTrainer
+PACKAGE = Path(__file__).resolve().parents[2] / "julia"  # FluxTrainer
 OLDEST_JULIA = (1, 10)
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 SET_UP = "run `tuneoff setup-julia`"

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from trainables.architectures import MODELS
 from trainables.contract import Hyperparameters
-from trainables.datasets import load
 from trainables.determinism import initial_parameters, sample_order
-from trainables.pytorch_backend import PyTorchRun, start
-from trainables.pytorch_models import LeNet
+from trainables.pytorch.backend import PyTorchRun, start
+from trainables.pytorch.models import LeNet
 from trainables.spec import TrainingSpec
 from trainables.training import Training
+from trainables.workloads.architectures import MODELS
+from trainables.workloads.datasets import load
 
 SAMPLES = 1079
 

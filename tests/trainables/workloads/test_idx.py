@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from trainables import idx
-from trainables.errors import DatasetError
+from trainables.common.errors import DatasetError
+from trainables.workloads import idx
 
 
 @given(array=arrays(np.uint8, array_shapes(max_dims=3)), packed=st.booleans())

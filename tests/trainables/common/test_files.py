@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.files import replacing, write_text
+from trainables.common.files import replacing, write_text
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainables.errors import UserError
-from trainables.suggest import nearest
+from trainables.common.errors import UserError
+from trainables.common.suggest import nearest
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Workload:
     """What is trained, and when it counts as trained."""
 
     name: str
-    dataset: str  # a name of `trainables.datasets.DATASETS`
-    model: str  # a name of `trainables.architectures.MODELS`
+    dataset: str  # a name of `trainables.workloads.datasets.DATASETS`
+    model: str  # a name of `trainables.workloads.architectures.MODELS`
     target: float  # validation accuracy to reach, a fraction
     evaluate_every_samples: int  # training samples between two evaluations, the same for every batch size
     limit_s: float  # seconds of training after which a run is censored

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.contract import Device, LabelledImages, Optimizer, Progress, Score, Split, TracedStep
-from trainables.julia_runtime import find_runtime
+from trainables.flux.runtime import find_runtime
 
 MESSAGE_CHARACTERS = 1000  # Julia spells out types, which for a ResNet takes pages
 

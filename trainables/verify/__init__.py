@@ -1,0 +1,1 @@
+"""The proof that two frameworks compute the same training; never anything that is timed."""

@@ -1,0 +1,1 @@
+"""What is trained: the shipped workloads, their data and the tensors of their models; never a framework."""
