@@ -1,1 +1,4 @@
-"""Everything that talks to Ray and Optuna: the command line, the plan, launch, resume, confirm, status, doctor."""
+"""Everything that talks to Ray and Optuna. Calls run down: `cli`, `driver`, `cluster`, `store`, `plan`.
+
+Never here: a training (`trainables`) or a page (`reports`).
+"""

@@ -1,5 +1,5 @@
 """``python -m study`` is the ``tuneoff`` command."""
 
-from study.cli import main
+from study.cli.commands import main
 
 main()

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-from study.lock import end_processes, living_children
+from study.processes import end_processes, living_children
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

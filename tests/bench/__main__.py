@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from study.provenance import package_version, processor
+from study.store.provenance import package_version, processor
 from tests.bench import flux, scale, startup, studies, throughput
 
 BENCHMARKS = {module.__name__.rpartition(".")[2]: module for module in (throughput, flux, startup, studies, scale)}

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from study.single import NO_LIMIT_S, single_spec
+from study.cli.single import NO_LIMIT_S, single_spec
 from trainables import training
 from trainables.training import Training, run_to_end
 

@@ -25,14 +25,14 @@ import psutil
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from study.folder import StudyFolder, create
-from study.journal import open_searches, search_distributions, trial_id
-from study.manifest import check_manifest
-from study.plan import Plan
-from study.plan_files import load_plan
-from study.recorder import trial_row
-from study.records import Records
-from study.searcher import search_seed, suggest
+from study.driver.recorder import trial_row
+from study.driver.searcher import search_seed, suggest
+from study.plan.files import load_plan
+from study.plan.plan import Plan
+from study.store.folder import StudyFolder, create
+from study.store.journal import open_searches, search_distributions, trial_id
+from study.store.manifest import check_manifest
+from study.store.records import Records
 from trainables import checkpoint
 from trainables.training import Training
 

@@ -11,12 +11,12 @@ import optuna
 import pandas as pd
 import pytest
 
-from study.folder import StudyFolder
-from study.journal import open_searches, open_storage, origin, search_distributions, trial_id
-from study.log import parse_line
-from study.plan import Plan
-from study.plan_files import thaw
-from study.searcher import suggest
+from study.driver.searcher import suggest
+from study.plan.files import thaw
+from study.plan.plan import Plan
+from study.store.folder import StudyFolder
+from study.store.journal import open_searches, open_storage, origin, search_distributions, trial_id
+from study.store.log import parse_line
 from tests.chaos.faults import ORIGINAL, fingerprint
 
 
@@ -41,7 +41,7 @@ def check(folder: Path, *, alive_s: float) -> Tally:
         Seconds for which drivers of this study ran: no trial can have held its slice for longer.
     """
     study = StudyFolder(folder)
-    plan = thaw(study.plan)
+    plan = thaw(study.plan.plan)
     trials = pd.read_parquet(study.trials)
     points = pd.read_parquet(study.evaluations)
     tally = _tally(study, trials)
@@ -61,7 +61,7 @@ def check(folder: Path, *, alive_s: float) -> Tally:
 def _tally(study: StudyFolder, trials: pd.DataFrame) -> Tally:
     ends, points = defaultdict(set), defaultdict(set)
     started = set()
-    for log in [study.log, *study.path.glob(f"{study.log.name}.damaged-*")]:
+    for log in [study.store.log, *study.path.glob(f"{study.store.log.name}.damaged-*")]:
         for line in log.read_bytes().splitlines(keepends=True):
             row = parse_line(line)
             if row is None:

@@ -10,7 +10,7 @@ MANY_LINES = """
 import sys
 from pathlib import Path
 from study.console import complain
-from study.running import out
+from study.cli.running import out
 for number in range(int(sys.argv[2])):
     out.print("line", number)
 complain("a complaint")

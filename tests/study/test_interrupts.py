@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from study.cluster import connected
+from study.cluster.connection import connected
 from study.interrupts import Interrupted, Interrupts, ray_exits_as_interruption
 
 
@@ -52,7 +52,7 @@ def test_a_signal_while_ray_starts_is_an_interruption(monkeypatch: pytest.Monkey
         signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(signum))
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("study.cluster.ray.init", init)
+    monkeypatch.setattr("study.cluster.connection.ray.init", init)
     with pytest.raises(Interrupted) as interrupted, Interrupts().handled(), connected(None, on_death=lambda: None):
         pass
     assert interrupted.value.exit_code == 143

@@ -21,9 +21,9 @@ import psutil
 import pytest
 
 from reports.schema import EVALUATIONS, TRIALS
-from study.folder import StudyFolder
-from study.journal import open_searches, open_storage
-from study.plan_files import thaw
+from study.plan.files import thaw
+from study.store.folder import StudyFolder
+from study.store.journal import open_searches, open_storage
 
 TIMEOUT_S = 120.0
 # A trial takes about five seconds, forty evaluations long: there is time to act in its midst.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.plan_files import as_toml, freeze, sweep_plan, thaw
+from study.plan.files import as_toml, freeze, sweep_plan, thaw
 from tests.study.test_study import evaluations, finish, tuneoff, wait_for
 from trainables.common.errors import UserError
 

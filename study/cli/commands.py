@@ -1,0 +1,356 @@
+"""The command line: ``tuneoff``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from reports.errors import ReportError
+from study.cli.running import check_available, drive, fail, open_study, out, prepare_data, start, write_report
+from trainables.common.errors import UserError
+
+BAD_INPUT = 2
+
+app = typer.Typer(
+    name="tuneoff",
+    help="PyTorch or Flux, each at its best configuration: which reaches the target accuracy sooner?",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyDir = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder, as `launch` made it.")]
+Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster; without it a local one is started.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's IDX files, gzipped or not.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")]
+Frameworks = Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def launch(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A shipped plan's name, or a TOML file.")],
+    name: Annotated[str | None, typer.Option(help="The study's name; the plan's, if not given.")] = None,
+    out_dir: OutDir = Path("results"),
+    frameworks: Frameworks = None,
+    settings: Settings = None,
+    address: Address = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Search each framework's best configuration, confirm it, and write the report."""
+    from study.plan.files import load_plan
+
+    complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
+    start(complete, out_dir / (name or Path(plan).stem), address, data_dir)
+
+
+@app.command()
+def sweep(
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="For instance mnist-lenet.")],
+    over: Annotated[list[str], typer.Option(metavar="NAME=VALUE,...", help="num_workers, batch_size, learning_rate.")],
+    learning_rate: Annotated[float, typer.Option(help="Where it is not varied.")] = 0.02,
+    batch_size: Annotated[int, typer.Option(help="Where it is not varied.")] = 128,
+    num_workers: Annotated[int, typer.Option(help="Where it is not varied.")] = 2,
+    repeats: Annotated[int, typer.Option(help="Trainings per value and framework.")] = 3,
+    name: Annotated[str | None, typer.Option(help="The study's name; sweep-WORKLOAD, if not given.")] = None,
+    out_dir: OutDir = Path("results"),
+    frameworks: Frameworks = None,
+    settings: Settings = None,
+    address: Address = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train at one configuration, again for each value of one hyperparameter; a study like any other.
+
+    Ten epochs with weight decay 5e-4, whatever the accuracy, unless --set training.epochs=... says otherwise: the
+    experiment of the benchmark that this project grew from.
+    """
+    from study.plan.files import sweep_plan
+
+    point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
+    values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
+    complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
+    start(complete, out_dir / (name or f"sweep-{workload}"), address, data_dir)
+
+
+@app.command()
+def resume(
+    folder: StudyDir,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="More trials or runs than were planned.")
+    ] = None,
+    address: Address = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Go on with a study where it stopped, whatever stopped it."""
+    from study.cli.status import status as look
+    from study.store.manifest import changed
+
+    found, plan = open_study(folder)
+    plan = changed(plan, found, settings or [])
+    if look(plan, found)["done"]:
+        out.print(f"{folder} is finished: nothing to run.")
+        if not (found.report / "index.html").exists():
+            write_report(found)
+        return
+    prepare_data(plan, data_dir)
+    drive(plan, found, address)
+
+
+@app.command()
+def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
+    """Run the confirmation runs that are missing, with the best configurations found so far."""
+    found, plan = open_study(folder)
+    if plan.sweep is not None:
+        raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
+    prepare_data(plan, data_dir)
+    drive(plan, found, address, ("confirm",))
+
+
+@app.command()
+def report(
+    folder: StudyDir,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing; compute every number again and say which differ.")
+    ] = False,
+    gpu_hour: Annotated[float | None, typer.Option(min=0.0, help="Price of a GPU for an hour.")] = None,
+    cpu_hour: Annotated[float | None, typer.Option(min=0.0, help="Price of a CPU for an hour.")] = None,
+) -> None:
+    """Write the report again from the records.
+
+    With --verify: exit code 1 when the written report and the records differ.
+    """
+    from reports.checking import verify_report
+    from reports.cost import Price
+    from study.store.lock import is_running
+    from study.store.parquet import parquet_differences
+
+    found, _ = open_study(folder)
+    if not verify:
+        write_report(found, Price(gpu_hour=gpu_hour, cpu_hour=cpu_hour) if gpu_hour or cpu_hour else None)
+        return
+    if is_running(found):
+        raise UserError(f"{folder} is running, and its records change; verify its report when it is done")
+    differences = [*parquet_differences(found), *verify_report(found.path)]
+    for difference in differences:
+        out.print(difference, markup=False, highlight=False)
+    out.print(f"{len(differences)} differ." if differences else "Every number is what the records say.")
+    raise typer.Exit(1 if differences else 0)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more studies' folders.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the page.")] = Path("results/comparison"),
+) -> None:
+    """One page over several studies: workloads or machines."""
+    from reports.comparing import write_comparison
+
+    if len(folders) < 2:
+        raise UserError("compare needs two studies or more; `tuneoff report` is for one")
+    for folder in folders:
+        open_study(folder)
+    out.print(write_comparison(folders, out_dir), style="bold", highlight=False)
+    out.print(f"comparison: {out_dir / 'index.html'}", highlight=False)
+
+
+@app.command()
+def status(folder: StudyDir, as_json: AsJson = False) -> None:
+    """Show what a study has done so far."""
+    from study.cli.status import status as look
+    from study.driver.progress import describe
+    from trainables.frameworks import framework
+
+    found, plan = open_study(folder)
+    state = look(plan, found)
+    if as_json:
+        print(json.dumps(state, indent=2))
+        return
+    doing = "running" if state["running"] else "finished" if state["done"] else f"stopped; `tuneoff resume {folder}`"
+    out.print(f"{state['study']} ({state['workload']}): {doing}")
+    table = Table()
+    for column in ("framework", "trials", "reached", "failed", "confirmed", "cost in slice-s", "best"):
+        table.add_column(column)
+    for name, each in state["frameworks"].items():
+        table.add_row(
+            framework(name).title,
+            f"{each['trials']}/{each['trials_wanted']}",
+            str(each["reached"]),
+            str(each["failed"]),
+            f"{each['confirmed']}/{each['confirmed_wanted']}",
+            f"{each['cost_slice_s']:.0f}",
+            describe(each["best"]) if each["best"] else "none yet",
+        )
+    out.print(table)
+    if state["report"]:
+        out.print(f"report: {state['report']}")
+
+
+@app.command()
+def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Tell whether a study can run here, and what to do where it cannot."""
+    from study.cli.doctor import as_json as in_json
+    from study.cli.doctor import examine, healthy
+
+    findings = examine(data_dir=data_dir)
+    if as_json:
+        print(in_json(findings))
+    else:
+        for each in findings:
+            mark = {"ok": "ok     ", "missing": "missing", "problem": "PROBLEM"}[each.state]
+            out.print(f"{mark}  {each.item}: {each.found}", markup=False, highlight=False)
+            if each.todo and each.state != "ok":
+                out.print(f"           to do: {each.todo}", markup=False, highlight=False)
+        out.print("The default plan can run." if healthy(findings) else "The default plan cannot run.")
+    raise typer.Exit(0 if healthy(findings) else 1)
+
+
+@app.command(name="setup-julia")
+def setup_julia(
+    gpu: Annotated[bool | None, typer.Option(help="Install CUDA.jl too; if not given, where there is a GPU.")] = None,
+) -> None:
+    """Install and compile Julia and Flux, once; studies without Flux do not need it."""
+    from study.store.provenance import gpus
+    from trainables.flux.setup import set_up
+
+    found = set_up(gpu=bool(gpus()) if gpu is None else gpu, say=lambda text: out.print(text, highlight=False))
+    out.print(f"Flux is ready: Julia {found.julia}, Flux {found.flux}.", highlight=False)
+
+
+@app.command()
+def verify(
+    workloads: Annotated[
+        list[str] | None, typer.Option("--workload", help="Again for another; every shipped one, if not given.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Training steps to compare.")] = 50,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Prove that PyTorch and Flux compute the same training, step by step, and write a certificate.
+
+    Exit code 1 when they do not.
+    """
+    from study.cli.verifying import print_certificate, verify_workload
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import WORKLOADS
+    from trainables.workloads.shipped import workload as find_workload
+
+    chosen = [find_workload(name) for name in workloads or WORKLOADS]
+    check_available(["pytorch", "flux"])
+    for each in chosen:
+        prepare(each.dataset, data_dir=data_dir)
+    certificates = []
+    for each in chosen:
+        certificates.append(verify_workload(each, steps=steps, console=Console(stderr=True)))
+        if not as_json:
+            print_certificate(certificates[-1], out)
+    if as_json:
+        print(json.dumps(certificates, indent=2))
+    if not all(certificate["equal"] for certificate in certificates):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    framework: Annotated[str, typer.Option(help="pytorch or flux.")],
+    workload: Annotated[str, typer.Option(help="For instance mnist-lenet; it names the data set and the model.")],
+    learning_rate: Annotated[float, typer.Option(min=0.0)],
+    batch_size: Annotated[int, typer.Option(min=1)],
+    num_workers: Annotated[int, typer.Option(min=0, help="Loader processes or threads; 0: none.")] = 0,
+    optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "sgd",
+    momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of SGD.")] = 0.9,
+    weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Train so many, target or not.")] = None,
+    target: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Validation accuracy, a fraction.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Compute threads; all CPUs, if not given.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    report_every: Annotated[int, typer.Option(min=1, help="Print every so many evaluations.")] = 1,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Train once, without Ray, and show where the time went.
+
+    Stops at the target; with --epochs and no --target it trains that many epochs whatever the accuracy.
+    """
+    from dataclasses import asdict
+
+    from study.cli.single import evaluation_line, print_result, single_spec
+    from trainables.training import Training
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import workload as find_workload
+
+    spec = single_spec(
+        framework=framework,
+        workload_name=workload,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        epochs=epochs,
+        target=target,
+        device=device,
+        threads=threads,
+        seed=seed,
+    )
+    prepare(find_workload(workload).dataset, data_dir=data_dir)
+    training = Training(spec, started=_process_start())
+    try:
+        while not training.finished:
+            evaluation = training.advance()
+            if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
+                out.print(evaluation_line(evaluation), highlight=False)
+    except KeyboardInterrupt:
+        out.print("interrupted")
+        raise typer.Exit(130) from None
+    finally:
+        training.close()
+    result = training.result()
+    if as_json:
+        print(json.dumps({"spec": spec.as_dict(), **result, "curve": [asdict(each) for each in training.evaluations]}))
+    else:
+        print_result(result, out)
+
+
+def main() -> None:
+    """Entry point: bad input becomes one line on stderr and exit code 2."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except (UserError, ReportError) as error:
+        fail(str(error), BAD_INPUT)
+    except typer.TyperException as error:
+        fail(f"{error.format_message()} (see tuneoff --help)", BAD_INPUT)
+    else:
+        sys.exit(code or 0)
+
+
+def _names(frameworks: str | None) -> list[str] | None:
+    return None if frameworks is None else [each.strip() for each in frameworks.split(",")]
+
+
+def _over(text: str) -> tuple[str, list[float]]:
+    """``num_workers=2,4`` as a name and its values."""
+    name, separator, values = text.partition("=")
+    try:
+        numbers = [float(value) for value in values.split(",")]
+    except ValueError:
+        separator = ""
+    if not separator:
+        raise UserError(f"--over {text}: write name=value,value, as in --over num_workers=2,4,8")
+    return name.strip(), [int(value) if value == int(value) else value for value in numbers]
+
+
+def _process_start() -> float:
+    """``time.perf_counter()`` at which this process began."""
+    return time.perf_counter() - (time.time() - psutil.Process().create_time())

@@ -1,0 +1,167 @@
+"""Can a study run here? What was found, and what to do about what was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from study.plan.files import load_plan, shipped_plans
+from study.plan.plan import Plan
+from study.store.provenance import gpus, package_version, processor
+from trainables.common.errors import UserError
+from trainables.flux.runtime import check_runtime, find_runtime
+from trainables.workloads.datasets import DATASETS, cache_folder, prepare, where_to_get
+from trainables.workloads.shipped import workload
+
+State = Literal["ok", "missing", "problem"]
+DEFAULT_PLAN = "quickstart"
+_DISK_NEEDED_BYTES = 2**30
+_MEMORY_NEEDED_BYTES = 2 * 2**30
+_PROBE = (
+    "import json, torch; print(json.dumps([torch.__version__, torch.version.cuda,"
+    " [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]]))"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's answer. ``needed`` marks what the default plan cannot do without."""
+
+    item: str
+    state: State
+    found: str
+    todo: str = ""
+    needed: bool = False
+
+
+def examine(*, data_dir: Path | None = None) -> list[Finding]:
+    """Look at everything; takes some seconds, since PyTorch is asked in a process of its own."""
+    return [
+        _python(),
+        _package("ray", "Ray"),
+        _package("optuna", "Optuna"),
+        _torch(),
+        _gpus(),
+        _julia(),
+        *(_dataset(name, data_dir) for name in DATASETS),
+        _cpus(),
+        _memory(),
+        _disk(),
+        *(_plan_fits(name) for name in shipped_plans()),
+    ]
+
+
+def healthy(findings: list[Finding]) -> bool:
+    """Whether the default plan can run."""
+    return all(finding.state == "ok" for finding in findings if finding.needed)
+
+
+def as_json(findings: list[Finding]) -> str:
+    """The findings for a program."""
+    return json.dumps({"ok": healthy(findings), "findings": [asdict(each) for each in findings]}, indent=2)
+
+
+def _python() -> Finding:
+    return Finding("Python", "ok", sys.version.split()[0], needed=True)  # pip refuses older ones than we support
+
+
+def _package(distribution: str, title: str) -> Finding:
+    found = package_version(distribution)
+    if found is None:
+        return Finding(title, "missing", "not installed", f"pip install {distribution}", needed=True)
+    return Finding(title, "ok", found, needed=True)
+
+
+def _torch() -> Finding:
+    if package_version("torch") is None:
+        return Finding("PyTorch", "missing", "not installed", "pip install torch torchvision", needed=True)
+    answer = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        reason = answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "it does not import"
+        return Finding("PyTorch", "problem", reason, "pip install --force-reinstall torch torchvision", needed=True)
+    version, cuda, devices = json.loads(answer.stdout)
+    sees = f"sees {', '.join(devices)}" if devices else "sees no GPU"
+    return Finding("PyTorch", "ok", f"{version}, CUDA {cuda or 'none'}, {sees}", needed=True)
+
+
+def _gpus() -> Finding:
+    found = gpus()
+    if not found:
+        return Finding("NVIDIA GPU", "missing", "none", "none is needed for LeNet; ResNet-18 plans want one")
+    return Finding("NVIDIA GPU", "ok", ", ".join(found))
+
+
+def _julia() -> Finding:
+    try:
+        runtime = find_runtime()
+        found = check_runtime(runtime)
+    except UserError as error:
+        return Finding("Julia and Flux", "missing", str(error), "as said; until then studies run PyTorch alone")
+    cuda = f"CUDA.jl {found.cuda}" if found.cuda else "no CUDA.jl"
+    text = f"Julia {found.julia}, Flux {found.flux}, FluxTrainer {found.flux_trainer}, {cuda}, {runtime.executable}"
+    if gpus() and not found.cuda:
+        return Finding("Julia and Flux", "problem", text, "run `tuneoff setup-julia --gpu` for trials on the GPU")
+    return Finding("Julia and Flux", "ok", text)
+
+
+def _dataset(name: str, data_dir: Path | None) -> Finding:
+    wanted = DATASETS[name]
+    item = f"data set {name}"
+    embedded = wanted.torchvision is None
+    cached = cache_folder() / f"{name}.npz"
+    try:
+        if embedded or cached.exists() or data_dir is not None:
+            path = prepare(name, data_dir=None if embedded else data_dir)
+            return Finding(item, "ok", str(path), needed=embedded)
+    except UserError as error:
+        return Finding(item, "problem", str(error), "see there", needed=embedded)
+    if wanted.debian_folder and wanted.debian_folder.is_dir():
+        return Finding(item, "ok", str(wanted.debian_folder))
+    return Finding(item, "missing", "not here yet", where_to_get(wanted))
+
+
+def _cpus() -> Finding:
+    return Finding("CPUs", "ok", f"{os.cpu_count()} ({processor()})", needed=True)
+
+
+def _memory() -> Finding:
+    free = psutil.virtual_memory().available
+    state: State = "ok" if free > _MEMORY_NEEDED_BYTES else "problem"
+    todo = "" if state == "ok" else "free some: Ray and one trial need about 2 GB"
+    return Finding("memory", state, f"{free / 2**30:.1f} GiB available", todo, needed=True)
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    state: State = "ok" if free > _DISK_NEEDED_BYTES else "problem"
+    return Finding(
+        "disk", state, f"{free / 2**30:.1f} GiB free here", "" if state == "ok" else "free 1 GiB", needed=True
+    )
+
+
+def _plan_fits(name: str) -> Finding:
+    """Whether a shipped plan's slices fit on this machine alone."""
+    item = f"plan {name}"
+    try:
+        plan = load_plan(name)
+    except UserError as error:
+        return Finding(item, "problem", str(error), "see above", needed=name == DEFAULT_PLAN)
+    return _fits(item, plan, needed=name == DEFAULT_PLAN)
+
+
+def _fits(item: str, plan: Plan, *, needed: bool) -> Finding:
+    cpus, cards = os.cpu_count() or 1, len(gpus())
+    want = f"{plan.slice.cpus} CPUs and {plan.slice.gpus} GPUs a trial"
+    if plan.slice.cpus > cpus or plan.slice.gpus > cards:
+        todo = "--set slice.cpus=... --set slice.gpus=..., or --address of a larger cluster"
+        return Finding(item, "missing", f"{want}; this machine has {cpus} and {cards}", todo, needed=needed)
+    at_once = min(cpus // plan.slice.cpus, cards // plan.slice.gpus if plan.slice.gpus else cpus)
+    return Finding(item, "ok", f"{workload(plan.workload).name}: {want}, {at_once} at once here", needed=needed)

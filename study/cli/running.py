@@ -1,0 +1,132 @@
+"""A study run from the command line: what is checked before, and what each way of stopping says.
+
+Heavy imports wait inside the functions: the environment must be prepared before Ray is imported, and ``tuneoff --help``
+needs none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from study.console import SteadyConsole, complain
+from trainables.common.errors import UserError
+
+if TYPE_CHECKING:
+    from reports.cost import Price
+    from study.plan.plan import Plan
+    from study.store.folder import StudyFolder
+
+out = SteadyConsole(soft_wrap=True, markup=False)
+
+
+def start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) -> None:
+    """Make a study's folder and run it; a study that is refused before anything ran leaves no folder behind."""
+    from study.store.folder import create
+
+    check_available(plan.frameworks)
+    prepare_data(plan, data_dir)
+    _check_local_slice(plan, address)
+    folder = create(path, plan)
+    try:
+        drive(plan, folder, address)
+    except UserError:
+        if folder.plan.exists() and not folder.journal.exists() and not folder.log.exists():
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
+def open_study(path: Path) -> tuple[StudyFolder, Plan]:
+    """An existing study, its plan mended where that is possible."""
+    from study.store.folder import find
+    from study.store.manifest import plan_of
+
+    found = find(path)
+    plan, notice = plan_of(found)
+    if notice:
+        out.print(notice, highlight=False)
+    return found, plan
+
+
+def prepare_data(plan: Plan, data_dir: Path | None) -> None:
+    """Fetch and check the data set here, once, rather than in every trial."""
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import workload
+
+    prepare(workload(plan.workload).dataset, data_dir=data_dir)
+
+
+def _check_local_slice(plan: Plan, address: str | None) -> None:
+    """Refuse a slice that this machine cannot hold before a folder is made or Ray is started."""
+    from study.store.provenance import gpus
+
+    if address is not None:
+        return
+    for key, wanted, found in (
+        ("cpus", plan.slice.cpus, os.cpu_count() or 1),
+        ("gpus", plan.slice.gpus, len(gpus()) if plan.slice.gpus else 0),
+    ):
+        if wanted > found:
+            raise UserError(
+                f"slice.{key} is {wanted}, but this machine has {found}; --set slice.{key}={found} "
+                "or give the --address of a larger cluster"
+            )
+
+
+def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...] | None = None) -> None:
+    """Run a study's phases, or those named, then write its report; ends the process where it is stopped."""
+    from study.cluster.environment import prepare
+    from trainables.flux.runtime import find_runtime
+
+    prepare(local=address is None)
+    if "flux" in plan.frameworks and address is None:
+        os.environ.update(find_runtime().environment())  # found once, here, for the trials to inherit
+    from study.cluster.connection import ClusterDied
+    from study.driver import phases as run
+    from study.driver.progress import Progress
+    from study.driver.tuning import TuneStopped
+    from study.interrupts import Interrupted, leave_at_once
+    from study.store.patience import StorageGone
+
+    progress = Progress(out)
+    progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
+    try:
+        with run.driving(plan, folder, address=address, progress=progress) as driver:
+            for phase in phases or run.phases_of(plan):
+                getattr(run, phase)(driver)
+    except Interrupted as interrupted:
+        complain(f"{interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}")
+        leave_at_once(interrupted.exit_code)
+    except run.StudyIncomplete as incomplete:
+        fail(str(incomplete), 1)
+    except (ClusterDied, TuneStopped, StorageGone, OSError) as stopped:  # OSError: storage gone where nobody waits
+        fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
+    write_report(folder)
+
+
+def write_report(folder: StudyFolder, price: Price | None = None) -> None:
+    """Write the report and print its verdict."""
+    from study.driver.phases import report as write
+
+    said = write(folder, price=price, say=lambda text: out.print(text, highlight=False))
+    out.print(said, style="bold", highlight=False)
+    out.print(f"report: {folder.report / 'index.html'}", highlight=False)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """One line on stderr, and the end of the process."""
+    complain(message)
+    sys.exit(code)
+
+
+def check_available(frameworks: Iterable[str]) -> None:
+    """Refuse a framework that cannot run here, with what to do."""
+    from trainables.frameworks import framework
+
+    for name in frameworks:
+        if problem := framework(name).missing():
+            raise UserError(problem)

@@ -1,0 +1,125 @@
+"""One training outside a study: its spec, from what was typed on the command line, and what is printed of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+
+from study.store.provenance import gpus
+from trainables.common.errors import UserError
+from trainables.common.suggest import nearest
+from trainables.contract import Device, Hyperparameters, Optimizer
+from trainables.frameworks import framework as find_framework
+from trainables.spec import TrainingSpec
+from trainables.training import Evaluation
+from trainables.workloads.shipped import workload
+
+NO_LIMIT_S = 1e9
+
+
+def single_spec(
+    *,
+    framework: str,
+    workload_name: str,
+    learning_rate: float,
+    batch_size: int,
+    num_workers: int,
+    optimizer: str,
+    momentum: float,
+    weight_decay: float,
+    epochs: int | None,
+    target: float | None,
+    device: str,
+    threads: int | None,
+    seed: int,
+) -> TrainingSpec:
+    """Complete what was typed from the workload's defaults.
+
+    With ``epochs`` and no ``target`` the training goes on for that many epochs, past the workload's target.
+
+    Raises
+    ------
+    UserError
+        Unknown name, or a framework that is not installed.
+    """
+    if problem := find_framework(framework).missing():
+        raise UserError(problem)
+    chosen = workload(workload_name)
+    for flag, value, valid in (("optimizer", optimizer, ("sgd", "adam")), ("device", device, ("auto", "cpu", "cuda"))):
+        if value not in valid:
+            raise UserError(f"unknown --{flag} '{value}'{nearest(value, valid)}")
+    if not learning_rate > 0:
+        raise UserError(f"--learning-rate is {learning_rate}; it must be above 0")
+    return TrainingSpec(
+        framework=framework,
+        workload=workload_name,
+        hyperparameters=Hyperparameters(
+            learning_rate, batch_size, num_workers, cast(Optimizer, optimizer), momentum, weight_decay
+        ),
+        seed=seed,
+        target=chosen.target if target is None else target,
+        evaluate_every_samples=chosen.evaluate_every_samples,
+        limit_s=chosen.limit_s if epochs is None else NO_LIMIT_S,
+        epochs=chosen.epochs if epochs is None else epochs,
+        device=_device(device),
+        threads=threads or os.cpu_count() or 1,
+        test_accuracy=True,
+        training_accuracy=True,
+        stop_at_target=epochs is None or target is not None,
+    )
+
+
+def _device(wanted: str) -> Device:
+    found = gpus()
+    if wanted == "cuda" and not found:
+        raise UserError("--device is cuda, but nvidia-smi finds no GPU here; use --device cpu")
+    if wanted == "auto":
+        return "cuda" if found else "cpu"
+    return cast(Device, wanted)
+
+
+def evaluation_line(evaluation: Evaluation) -> str:
+    """One evaluation in a line."""
+    loss = "not finite" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
+    return (
+        f"epoch {evaluation.epoch:3d}  samples {evaluation.samples:8d}  train {evaluation.train_s:8.2f} s  "
+        f"loss {loss}  validation accuracy {evaluation.validation_accuracy:.2%}"
+    )
+
+
+def print_result(result: dict[str, Any], console: Console) -> None:
+    """A finished training as a table."""
+
+    def seconds(value: float | None) -> str:
+        return "not reached" if value is None else f"{value:.3f} s"
+
+    rows = [
+        ("Outcome", result["outcome"]),
+        ("Warm time to accuracy", seconds(result["warm_tta_s"])),
+        ("Cold time to accuracy", seconds(result["cold_tta_s"])),
+        ("Test accuracy", f"{result['test_accuracy']:.2%}"),
+        ("Loader workers that ran", result["loader_workers"]),
+        ("Start-up", seconds(result["startup_s"])),
+        ("Compilation (warm-up)", seconds(result["compile_s"])),
+        ("Training", seconds(result["train_s"])),
+        ("of it waiting for data", seconds(result["data_s"])),
+        ("Evaluation", seconds(result["eval_s"])),
+        (
+            "Best Training Accuracy",
+            f"{result['best_training_accuracy']:.2%}" if result["best_training_accuracy"] else "no whole epoch",
+        ),
+        ("Total Data Loading Time", seconds(result["data_s"])),
+        ("Total Epoch Training Time", seconds(result["train_s"] - result["data_s"])),
+        ("Total Training Function Time", seconds(result["train_s"])),
+        (
+            "Average Training Loss",
+            "not finite" if result["average_training_loss"] is None else f"{result['average_training_loss']:.4f}",
+        ),
+    ]
+    table = Table(show_header=False)
+    for key, value in rows:
+        table.add_row(key, str(value))
+    console.print(table)

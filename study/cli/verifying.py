@@ -1,0 +1,79 @@
+"""``tuneoff verify``: the comparisons of a workload, shown as they run, and their certificate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from study.store.certificate import certificate_path, write_certificate
+from trainables.frameworks import framework
+from trainables.verify.compare import OPTIMIZERS, PRECISIONS, Comparison, compare
+from trainables.workloads.shipped import Workload
+
+
+def verify_workload(workload: Workload, *, steps: int, console: Console) -> dict[str, Any]:
+    """Compare both optimizers in both precisions and write the certificate.
+
+    Parameters
+    ----------
+    console
+        Where progress is shown.
+
+    Returns
+    -------
+    The certificate, as its JSON file has it, with its ``path``.
+    """
+    comparisons: list[Comparison] = []
+    with Progress(console=console, transient=True) as progress:
+        for optimizer in OPTIMIZERS:
+            for precision in PRECISIONS:
+                task = progress.add_task(f"{workload.name}, {optimizer}, {precision}", total=steps + 1)
+                comparisons.append(
+                    compare(workload, optimizer, precision, steps=steps, on_step=lambda _: progress.advance(task))  # noqa: B023
+                )
+    path = certificate_path(workload.name)
+    certificate = write_certificate(workload.name, comparisons, path)
+    return {**certificate, "path": str(path)}
+
+
+def print_certificate(certificate: dict[str, Any], console: Console) -> None:
+    """Show it as a table and a verdict."""
+    table = Table(title=f"{certificate['workload']}: largest relative differences")
+    for column in ("optimizer", "precision", "quantity", "difference", "bound", "where"):
+        table.add_column(column)
+    for comparison in certificate["comparisons"]:
+        for row in comparison["worst"]:
+            where = f"step {row['step']}" + (f", {row['tensor']}" if row["tensor"] else "")
+            mark = "" if row["value"] is not None and row["value"] <= row["bound"] else "  BEYOND"
+            table.add_row(
+                comparison["optimizer"],
+                comparison["precision"],
+                row["quantity"],
+                "not a number" if row["value"] is None else f"{row['value']:.1e}",
+                f"{row['bound']:.1e}{mark}",
+                where,
+            )
+        table.add_section()
+    console.print(table, markup=False)
+    console.print(said(certificate), highlight=False, markup=False)
+    console.print(f"certificate: {certificate['path']}", highlight=False, markup=False)
+
+
+def said(certificate: dict[str, Any]) -> str:
+    """The verdict in a sentence."""
+    titles = " and ".join(framework(name).title for name in certificate["frameworks"])
+    for comparison in certificate["comparisons"]:
+        failure = comparison["failure"]
+        if failure is not None:
+            what = " of ".join(filter(None, [failure["quantity"], failure["tensor"]]))
+            value = "not a number" if failure["value"] is None else f"{failure['value']:.1e}"
+            return (
+                f"{titles} do NOT compute the same {certificate['workload']}: {comparison['optimizer']}, "
+                f"{comparison['precision']}, step {failure['step']}: {what} differs by {value}, "
+                f"more than {failure['bound']:.1e}."
+            )
+    steps = certificate["comparisons"][0]["steps"]
+    return f"{titles} compute the same {certificate['workload']}, up to rounding, over {steps} steps."

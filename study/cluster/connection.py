@@ -1,0 +1,157 @@
+"""The Ray cluster: a local one that the driver starts and stops itself, or one that is running already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import psutil
+import ray
+
+from study.cluster.nodes import first_line
+from study.console import complain
+from study.interrupts import ray_exits_as_interruption
+from study.processes import end_processes, living_children
+from trainables.common.errors import UserError
+
+PACKAGES = ("study", "trainables", "search_spaces", "reports")
+OBJECT_STORE_BYTES = 256 * 2**20  # results are small; without a bound Ray takes a third of the memory
+CONNECT_TIMEOUT_S = 10.0
+SERVICES = ("gcs_server", "raylet")  # of Ray, as children of the driver that started it
+WATCH_INTERVAL_S, WATCH_MISSES = 1.0, 5  # a cluster that has not answered for so long is dead
+
+
+class ClusterDied(Exception):
+    """Ray is gone, or did not come."""
+
+
+@contextmanager
+def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[None]:
+    """A Ray cluster for the time of the block.
+
+    Parameters
+    ----------
+    address
+        Of a running cluster, which then gets this project's packages sent; None starts a local one, listening on this
+        machine only, and stops it at the end.
+    on_death
+        Called when the cluster dies, before this process ends with exit code 1: Ray itself would wait for a dead
+        cluster for minutes, or for ever.
+
+    Raises
+    ------
+    UserError
+        When the cluster cannot be reached.
+    ClusterDied
+        When a local one does not start.
+    Interrupted
+        After SIGTERM while it starts.
+    """
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if address is not None:
+        _check_reachable(address)
+    watch = _Watch(on_death)
+    watch.start()  # before Ray, which waits for minutes for what has died while it starts
+    try:
+        with ray_exits_as_interruption():
+            _start(address, quiet)
+            watch.connected()
+        yield
+    finally:
+        watch.stop()
+        ray.shutdown()
+
+
+def _start(address: str | None, options: dict[str, Any]) -> None:
+    try:
+        if address is None:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **options,
+            )
+        else:
+            modules = [import_module(name) for name in PACKAGES]
+            ray.init(address=address, runtime_env={"py_modules": modules}, **options)
+    except Exception as error:  # Ray raises plain Exception, too
+        if address is None:
+            raise ClusterDied(f"Ray did not start here: {first_line(error)}") from None
+        raise UserError(f"no Ray cluster at {address}: {first_line(error)}") from None
+
+
+class _Watch(threading.Thread):
+    """Looks whether the cluster lives: its control service answers, and its services on this machine run."""
+
+    def __init__(self, on_death: Callable[[], None]) -> None:
+        super().__init__(name="cluster-watch", daemon=True)
+        self._control: tuple[str, int] | None = None
+        self._services: set[psutil.Process] = set()
+        self._on_death = on_death
+        self._stopping = threading.Event()
+
+    def connected(self) -> None:
+        """From now on the control service must answer."""
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._find_services()
+        self._control = (host, int(port))
+
+    def run(self) -> None:
+        misses = 0
+        while not self._stopping.wait(WATCH_INTERVAL_S):
+            if self._control is None:
+                self._find_services()
+            misses = 0 if self._alive() else misses + 1
+            if misses == WATCH_MISSES and not self._stopping.is_set():
+                self._on_death()
+                complain("the Ray cluster died; the study is safe, `tuneoff resume` goes on")
+                end_processes(living_children())  # what is left of it: trials, agents
+                os._exit(1)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+    def _find_services(self) -> None:
+        for child in psutil.Process().children():
+            try:
+                if child.name() in SERVICES:
+                    self._services.add(child)
+            except psutil.Error:
+                continue
+
+    def _alive(self) -> bool:
+        if not all(_runs(service) for service in self._services):
+            return False
+        try:
+            if self._control is not None:
+                socket.create_connection(self._control, timeout=CONNECT_TIMEOUT_S).close()
+        except OSError:
+            return False
+        return True
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _check_reachable(address: str) -> None:
+    """Knock before Ray does: for a cluster that is not there, Ray waits for minutes and writes pages."""
+    host, separator, port = address.rpartition(":")
+    if not separator or "//" in address or not port.isdigit():
+        return  # "auto" and the like: Ray knows what they mean
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster at {address} ({error}); `ray status` there tells its address") from None

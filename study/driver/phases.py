@@ -1,0 +1,265 @@
+"""The phases of a study: search and confirm, or sweep; then report. Each does what is left to do: its own resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler
+
+from reports.cost import Price
+from reports.page import write_report
+from reports.winners import confirmations, winners
+from study.cluster.connection import connected
+from study.cluster.nodes import check_nodes
+from study.cluster.slices import check_slice
+from study.driver.progress import Progress, describe
+from study.driver.recorder import Recorder
+from study.driver.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended, recover
+from study.driver.searcher import DealingSearcher, ListSearcher, confirmation_seed, trial_config
+from study.driver.tuning import fit, make_scheduler
+from study.interrupts import Interrupts
+from study.plan.files import freeze, thaw
+from study.plan.plan import Plan
+from study.store.certificate import attach_certificate
+from study.store.folder import StudyFolder, remove_leftovers
+from study.store.journal import reconcile
+from study.store.lock import is_running, locked
+from study.store.parquet import refresh_parquet
+from study.store.provenance import write_provenance
+from study.store.records import Records
+from trainables.common.errors import UserError
+from trainables.common.lease import Lease
+from trainables.contract import Record
+from trainables.frameworks import framework
+
+
+def phases_of(plan: Plan) -> tuple[str, ...]:
+    """Names of the functions below that a plan asks for, in order."""
+    return ("search", "confirm") if plan.sweep is None else ("sweep",)
+
+
+class StudyIncomplete(Exception):
+    """A phase ended with trials missing, although nothing reported an error."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What the phases of one run of the driver share."""
+
+    plan: Plan
+    folder: StudyFolder
+    records: Records
+    progress: Progress
+    interrupts: Interrupts
+    lease: Lease
+    concurrent: int  # trials at once during the search
+
+
+@contextmanager
+def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: Progress) -> Iterator[Driver]:
+    """Hold the study and a cluster for the time of the block; records are on disk at its end, whatever happens.
+
+    Raises
+    ------
+    UserError
+        When another driver holds the study, the cluster cannot be reached, or a slice fits on no node.
+    """
+    with Interrupts().handled() as interrupts, locked(folder) as hold:
+        if thaw(folder.plan) != plan:
+            freeze(plan, folder.plan)
+        folder.checkpoints("").mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        records = Records(folder, say=progress.say)
+        try:
+            charge_losses(folder, records, seen_at=hold.seen_at)
+            mend_evaluations(folder, records)
+            write_provenance(plan, folder, say=progress.say)
+            with connected(address, on_death=progress.stop):
+                interrupts.install()
+                hold.note_family()
+                fitting = check_slice(plan.slice)
+                if address is not None:
+                    check_nodes(folder.path, plan.frameworks)
+                concurrent = min(fitting, plan.slice.max_concurrent or fitting)
+                yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent)
+        finally:
+            records.close()
+
+
+def search(driver: Driver) -> None:
+    """Bring every framework's search to the plan's number of trials.
+
+    Raises
+    ------
+    StudyIncomplete
+        When trials are missing at the end.
+    Interrupted
+        After SIGINT or SIGTERM; the trials that were running are continued by the next driver.
+    """
+    plan, folder, records = driver.plan, driver.folder, driver.records
+    say = driver.progress.say
+    searches = mended_searches(plan, folder, records, concurrent=driver.concurrent > 1, say=say)
+    for each in searches.values():
+        record_what_ended(plan, folder, records, each)
+    again = reconcile(searches, records.trials)
+    if again:
+        say(f"interrupted trials that go on from their last checkpoints: {again}")
+    wanted = plan.search.trials
+    left = {name: wanted - len(each.finished()) for name, each in searches.items()}
+    if any(count > 0 for count in left.values()):
+        before = [row for row in records.trials.values() if row["phase"] == "search"]
+        with driver.progress.phase("search", dict.fromkeys(plan.frameworks, wanted), before):
+            fit(
+                plan,
+                folder,
+                searcher=DealingSearcher(
+                    plan, folder, driver.lease, searches, left=dict(left), concurrent=driver.concurrent
+                ),
+                trials=sum(left.values()),
+                concurrent=driver.concurrent,
+                fresh_processes=plan.search.objective == "cold",
+                scheduler=make_scheduler(plan),
+                recorder=Recorder(plan, folder, records, driver.progress),
+                interrupts=driver.interrupts,
+            )
+    counts = {name: len(each.finished()) for name, each in searches.items()}
+    missing = {name: wanted - count for name, count in counts.items() if count < wanted}
+    if missing:
+        raise StudyIncomplete(
+            f"the search ended with trials missing: {missing}; `tuneoff resume {folder.path}` goes on"
+        )
+
+
+def confirm(driver: Driver) -> None:
+    """Run every framework's best configuration with fresh seeds, alone, in fresh processes, the frameworks in turn.
+
+    A framework whose search never reached the target has no configuration to confirm, and the report says so.
+
+    Raises
+    ------
+    StudyIncomplete
+        When runs are missing at the end.
+    Interrupted
+        After SIGINT or SIGTERM.
+    """
+    plan, folder, records, progress = driver.plan, driver.folder, driver.records, driver.progress
+    best = winners(list(records.trials.values()))
+    for name in plan.frameworks:
+        title = framework(name).title
+        progress.say(
+            f"{title}: best {describe(best[name])}" if name in best else f"{title}: no trial reached the target"
+        )
+    left = []
+    for number in range(plan.confirm.runs):  # A B A B
+        for name in (name for name in plan.frameworks if name in best):
+            winner = best[name]["number"]
+            run_id = f"confirm-{name}-{winner:05d}-{number:05d}"  # of this winner: more trials may bring another
+            spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
+            identity = {"phase": "confirm", "trial_id": run_id, "number": number, "confirms": winner}
+            if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
+                left.append(trial_config(folder, driver.lease, identity, spec))
+    wanted = {name: plan.confirm.runs for name in plan.frameworks if name in best}
+    _alone(driver, "confirm", left, wanted, lambda: confirmations(records.trials.values()))
+
+
+def sweep(driver: Driver) -> None:
+    """Train at the fixed configuration for each value of the sweep, alone, in fresh processes, the frameworks in turn.
+
+    Raises
+    ------
+    StudyIncomplete
+        When trainings are missing at the end.
+    Interrupted
+        After SIGINT or SIGTERM.
+    """
+    plan, folder, records = driver.plan, driver.folder, driver.records
+    assert plan.sweep is not None
+    left, number = [], 0
+    for repeat in range(plan.sweep.repeats):
+        for hyperparameter, values in plan.sweep.over.items():
+            for value in values:
+                for name in plan.frameworks:
+                    run_id = f"sweep-{name}-{hyperparameter}-{value:g}-{repeat:03d}"
+                    point = plan.sweep.point(hyperparameter, value)
+                    spec = plan.spec(
+                        name,
+                        point,
+                        seed=confirmation_seed(plan, repeat),
+                        test_accuracy=True,
+                        training_accuracy=True,
+                        stop_at_target=False,
+                    )
+                    identity = {"phase": "sweep", "trial_id": run_id, "number": number, "varied": hyperparameter}
+                    if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
+                        left.append(trial_config(folder, driver.lease, identity, spec))
+                number += 1
+    wanted = dict.fromkeys(plan.frameworks, plan.sweep.trainings)
+    _alone(driver, "sweep", left, wanted, lambda: [row for row in records.trials.values() if row["phase"] == "sweep"])
+
+
+def _alone(
+    driver: Driver,
+    phase: str,
+    left: list[dict[str, Any]],
+    wanted: dict[str, int],
+    done: Callable[[], list[Record]],
+) -> None:
+    """Run trainings one after the other, each with the whole slice to itself and in a process of its own.
+
+    Parameters
+    ----------
+    left
+        Tune configs of those that are missing, in order.
+    wanted
+        Trainings in the end, by framework.
+    done
+        Records of those that there are.
+    """
+    if left:
+        with driver.progress.phase(phase, wanted, done()):
+            fit(
+                driver.plan,
+                driver.folder,
+                searcher=ListSearcher(left),
+                trials=len(left),
+                concurrent=1,
+                fresh_processes=True,
+                scheduler=FIFOScheduler(),
+                recorder=Recorder(driver.plan, driver.folder, driver.records, driver.progress),
+                interrupts=driver.interrupts,
+            )
+    missing = sum(wanted.values()) - len(done())
+    if missing > 0:
+        raise StudyIncomplete(
+            f"{missing} trainings of phase {phase} are missing; `tuneoff resume {driver.folder.path}` goes on"
+        )
+
+
+def report(folder: StudyFolder, *, say: Callable[[str], None], price: Price | None = None) -> str:
+    """Write the report from the records.
+
+    Parameters
+    ----------
+    say
+        Told of damaged files that are built anew.
+    price
+        Of an hour, where the cost is to be shown in money.
+
+    Returns
+    -------
+    The verdict.
+
+    Raises
+    ------
+    UserError
+        When there are no records yet.
+    """
+    if not folder.log.exists() and not folder.trials.exists():
+        raise UserError(f"{folder.path} has no trials yet; `tuneoff resume {folder.path}` runs them")
+    if not is_running(folder):
+        refresh_parquet(folder, say=say)
+    attach_certificate(thaw(folder.plan), folder)
+    return write_report(folder.path, folder.report, price=price)

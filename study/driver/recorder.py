@@ -1,0 +1,164 @@
+"""The Tune callback that turns what trials report into records and progress."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from study.driver.progress import Progress
+from study.driver.searcher import IDENTITY
+from study.plan.plan import Plan
+from study.store.folder import StudyFolder
+from study.store.records import Records
+from trainables import checkpoint
+from trainables.contract import Record
+from trainables.spec import TrainingSpec
+from trainables.tune_trainable import FOLDER, HISTORY, NOTICES, RESULT, SPEC
+
+
+class Recorder(Callback):
+    """Writes every evaluation when it is reported and every trial when it ends."""
+
+    def __init__(self, plan: Plan, folder: StudyFolder, records: Records, progress: Progress) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._records = records
+        self._progress = progress
+        self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
+        self._told: set[str] = set()  # so that a notice of every evaluation is told once
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks; this one is never restored
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._progress.refresh()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._started[trial.trial_id] = time.monotonic()
+        self._records.add_start(self._identity(trial)["trial_id"], trial.config[SPEC]["hyperparameters"])
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """It died and will be started again: what it did since its last checkpoint is lost."""
+        name = self._identity(trial)["trial_id"]
+        started_at = self._records.unfinished.get(name)
+        if started_at is not None:
+            lost = lost_s(self._folder.checkpoints(name), started_at=started_at, until=time.time())
+            self._records.add_loss(name, lost)
+            self._progress.say(f"{name} died ({_reason(trial)}); it goes on from its last checkpoint")
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        identity = self._identity(trial)
+        self._records.add_evaluations({**row, **identity} for row in (*result[HISTORY], result))
+        self._progress.evaluated(identity, result)
+        self._tell(identity["trial_id"], result[NOTICES])
+        if result[RESULT]["outcome"] is not None:
+            self._finish(trial, result[RESULT])
+        self._records.build_if_due()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if self._identity(trial)["trial_id"] not in self._records.trials:  # the scheduler stopped it
+            self._finish(trial, {**trial.last_result[RESULT], "outcome": "stopped"})
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        result = (trial.last_result or {}).get(RESULT) or {"reached": False, "segments": 0, "wall_s": 0.0}
+        self._finish(trial, {**result, "outcome": "failed", "error": _reason(trial)})
+
+    def _identity(self, trial: Trial) -> Record:
+        identity = trial.config[IDENTITY]
+        return {"study": self._folder.name, "framework": trial.config[SPEC]["framework"], **identity}
+
+    def _finish(self, trial: Trial, result: Record) -> None:
+        identity = self._identity(trial)
+        held_s = time.monotonic() - self._started.get(trial.trial_id, time.monotonic())
+        spec = TrainingSpec.from_dict(trial.config[SPEC])
+        lost = self._records.lost_s(identity["trial_id"])
+        row = trial_row(identity, self._plan, spec, result, held_s=held_s, lost_s=lost, failures=trial.num_failures)
+        self._records.add_trial(row)
+        checkpoint.drop_models(Path(trial.config[FOLDER]))
+        self._progress.finished(row)
+
+    def _tell(self, name: str, notices: list[str]) -> None:
+        for notice in notices:
+            if name not in self._told:
+                self._progress.say(f"{name}: {notice}")
+        if notices:
+            self._told.add(name)
+
+
+def trial_row(
+    identity: Record,
+    plan: Plan,
+    spec: TrainingSpec,
+    result: Record,
+    *,
+    held_s: float,
+    lost_s: float,
+    failures: int = 0,
+) -> Record:
+    """One row of the trial records.
+
+    Parameters
+    ----------
+    held_s
+        Seconds for which its last attempt held a slice. What the attempt's own clock says is taken where that is more:
+        an earlier driver ran it.
+    lost_s
+        Slice-seconds that interruptions of earlier attempts lost.
+    """
+    wall_s = result.get("wall_s") or 0.0
+    around_s = max(0.0, held_s - (result.get("segment_wall_s") or 0.0))  # starting the process, ending the trial
+    now = time.time()
+    return {
+        **identity,
+        "framework": spec.framework,
+        **spec.as_dict()["hyperparameters"],
+        "workload": spec.workload,
+        "seed": spec.seed,
+        "target": spec.target,
+        "limit_s": spec.limit_s,
+        "max_epochs": spec.epochs,
+        "evaluate_every_samples": spec.evaluate_every_samples,
+        "objective_clock": spec.objective,
+        "device": spec.device,
+        "cpus": plan.slice.cpus,
+        "gpus": plan.slice.gpus,
+        "failures": failures,
+        **result,
+        "slice_s": wall_s + around_s + lost_s,
+        "lost_s": lost_s,
+        "began_at": result.get("began_at") or now - held_s,
+        "ended_at": now,
+    }
+
+
+def lost_s(folder: Path, *, started_at: float, until: float) -> float:
+    """Slice-seconds since a trial's last start that none of its checkpoints holds.
+
+    Parameters
+    ----------
+    folder
+        Its checkpoints.
+    started_at, until
+        When it was last given a slice and when it died, seconds since 1970.
+    """
+    state = checkpoint.read_state(folder)
+    segments = state["segments"] if state is not None else []
+    kept_s: float = sum(segment["wall_s"] for segment in segments if segment["started_at"] >= started_at - 1.0)
+    return max(0.0, until - started_at - kept_s)
+
+
+def _reason(trial: Trial) -> str:
+    """The last line of the traceback that Tune kept: the exception itself."""
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
+    except OSError:
+        text = ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("RuntimeError", "ray.exceptions", "The actor", "Exception"))]
+    return (told or lines or ["the trial's process died"])[-1][:500]

@@ -1,0 +1,140 @@
+"""One run of Ray Tune over the study's trainable: a fresh Tuner each time, never restored."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from ray.tune import (
+    CheckpointConfig,
+    FailureConfig,
+    PlacementGroupFactory,
+    RunConfig,
+    TuneConfig,
+    Tuner,
+    with_resources,
+)
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from study.driver.recorder import Recorder
+from study.driver.searcher import IDENTITY
+from study.interrupts import Interrupts
+from study.plan.plan import Plan
+from study.store.folder import StudyFolder
+from trainables.tune_trainable import ACCURACY, SPEC, TrainingTrainable
+from trainables.workloads.datasets import dataset
+from trainables.workloads.shipped import workload
+
+ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
+
+
+class TuneStopped(Exception):
+    """Ray Tune ended by an error; the message is its cause."""
+
+
+def fit(
+    plan: Plan,
+    folder: StudyFolder,
+    *,
+    searcher: Searcher,
+    trials: int,
+    concurrent: int,
+    fresh_processes: bool,
+    scheduler: TrialScheduler,
+    recorder: Recorder,
+    interrupts: Interrupts,
+) -> None:
+    """Run trials until the searcher has dealt them all.
+
+    What Tune returns is not looked at: it ends without an error even when trials are missing. The caller counts
+    records.
+
+    Parameters
+    ----------
+    trials
+        How many the searcher will deal.
+    concurrent
+        Trials at once.
+    fresh_processes
+        Whether every trial gets a process of its own; else a slot's process serves one trial after the other.
+
+    Raises
+    ------
+    Interrupted
+        After SIGINT or SIGTERM.
+    TuneStopped
+        When Tune ends by an error of its own, or the study's storage stays away.
+    """
+    tuner = Tuner(
+        with_resources(TrainingTrainable, partial(_slice, plan)),
+        tune_config=TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=trials,
+            max_concurrent_trials=concurrent,
+            reuse_actors=not fresh_processes,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=RunConfig(
+            name=f"run-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}",
+            storage_path=str(folder.tune),
+            failure_config=FailureConfig(max_failures=plan.search.max_failures),
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            callbacks=[recorder],
+            verbose=0,
+        ),
+    )
+    try:
+        with interrupts.during_fit(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tuner.fit()
+    except Exception as error:  # Tune wraps and rewraps what happens inside it
+        raise TuneStopped(_root(error)) from error
+
+
+def _root(error: BaseException) -> str:
+    """The first cause, in a line."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def make_scheduler(plan: Plan) -> TrialScheduler:
+    """The search's scheduler.
+
+    ASHA stops trials that lag behind in validation accuracy, rung by rung of evaluations; since evaluations are spaced
+    in samples, a rung means the same for every batch size and framework. Schedulers that pause trials are not offered:
+    each pause costs a start of the runtime.
+    """
+    if plan.search.scheduler == "fifo":
+        return FIFOScheduler()
+    samples = plan.training.epochs * dataset(workload(plan.workload).dataset).training_samples
+    return ASHAScheduler(
+        time_attr="evaluation",
+        metric=ACCURACY,
+        mode="max",
+        grace_period=plan.search.grace_evaluations,
+        max_t=max(plan.search.grace_evaluations, samples // plan.training.evaluate_every_samples + 1),
+        reduction_factor=ASHA_REDUCTION,
+    )
+
+
+def _slice(plan: Plan, config: dict[str, Any]) -> PlacementGroupFactory:
+    """The resources of a trial, told apart by framework.
+
+    Tune keeps a process for the next trial with equal resources, and a trial whose process cannot serve it hangs for
+    ever (reset_config returning False, measured on Ray 2.60). So that a process never changes framework, each framework
+    asks for memory that differs by a byte.
+    """
+    framework = plan.frameworks.index(config[SPEC]["framework"])
+    return PlacementGroupFactory([{"CPU": plan.slice.cpus, "GPU": plan.slice.gpus, "memory": 1 + framework}])
+
+
+def _trial_name(trial: Trial) -> str:
+    name: str = trial.config[IDENTITY]["trial_id"]
+    return name

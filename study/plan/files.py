@@ -1,0 +1,223 @@
+"""Plans as files: read from TOML, completed from the workload's defaults, frozen into a study's folder.
+
+A frozen plan is complete: every value that can change a result is written in it, so that a study means the same
+after an upgrade that changes a default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from search_spaces import Choices, Searched, space
+from study.plan.plan import Plan, parse
+from trainables.common.errors import UserError
+from trainables.common.files import write_text
+from trainables.common.suggest import nearest
+from trainables.frameworks import available, framework
+from trainables.workloads.shipped import workload
+
+SHIPPED = files("study.plan") / "shipped"
+# Of the benchmark that sweeps reproduce (the-praxs/dl-benchmark), which trains so long whatever the accuracy.
+SWEEP_TRAINING = {"epochs": 10, "weight_decay": 5e-4, "limit_s": 1e6}
+AVAILABLE = "available"  # as frameworks: every real framework that can run here
+
+
+def shipped_plans() -> list[str]:
+    """Names of the plans that come with the package."""
+    return sorted(entry.name.removesuffix(".toml") for entry in SHIPPED.iterdir() if entry.name.endswith(".toml"))
+
+
+def sweep_plan(
+    workload_name: str, sweep: dict[str, Any], *, settings: list[str] | None = None, frameworks: list[str] | None = None
+) -> Plan:
+    """A plan that sweeps instead of searching.
+
+    Parameters
+    ----------
+    sweep
+        The fields of `SweepPlan`.
+    settings, frameworks
+        As for `load_plan`.
+
+    Raises
+    ------
+    UserError
+        As `load_plan` does.
+    """
+    values: dict[str, Any] = {"workload": workload_name, "sweep": sweep, "training": dict(SWEEP_TRAINING)}
+    for setting in settings or []:
+        apply(values, setting)
+    if frameworks:
+        values["frameworks"] = frameworks
+    return _complete(values, "the sweep")
+
+
+def load_plan(source: str, *, settings: list[str] | None = None, frameworks: list[str] | None = None) -> Plan:
+    """Read a plan and complete it.
+
+    Parameters
+    ----------
+    source
+        A shipped plan's name or the path of a TOML file.
+    settings
+        ``key=value`` overrides with dotted keys, values in TOML.
+    frameworks
+        Overrides the plan's; ``["available"]`` for all that can run here.
+
+    Raises
+    ------
+    UserError
+        Unknown plan, key, workload or framework (the nearest valid one is named), or a value out of range.
+    """
+    path = Path(source)
+    if source in shipped_plans():
+        text, where = (SHIPPED / f"{source}.toml").read_text(encoding="utf-8"), f"plan {source}"
+    elif path.is_file():
+        text, where = _read(path), str(path)
+    else:
+        raise UserError(f"unknown plan '{source}', and no such file{nearest(source, shipped_plans())}")
+    values = _parse(text, where)
+    for setting in settings or []:
+        apply(values, setting)
+    if frameworks:
+        values["frameworks"] = frameworks
+    return _complete(values, where)
+
+
+def freeze(plan: Plan, path: Path) -> None:
+    """Write a complete plan."""
+    write_text(path, as_toml(plan))
+
+
+def as_toml(plan: Plan) -> str:
+    """A complete plan as TOML."""
+    values = plan.model_dump(mode="python", exclude_none=True)
+    values["space"] = {name: {key: _as_toml(each) for key, each in part.items()} for name, part in plan.space.items()}
+    return tomli_w.dumps(values)
+
+
+def thaw(path: Path) -> Plan:
+    """Read what `freeze` wrote.
+
+    Raises
+    ------
+    UserError
+        When the file is missing or was damaged.
+    """
+    if not path.is_file():
+        raise UserError(f"{path.parent} is not a study's folder: it has no {path.name}")
+    return parse(_parse(_read(path), str(path)), str(path))
+
+
+def apply(values: dict[str, Any], setting: str) -> None:
+    """Change a plan's values by ``key=value``, the key dotted, the value in TOML.
+
+    Raises
+    ------
+    UserError
+        When it is not that.
+    """
+    key, separator, text = setting.partition("=")
+    if not separator or not key.strip():
+        raise UserError(f"--set {setting}: write key=value, as in --set search.trials=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word needs no quotes
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UserError(f"--set {setting}: {section} is not a section")
+    values[last] = value
+
+
+def _complete(values: dict[str, Any], where: str) -> Plan:
+    if not isinstance(values.get("workload"), str):
+        raise UserError(f'{where}: workload is missing; name one, as in workload = "mnist-lenet"')
+    chosen = workload(values["workload"])
+    names = values.get("frameworks", [AVAILABLE])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f'{where}: frameworks is {names!r}; write a list of names, or ["{AVAILABLE}"]')
+    if names == [AVAILABLE]:
+        names = available()
+        if not names:
+            raise UserError("no framework can run here; run `tuneoff doctor` to see what is missing")
+    for name in names:
+        framework(name)
+    if len(set(names)) != len(names):
+        raise UserError(f"{where}: frameworks names one twice: {', '.join(names)}")
+    trials = _section(values, "search", where).get("trials", 30)
+    defaults: dict[str, Any] = {
+        "seed": 0,
+        "search": {
+            "trials": 30,
+            "sampler": "tpe",
+            "startup_trials": max(1, min(10, trials // 3)) if isinstance(trials, int) else 10,
+            "scheduler": "fifo",
+            "grace_evaluations": 3,
+            "objective": "warm",
+            "max_failures": 1,
+            "initial_points": [],
+        },
+        "confirm": {"runs": 10},
+        "slice": {"cpus": 1, "gpus": 0, "max_concurrent": 0},
+        "training": {
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "weight_decay": 0.0,
+            "target": chosen.target,
+            "limit_s": chosen.limit_s,
+            "epochs": chosen.epochs,
+            "evaluate_every_samples": chosen.evaluate_every_samples,
+        },
+    }
+    complete = {**defaults, **values, "frameworks": names}
+    for section in ("search", "confirm", "slice", "training"):
+        complete[section] = {**defaults[section], **_section(values, section, where)}
+    complete["space"] = _complete_space(values, names, chosen.name, complete["slice"]["cpus"], where)
+    return parse(complete, where)
+
+
+def _complete_space(
+    values: dict[str, Any], names: list[str], workload_name: str, cpus: object, where: str
+) -> dict[str, dict[str, Any]]:
+    """Default space, then the plan's ``[space.all]``, then its ``[space.FRAMEWORK]``."""
+    given = _section(values, "space", where)
+    for name in given:
+        if name != "all" and name not in names:
+            raise UserError(f"{where}: space.{name} is for no framework of this plan{nearest(name, ['all', *names])}")
+    default = space(workload_name, cpus=cpus if isinstance(cpus, int) else 1)
+    return {name: {**default, **given.get("all", {}), **given.get(name, {})} for name in names}
+
+
+def _section(values: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    section = values.get(name, {})
+    if not isinstance(section, dict):
+        raise UserError(f"{where}: {name} is {section!r}; it must be a table, as in [{name}]")
+    return section
+
+
+def _as_toml(values: Searched) -> dict[str, Any]:
+    if isinstance(values, Choices):
+        return {"choices": list(values.choices)}
+    return {"low": values.low, "high": values.high, "log": values.log}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{where} is not TOML: {error}") from None

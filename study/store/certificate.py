@@ -1,0 +1,69 @@
+"""What ``tuneoff verify`` leaves behind, and which certificate fits a study."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from study.plan.plan import Plan
+from study.store.folder import StudyFolder
+from study.store.provenance import framework_versions, processor
+from trainables.common.files import write_text
+from trainables.verify.compare import BATCH_SIZE, Comparison, sources_digest
+from trainables.workloads.datasets import cache_folder
+
+FRAMEWORKS = ("pytorch", "flux")
+
+
+def certificate_path(workload: str) -> Path:
+    """Where the newest certificate of a workload lies."""
+    return cache_folder() / "certificates" / f"{workload}.json"
+
+
+def write_certificate(workload: str, comparisons: Sequence[Comparison], path: Path) -> dict[str, Any]:
+    """Write what was compared, on what, and with which result."""
+    certificate = {
+        "workload": workload,
+        "equal": all(comparison.equal for comparison in comparisons),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "frameworks": list(FRAMEWORKS),
+        "batch_size": BATCH_SIZE,
+        "versions": framework_versions(FRAMEWORKS),
+        "sources": sources_digest(),
+        "processor": processor(),
+        "comparisons": [comparison.as_record() for comparison in comparisons],
+    }
+    without_nan: dict[str, Any] = _without_nan(certificate)  # NaN is no JSON; a difference of null says the same
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(without_nan, indent=2, allow_nan=False) + "\n")
+    return without_nan
+
+
+def attach_certificate(plan: Plan, folder: StudyFolder) -> None:
+    """Put the workload's certificate into the study's folder when it is about the very software the study ran.
+
+    A certificate that is there already stays, unless the newer one fits as well.
+    """
+    if not set(FRAMEWORKS) <= set(plan.frameworks):
+        return
+    newest = certificate_path(plan.workload)
+    try:
+        certificate = json.loads(newest.read_text(encoding="utf-8"))
+        provenance = json.loads(folder.provenance.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    same = all(certificate.get(key) == provenance.get("verified_by", {}).get(key) for key in ("versions", "sources"))
+    if same:
+        shutil.copyfile(newest, folder.certificate)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and value != value else value

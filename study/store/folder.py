@@ -1,0 +1,134 @@
+"""Where a study keeps its things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.plan.files import freeze, thaw
+from study.plan.plan import Plan
+from trainables.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The paths inside a study's folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name: its folder's."""
+        return self.path.name
+
+    @property
+    def plan(self) -> Path:
+        """The frozen plan."""
+        return self.path / "plan.toml"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the driver; see `study.store.lock`."""
+        return self.path / "driver.lock"
+
+    @property
+    def owner(self) -> Path:
+        """Who holds it, with a heartbeat."""
+        return self.path / "driver.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions, hardware, checksums."""
+        return self.path / "provenance.json"
+
+    @property
+    def certificate(self) -> Path:
+        """Of ``tuneoff verify``, when there is one that fits."""
+        return self.path / "certificate.json"
+
+    @property
+    def manifest(self) -> Path:
+        """Copy of the Julia project's manifest: the exact version of every Julia package."""
+        return self.path / "Manifest.toml"
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal file: one Optuna study per framework."""
+        return self.path / "optuna.journal"
+
+    @property
+    def log(self) -> Path:
+        """Every record as a line of JSON, appended as it comes; the Parquet files are built from it."""
+        return self.path / "records.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        """One row per evaluation."""
+        return self.path / "evaluations.parquet"
+
+    @property
+    def trials(self) -> Path:
+        """One row per trial."""
+        return self.path / "trials.parquet"
+
+    @property
+    def tune(self) -> Path:
+        """Ray Tune's experiment state, one folder per run of the driver."""
+        return self.path / "tune"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report"
+
+    def checkpoints(self, trial_id: str) -> Path:
+        """A trial's own checkpoints."""
+        return self.tune / "checkpoints" / trial_id
+
+
+def create(path: Path, plan: Plan) -> StudyFolder:
+    """Make a new study's folder with its frozen plan.
+
+    Raises
+    ------
+    UserError
+        When the folder exists and is not empty, or cannot be written.
+    """
+    folder = StudyFolder(path.absolute())
+    try:
+        if folder.plan.exists():
+            same = thaw(folder.plan) == plan
+            problem = "is a study already" if same else "belongs to another plan"
+            raise UserError(f"{path} {problem}; `tuneoff resume {path}` continues it, --name starts another")
+        if path.exists() and any(not _temporary(entry) for entry in path.iterdir()):
+            raise UserError(f"{path} exists and is not a study; choose another with --name or --out")
+        path.mkdir(parents=True, exist_ok=True)
+        freeze(plan, folder.plan)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); choose another folder with --out") from None
+    return folder
+
+
+def find(path: Path) -> StudyFolder:
+    """The folder of an existing study.
+
+    Raises
+    ------
+    UserError
+        When there is no such folder.
+    """
+    if not path.is_dir():
+        raise UserError(f"no folder {path}; `tuneoff launch` makes one, under results/ if not told otherwise")
+    return StudyFolder(path.absolute())
+
+
+def _temporary(path: Path) -> bool:
+    """Whether it is what a killed writer leaves."""
+    return path.name.startswith(".") and path.suffix == ".tmp"
+
+
+def remove_leftovers(folder: StudyFolder) -> None:
+    """Delete temporary files of writers that were killed; to be called with the study's lock held."""
+    for where in (folder.path, *folder.checkpoints("").iterdir()):
+        for left in where.glob(".*.tmp"):
+            left.unlink(missing_ok=True)

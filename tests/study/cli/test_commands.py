@@ -1,0 +1,159 @@
+"""Bad input: one clear line on stderr, exit code 2, nothing left behind. No Ray in this file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.cli import commands as cli
+from study.plan.files import load_plan
+from study.store.folder import create
+
+
+def call(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["tuneoff", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, err = capsys.readouterr()
+    code = stopped.value.code
+    return (code if isinstance(code, int) else 0), out, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["launch", "quikstart"], "unknown plan 'quikstart'"),
+        (["launch"], "Missing argument 'PLAN'"),
+        (["lunch"], "No such command 'lunch'"),
+        (["launch", "quickstart", "--nme", "x"], "--nme"),
+        (["launch", "quickstart", "--frameworks", "pytroch"], "did you mean 'pytorch'"),
+        (["launch", "quickstart", "--set", "search.trials=0"], "search.trials is 0"),
+        (["launch", "quickstart", "--set", "slice.cpus=4096"], "slice.cpus is 4096, but this machine has"),
+        (["launch", "quickstart", "--set", "slice.gpus=64"], "slice.gpus is 64, but this machine has"),
+        (["launch", "quickstart", "--out", "/proc/x"], "cannot write /proc/x/quickstart"),
+        (["launch", "mnist-lenet", "--data-dir", "."], "has no train-images-idx3-ubyte"),
+        (["launch", "quickstart", "--address", "127.0.0.1:1"], "no Ray cluster at 127.0.0.1:1"),
+        (["resume", "nowhere"], "no folder nowhere"),
+        (["status", "."], "is not a study's folder"),
+        (["report", "."], "is not a study's folder"),
+        (["confirm", "."], "is not a study's folder"),
+        (["train", "--framework", "pytorch"], "Missing option '--workload'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(arguments, capsys, monkeypatch)
+    assert code == 2
+    assert out == "" or arguments[-2] == "--address"  # where the study was about to begin, and said so
+    assert err.count("\n") == 1
+    assert err.startswith("tuneoff: ")
+    assert message in err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--batch-size", "32"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning-rate", "abc"], "--learning-rate"),
+        (["--learning-rate", "0"], "must be above 0"),
+        (["--learning-rate", "0.1", "--optimizer", "adma"], "did you mean 'adam'"),
+        (["--learning-rate", "0.1", "--device", "gpu"], "unknown --device 'gpu'"),
+        (["--learning-rate", "0.1", "--workload", "digits"], "did you mean 'digits-lenet'"),
+        (["--learning-rate", "0.1", "--batch-size", "0"], "--batch-size"),
+    ],
+)
+def test_bad_training_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = call([*TRAIN, *arguments], capsys, monkeypatch)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_train_prints_the_ledger_and_the_seed_benchmarks_five_figures(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = call([*TRAIN, "--learning-rate", "0.1", "--epochs", "3"], capsys, monkeypatch)
+    assert code == 0
+    for line in (
+        "Warm time to accuracy",
+        "Cold time to accuracy",
+        "Best Training Accuracy",
+        "Total Data Loading Time",
+        "Total Epoch Training Time",
+        "Total Training Function Time",
+        "Average Training Loss",
+        "epoch   3",
+    ):
+        assert line in out
+
+
+def test_train_as_json_is_json_and_repeatable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["train", "--framework", "pytorch", "--workload", "digits-lenet", "--learning-rate", "0.05"]
+    arguments += ["--batch-size", "64", "--epochs", "2", "--seed", "3", "--threads", "1", "--json"]
+    results = []
+    for workers in ("0", "1"):
+        code, out, _ = call([*arguments, "--num-workers", workers], capsys, monkeypatch)
+        assert code == 0
+        results.append(json.loads(out))
+    for figure in ("train_loss", "validation_accuracy"):
+        in_line, one_worker = ([each[figure] for each in result["curve"]] for result in results)
+        assert in_line == pytest.approx(one_worker, rel=1e-9)
+    assert [result["loader_workers"] for result in results] == [0, 1]
+    assert results[0]["epochs"] == 2
+
+
+def test_status_of_a_study_that_never_ran(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    create(tmp_path / "s", load_plan("quickstart", frameworks=["simulated"]))
+    code, out, _ = call(["status", str(tmp_path / "s"), "--json"], capsys, monkeypatch)
+    state = json.loads(out)
+    assert code == 0
+    assert (state["running"], state["done"], state["report"]) == (False, False, None)
+    assert state["frameworks"]["simulated"]["trials"] == 0
+    code, _, err = call(["report", str(tmp_path / "s")], capsys, monkeypatch)
+    assert code == 2
+    assert "has no trials yet" in err
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = call([], capsys, monkeypatch)
+    assert code == 0
+    for command in ("launch", "resume", "status", "confirm", "report", "doctor", "train"):
+        assert command in out
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = call(["doctor", "--json"], capsys, monkeypatch)
+    answer = json.loads(out)
+    found = {each["item"]: each for each in answer["findings"]}
+    assert code == (0 if answer["ok"] else 1)
+    assert found["PyTorch"]["state"] == "ok"
+    assert found["data set digits"]["state"] == "ok"
+    assert found["plan quickstart"]["needed"]
+    assert all(each["todo"] for each in answer["findings"] if each["state"] != "ok")
+    assert all(each["state"] == "ok" for each in answer["findings"] if each["needed"]) == answer["ok"]
+
+
+def test_the_installed_command_runs() -> None:
+    command = Path(sys.executable).with_name("tuneoff")
+    answer = subprocess.run([command, "launch", "quikstart"], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (2, "", 1)

@@ -1,0 +1,263 @@
+"""A study's files damaged in every way, and what the next driver makes of them; without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from study.driver.recorder import trial_row
+from study.driver.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended
+from study.driver.searcher import search_seed
+from study.plan.files import as_toml, load_plan, thaw
+from study.plan.plan import Plan
+from study.store.folder import StudyFolder, create
+from study.store.journal import open_searches, open_storage, origin, reconcile, search_distributions, trial_id
+from study.store.manifest import PLAN, changed, plan_of
+from study.store.records import Records
+from trainables import checkpoint
+from trainables.common.errors import UserError
+from trainables.training import Training, run_to_end
+
+FINISHED, STARTED = 3, 2
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return load_plan("quickstart", settings=["search.trials=6", "search.sampler=random"], frameworks=["simulated"])
+
+
+@pytest.fixture
+def study(tmp_path: Path, plan: Plan) -> StudyFolder:
+    """What a driver leaves that was killed: three trials finished and recorded, two begun."""
+    folder = create(tmp_path / "study", plan)
+    folder.checkpoints("").mkdir(parents=True)
+    records = Records(folder, say=print)
+    search = mended_searches(plan, folder, records, concurrent=False, say=print)["simulated"]
+    for number in range(FINISHED + STARTED):
+        trial = search.study.ask(search_distributions(plan, "simulated"))
+        spec = plan.spec("simulated", trial.params, seed=search_seed(plan, search.place(number)))
+        name = trial_id("simulated", number)
+        identity = {"study": "study", "phase": "search", "framework": "simulated", "trial_id": name, "number": number}
+        records.add_start(name, spec.as_dict()["hyperparameters"])
+        training = Training(spec, folder=folder.checkpoints(name))
+        if number < FINISHED:
+            result = run_to_end(training)
+            records.add_evaluations({**vars(each), **identity} for each in training.evaluations)
+            records.add_trial(trial_row(identity, plan, spec, result, held_s=1.0, lost_s=0.0))
+            search.study.tell(trial, result["objective"])
+        else:
+            training.advance()
+    return folder
+
+
+def resumed(plan: Plan, folder: StudyFolder, say: Callable[[str], None] = print) -> tuple[Records, list[object]]:
+    """Everything that a driver mends before it goes on; the records and the states of the search's trials."""
+    records = Records(folder, say=say)
+    mend_evaluations(folder, records)
+    searches = mended_searches(plan, folder, records, concurrent=False, say=say)
+    record_what_ended(plan, folder, records, searches["simulated"])
+    reconcile(searches, records.trials)
+    trials = searches["simulated"].trials()
+    return records, [(origin(trial), trial.state) for trial in trials]
+
+
+EXPECTED = [(number, TrialState.COMPLETE) for number in range(FINISHED)] + [
+    (number, TrialState.WAITING) for number in range(FINISHED, FINISHED + STARTED)
+]
+
+
+def check(plan: Plan, folder: StudyFolder, before: Records, said: list[str]) -> None:
+    records, states = resumed(plan, folder, said.append)
+    assert sorted(states) == EXPECTED
+    assert records.trials.keys() == before.trials.keys()
+    for name, row in records.trials.items():
+        kept = before.trials[name]
+        volatile = {"ended_at", "slice_s", "began_at"}
+        assert {key: row[key] for key in row.keys() - volatile} == {key: kept[key] for key in kept.keys() - volatile}
+    assert records.evaluations_by_trial() == before.evaluations_by_trial()
+    search = open_searches(plan, open_storage(folder, say=print), concurrent=False)["simulated"]
+    for trial in search.trials():
+        assert (
+            trial.params.keys() == search_distributions(plan, "simulated").keys() or trial.state == TrialState.WAITING
+        )
+        row = records.trials.get(trial_id("simulated", origin(trial)))
+        if row is not None:
+            assert trial.value == row["objective"]
+            assert all(row[name] == value for name, value in trial.params.items())
+    assert search.place(len(search.study.trials)) == FINISHED + STARTED  # the next trial draws what it would have
+
+
+def test_nothing_to_mend(plan: Plan, study: StudyFolder) -> None:
+    said: list[str] = []
+    check(plan, study, Records(study, say=print), said)
+    assert said == []
+
+
+def test_a_journal_cut_anywhere(plan: Plan, study: StudyFolder) -> None:
+    """Power loss: as a file system may leave it, the records whole or not."""
+    whole, log = study.store.journal.read_bytes(), study.store.log.read_bytes()
+    before = Records(study, say=print)
+    step = max(1, len(whole) // 60)
+    for cut in [*range(0, len(whole), step), len(whole) - 1]:
+        study.store.journal.write_bytes(whole[:cut])
+        study.store.log.write_bytes(log)
+        check(plan, study, before, [])
+
+
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+def test_a_journal_damaged_inside_is_made_anew_and_told(plan: Plan, study: StudyFolder, where: float) -> None:
+    content = bytearray(study.store.journal.read_bytes())
+    place = int(where * len(content))
+    content[place : place + 40] = b"\x00" * 40
+    study.store.journal.write_bytes(content)
+    said: list[str] = []
+    check(plan, study, Records(study, say=print), said)
+    assert "optuna.journal was damaged" in said[0]
+    aside = next(study.path.glob("optuna.journal.damaged-*"))
+    assert aside.read_bytes() == bytes(content)
+    said.clear()
+    check(plan, study, Records(study, say=print), said)  # once
+    assert said == []
+
+
+def test_a_changed_digit_in_the_journal_is_seen(plan: Plan, study: StudyFolder) -> None:
+    """Also of a trial that nothing but the journal knows yet."""
+    search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
+    drawn = search.study.ask(search_distributions(plan, "simulated")).params
+    text = study.store.journal.read_text()
+    place = text.rindex('"param_value_internal":0.') + len('"param_value_internal":0.')
+    study.store.journal.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
+    said: list[str] = []
+    resumed(plan, study, said.append)
+    assert "a line's checksum does not fit" in said[0]
+    search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
+    for _ in range(STARTED):
+        search.study.ask(search_distributions(plan, "simulated"))  # those that had begun
+    assert search.study.ask(search_distributions(plan, "simulated")).params == drawn
+
+
+def test_lines_of_others_need_no_checksum(plan: Plan, study: StudyFolder) -> None:
+    """As a note that somebody leaves with optuna-dashboard."""
+    others = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study.store.journal)))
+    optuna.load_study(study_name="simulated", storage=others).set_user_attr("note", "looks good")
+    said: list[str] = []
+    check(plan, study, Records(study, say=print), said)
+    assert said == []
+
+
+def test_a_lost_journal(plan: Plan, study: StudyFolder) -> None:
+    study.store.journal.unlink()
+    check(plan, study, Records(study, say=print), [])
+
+
+def test_records_cut_anywhere_are_filled_up_from_the_checkpoints(plan: Plan, study: StudyFolder) -> None:
+    whole, journal = study.store.log.read_bytes(), study.store.journal.read_bytes()
+    before = Records(study, say=print)
+    for cut in range(0, len(whole), max(1, len(whole) // 60)):
+        study.store.log.write_bytes(whole[:cut])
+        study.store.journal.write_bytes(journal)
+        check(plan, study, before, [])
+
+
+def test_records_and_journal_both_lost(plan: Plan, study: StudyFolder) -> None:
+    """The checkpoints alone: what finished goes on at once to its end, without training anything again."""
+    study.store.log.unlink()
+    study.store.journal.unlink()
+    _, states = resumed(plan, study)
+    assert [number for number, _ in states] == list(range(FINISHED + STARTED))
+    for number in range(FINISHED):
+        state = checkpoint.read_state(study.checkpoints(trial_id("simulated", number)))
+        assert state is not None
+        assert state["outcome"] is not None
+
+
+def test_a_trial_that_a_scheduler_stopped_unrecorded(plan: Plan, study: StudyFolder) -> None:
+    search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
+    search.study.tell(FINISHED, 61.0)  # Optuna was told, then the driver died
+    search.study.tell(FINISHED + 1, state=TrialState.FAIL)
+    records, states = resumed(plan, study)
+    stopped, failed = (records.trials[trial_id("simulated", FINISHED + each)] for each in (0, 1))
+    assert (stopped["outcome"], stopped["evaluations"]) == ("stopped", 1)
+    assert (failed["outcome"], failed["error"]) == ("failed", "the driver died with it")
+    assert TrialState.WAITING not in [state for _, state in states]
+
+
+def test_lost_work_is_charged_once(study: StudyFolder) -> None:
+    records = Records(study, say=print)
+    names = [trial_id("simulated", FINISHED + each) for each in (0, 1)]
+    started = dict(records.unfinished)
+    assert sorted(started) == names
+    kept = {name: checkpoint.read_state(study.checkpoints(name))["segments"][0]["wall_s"] for name in names}  # type: ignore[index]
+    charge_losses(study, records, seen_at=max(started.values()) + 100.0)
+    for name in names:
+        expected = max(started.values()) + 100.0 - started[name] - kept[name]
+        assert records.lost_s(name) == pytest.approx(expected)
+    charge_losses(study, records, seen_at=max(started.values()) + 1000.0)
+    again = Records(study, say=print)
+    assert again.unfinished == {}
+    assert again.lost_s(names[0]) == records.lost_s(names[0]) < 200.0
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_plan_is_written_again_from_the_journal(plan: Plan, study: StudyFolder, damage: str) -> None:
+    if damage == "cut":
+        study.plan.plan.write_text(study.plan.plan.read_text()[:100])
+    else:
+        study.plan.plan.unlink()
+    found, notice = plan_of(study)
+    assert found == plan
+    assert notice is not None
+    assert "plan.toml" in notice
+    assert thaw(study.plan.plan) == plan
+    assert plan_of(study) == (plan, None)
+
+
+def test_a_damaged_plan_without_a_journal_is_named(study: StudyFolder) -> None:
+    study.plan.plan.write_text("workload = ")
+    study.store.journal.unlink()
+    with pytest.raises(UserError, match=r"plan\.toml is not TOML"):
+        plan_of(study)
+    assert study.plan.plan.read_text() == "workload = "
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (("target = 0.95", "target = 0.9"), r"training\.target = 0.95 \(now 0.9\)"),
+        (('workload = "digits-lenet"', 'workload = "mnist-lenet"'), r"workload = 'digits-lenet' \(now 'mnist-lenet'\)"),
+        (("high = 0.3", "high = 0.6"), r"space\.simulated\.learning_rate\.high = 0.3 \(now 0.6\)"),
+        (('objective = "warm"', 'objective = "cold"'), r"search\.objective"),
+    ],
+)
+def test_an_edited_plan_is_refused_by_name(plan: Plan, study: StudyFolder, edit: tuple[str, str], named: str) -> None:
+    text = study.plan.plan.read_text()
+    assert edit[0] in text
+    study.plan.plan.write_text(text.replace(*edit, 1))
+    edited, _ = plan_of(study)
+    with pytest.raises(UserError, match=named):
+        mended_searches(edited, study, Records(study, say=print), concurrent=False, say=print)
+    mended_searches(plan, study, Records(study, say=print), concurrent=False, say=print)
+
+
+def test_more_trials_may_be_asked_for(plan: Plan, study: StudyFolder) -> None:
+    more = changed(plan, study, ["search.trials=9", "confirm.runs=7"])
+    assert (more.search.trials, more.confirm.runs) == (9, 7)
+    search = mended_searches(more, study, Records(study, say=print), concurrent=False, say=print)["simulated"]
+    assert search.study.user_attrs[PLAN] == as_toml(more)
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("training.target=0.5", r"has begun with training\.target = 0.95 \(now 0.5\)"),
+        ("search.trials=2", "search.trials is 2, but .* has 3 already"),
+        ("search.trails=9", "unknown key search.trails; did you mean 'trials'"),
+    ],
+)
+def test_other_changes_are_refused(plan: Plan, study: StudyFolder, setting: str, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        changed(plan, study, [setting])

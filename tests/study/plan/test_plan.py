@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search_spaces import Choices, Range
+from study.plan.files import freeze, load_plan, shipped_plans, thaw
+from trainables.common.errors import UserError
+from trainables.frameworks import available
+from trainables.workloads.shipped import WORKLOADS
+
+
+def test_there_is_a_plan_for_every_workload() -> None:
+    assert {load_plan(name).workload for name in shipped_plans()} == set(WORKLOADS)
+    assert "quickstart" in shipped_plans()
+
+
+@pytest.mark.parametrize("name", shipped_plans())
+def test_a_frozen_plan_thaws_to_itself(name: str, tmp_path: Path) -> None:
+    plan = load_plan(name)
+    freeze(plan, tmp_path / "plan.toml")
+    assert thaw(tmp_path / "plan.toml") == plan
+
+
+def test_defaults_come_from_the_workload() -> None:
+    plan = load_plan("mnist-lenet")
+    shape = WORKLOADS["mnist-lenet"]
+    assert (plan.training.target, plan.training.limit_s, plan.training.epochs) == (
+        shape.target,
+        shape.limit_s,
+        shape.epochs,
+    )
+    assert list(plan.frameworks) == available()
+    assert plan.confirm.runs == 10
+
+
+def test_settings_override_the_plan() -> None:
+    plan = load_plan("quickstart", settings=["search.trials=7", "search.sampler=gp", "training.target=0.9"])
+    assert (plan.search.trials, plan.search.sampler, plan.training.target) == (7, "gp", 0.9)
+
+
+def test_a_space_for_all_and_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        """
+        workload = "digits-lenet"
+        frameworks = ["pytorch", "simulated"]
+        [space.all]
+        learning_rate = { low = 0.01, high = 0.1, log = true }
+        [space.simulated]
+        batch_size = { choices = [16, 32] }
+        """
+    )
+    plan = load_plan(str(path))
+    assert plan.space["pytorch"]["learning_rate"] == plan.space["simulated"]["learning_rate"] == Range(0.01, 0.1, True)
+    assert plan.space["simulated"]["batch_size"] == Choices((16, 32))
+    assert plan.space["pytorch"]["batch_size"] == Choices((8, 16, 32, 64, 128))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("search.trails=3", "unknown key search.trails; did you mean 'trials'"),
+        ("serach.trials=3", "unknown key serach; did you mean 'search'"),
+        ("search.trials=0", "search.trials is 0"),
+        ("search.sampler=tpee", "search.sampler is 'tpee'.*'tpe', 'random' or 'gp'"),
+        ("search.objective=lukewarm", "search.objective is 'lukewarm'"),
+        ("training.target=98.5", "training.target is 98.5"),
+        ("training.limit_s=-1", "training.limit_s is -1"),
+        ("training.limit_s=inf", "training.limit_s is inf"),
+        ("slice.cpus=0", "slice.cpus is 0"),
+        ("slice=3", "slice is 3; it must be a table"),
+        ("workload=mnst-lenet", "unknown workload 'mnst-lenet'; did you mean 'mnist-lenet'"),
+        ('frameworks=["pytroch"]', "unknown framework 'pytroch'; did you mean 'pytorch'"),
+        ('frameworks=["pytorch","pytorch"]', "names one twice"),
+        ("frameworks=pytorch", "write a list of names"),
+        ("space.pytorh.batch_size={choices=[1]}", "space.pytorh.*did you mean 'pytorch'"),
+        ("space.all.learning_rat={low=1,high=2}", "did you mean 'learning_rate'"),
+        ("space.all.learning_rate={low=1,hi=2}", "low, high, log"),
+        ("space.all.learning_rate={low=2,high=1}", "above high"),
+        ("space.all.learning_rate={low=-1,high=1}", "learning_rate has -1"),
+        ("space.all.batch_size={choices=[1.5]}", "whole numbers"),
+        ("space.all.batch_size={low=0,high=4}", "batch_size has 0"),
+        ("space.all.num_workers={low=0,high=8}", "num_workers has 8.*CPUs of a slice"),
+        ("search.initial_points=[{learning_rate=0.1}]", "each point needs exactly"),
+        ("search.initial_points=[{learning_rate=9.0,batch_size=64,num_workers=0}]", "outside the search space"),
+        ("trials", "write key=value"),
+        ("seed=-1", "seed is -1"),
+    ],
+)
+def test_bad_values_are_named(setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_plan("quickstart", settings=[setting])
+
+
+def test_unknown_plan() -> None:
+    with pytest.raises(UserError, match="did you mean 'quickstart'"):
+        load_plan("quikstart")
+
+
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("workload = ")
+    with pytest.raises(UserError, match="is not TOML"):
+        load_plan(str(path))
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="cannot read"):
+        load_plan(str(path))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
+def test_a_torn_frozen_plan_is_refused(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "plan.toml"
+    freeze(load_plan("quickstart"), path)
+    text = path.read_text()
+    path.write_text(text[: int(len(text) * share)])
+    with pytest.raises(UserError, match=r"plan\.toml"):
+        thaw(path)

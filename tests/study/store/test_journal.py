@@ -1,0 +1,184 @@
+"""The journal after every kind of interruption, without Ray: what a driver leaves behind is made by hand."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from study.plan.files import load_plan
+from study.plan.plan import Plan
+from study.store.folder import StudyFolder, create
+from study.store.journal import (
+    Search,
+    enqueue_initial_points,
+    open_searches,
+    open_storage,
+    origin,
+    reconcile,
+    search_distributions,
+    trial_id,
+)
+from study.store.patience import Patience, StorageGone
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return load_plan("quickstart", settings=["search.startup_trials=3"], frameworks=["simulated"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, plan: Plan) -> StudyFolder:
+    return create(tmp_path / "study", plan)
+
+
+def reopen(plan: Plan, folder: StudyFolder) -> Search:
+    """As a new driver does, from the file alone."""
+    searches = open_searches(plan, open_storage(folder, say=print), concurrent=False)
+    enqueue_initial_points(plan, searches)
+    return searches["simulated"]
+
+
+def drawn(search: Search, plan: Plan, count: int, *, tell: bool = True) -> list[dict[str, float]]:
+    points = []
+    for _ in range(count):
+        trial = search.study.ask(search_distributions(plan, "simulated"))
+        points.append(trial.params)
+        if tell:
+            search.study.tell(trial, trial.params["learning_rate"] + trial.params["batch_size"])
+    return points
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+@pytest.mark.parametrize("after", [2, 5])
+def test_a_resumed_search_draws_what_the_uninterrupted_would(tmp_path: Path, sampler: str, after: int) -> None:
+    plan = load_plan(
+        "quickstart", settings=[f"search.sampler={sampler}", "search.startup_trials=3"], frameworks=["simulated"]
+    )
+    whole = drawn(reopen(plan, create(tmp_path / "whole", plan)), plan, 8)
+    broken = create(tmp_path / "broken", plan)
+    before = drawn(reopen(plan, broken), plan, after)
+    lost = drawn(reopen(plan, broken), plan, 1, tell=False)  # running when the driver was killed
+    search = reopen(plan, broken)
+    assert reconcile({"simulated": search}, {}) == 1
+    rest = drawn(reopen(plan, broken), plan, 8 - after)
+    assert before + rest == whole
+    assert rest[0] == lost[0]
+    assert len({tuple(point.values()) for point in whole}) == 8
+
+
+def test_an_interrupted_trial_is_replaced_once(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    drawn(search, plan, 1)
+    lost = search.study.ask(search_distributions(plan, "simulated"))
+    search = reopen(plan, folder)
+    assert reconcile({"simulated": search}, {}) == 1
+    assert reconcile({"simulated": search}, {}) == 0  # a second look changes nothing
+    assert [trial.number for trial in search.finished()] == [0]
+    again = search.study.ask(search_distributions(plan, "simulated"))
+    assert again.params == lost.params
+    assert origin(search.study.trials[again.number]) == lost.number
+    assert search.place(again.number + 1) == 2
+
+
+def test_killed_between_enqueuing_and_failing(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    lost = search.study.ask(search_distributions(plan, "simulated"))
+    search.study.enqueue_trial(lost.params, user_attrs={"origin": lost.number, "predecessor": lost.number})
+    search = reopen(plan, folder)
+    assert reconcile({"simulated": search}, {}) == 0
+    states = [trial.state for trial in search.study.trials]
+    assert states == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_an_interruption_of_the_replacement_keeps_the_origin(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    lost = search.study.ask(search_distributions(plan, "simulated"))
+    for _ in range(3):
+        search = reopen(plan, folder)
+        assert reconcile({"simulated": search}, {}) == 1
+        again = search.study.ask(search_distributions(plan, "simulated"))
+        assert again.params == lost.params
+        assert origin(search.study.trials[again.number]) == lost.number
+    assert len(search.trials()) == 1
+    assert search.place(again.number + 1) == 1
+
+
+def test_a_trial_that_finished_untold_is_told(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    trial = search.study.ask(search_distributions(plan, "simulated"))
+    record = {"outcome": "reached", "objective": 1.5}
+    assert reconcile({"simulated": search}, {trial_id("simulated", trial.number): record}) == 0
+    assert [(each.state, each.value) for each in search.study.trials] == [(TrialState.COMPLETE, 1.5)]
+
+
+def test_a_trial_that_failed_untold_is_not_tried_for_ever(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    trial = search.study.ask(search_distributions(plan, "simulated"))
+    record = {"outcome": "failed", "objective": None}
+    assert reconcile({"simulated": search}, {trial_id("simulated", trial.number): record}) == 0
+    assert len(search.finished()) == 1
+
+
+def test_a_trial_killed_before_it_had_parameters_is_dropped(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    search.study.ask()
+    assert reconcile({"simulated": search}, {}) == 0
+    assert [trial.state for trial in search.study.trials] == [TrialState.FAIL]
+    assert search.trials() == search.finished() == []  # it does not count
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+def test_a_trial_killed_between_two_parameters_is_drawn_again(tmp_path: Path, sampler: str) -> None:
+    plan = load_plan(
+        "quickstart", settings=[f"search.sampler={sampler}", "search.startup_trials=3"], frameworks=["simulated"]
+    )
+    whole = drawn(reopen(plan, create(tmp_path / "whole", plan)), plan, 8)
+    broken = create(tmp_path / "broken", plan)
+    before = drawn(reopen(plan, broken), plan, 5)
+    space = search_distributions(plan, "simulated")
+    name, distribution = next(iter(space.items()))
+    lost = reopen(plan, broken).study.ask()
+    lost._suggest(name, distribution)
+    search = reopen(plan, broken)
+    assert reconcile({"simulated": search}, {}) == 0
+    assert before + drawn(reopen(plan, broken), plan, 3) == whole
+
+
+def test_a_killed_initial_point_is_tried_again(tmp_path: Path) -> None:
+    point = "{learning_rate=0.1,batch_size=64,num_workers=0}"
+    plan = load_plan("quickstart", settings=[f"search.initial_points=[{point}]"], frameworks=["simulated"])
+    folder = create(tmp_path / "study", plan)
+    reopen(plan, folder).study.ask()  # killed before it had read its parameters
+    search = reopen(plan, folder)
+    assert reconcile({"simulated": search}, {}) == 1
+    assert drawn(reopen(plan, folder), plan, 1) == [{"learning_rate": 0.1, "batch_size": 64, "num_workers": 0}]
+    assert reopen(plan, folder).place(2) == 1
+
+
+def test_a_lock_left_by_a_killed_writer_is_not_waited_for(plan: Plan, folder: StudyFolder) -> None:
+    drawn(reopen(plan, folder), plan, 1)
+    folder.path.joinpath("optuna.journal.lock").symlink_to(folder.journal)
+    began = time.monotonic()
+    drawn(reopen(plan, folder), plan, 1)
+    assert time.monotonic() - began < 10.0  # Optuna would wait for 30 s
+
+
+def test_a_journal_that_has_gone_away_is_not_started_anew(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    search.study._storage._backend._patience = Patience(print, limit_s=0.0, retry_s=0.01)
+    folder.journal.rename(folder.path / "elsewhere")
+    with pytest.raises(StorageGone):
+        search.study.ask()
+    assert not folder.journal.exists()
+
+
+def test_initial_points_come_first_and_once(tmp_path: Path) -> None:
+    point = "{learning_rate=0.1,batch_size=64,num_workers=0}"
+    plan = load_plan("quickstart", settings=[f"search.initial_points=[{point}]"], frameworks=["simulated"])
+    folder = create(tmp_path / "study", plan)
+    points = [drawn(reopen(plan, folder), plan, 1)[0] for _ in range(3)]
+    assert points[0] == {"learning_rate": 0.1, "batch_size": 64, "num_workers": 0}
+    assert points[1] != points[0] != points[2]
