@@ -1,7 +1,7 @@
 """Numbers that know where they come from, and the sentences and cells made of them.
 
 Every number that a report shows is a cell of one of its tables, which lie beside it as CSV files. The page carries
-for each number its table, row and column, and `reports.checking` finds out by them whether the number is right.
+for each number its table, row and column, and `reports.page.checking` finds out by them whether the number is right.
 """
 
 from __future__ import annotations

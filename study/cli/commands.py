@@ -128,8 +128,8 @@ def report(
 
     With --verify: exit code 1 when the written report and the records differ.
     """
-    from reports.checking import verify_report
-    from reports.cost import Price
+    from reports.page.checking import verify_report
+    from reports.tables.cost import Price
     from study.store.lock import is_running
     from study.store.parquet import parquet_differences
 
@@ -152,7 +152,7 @@ def compare(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the page.")] = Path("results/comparison"),
 ) -> None:
     """One page over several studies: workloads or machines."""
-    from reports.comparing import write_comparison
+    from reports.page.comparing import write_comparison
 
     if len(folders) < 2:
         raise UserError("compare needs two studies or more; `tuneoff report` is for one")

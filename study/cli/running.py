@@ -17,7 +17,7 @@ from study.console import SteadyConsole, complain
 from trainables.common.errors import UserError
 
 if TYPE_CHECKING:
-    from reports.cost import Price
+    from reports.tables.cost import Price
     from study.plan.plan import Plan
     from study.store.folder import StudyFolder
 

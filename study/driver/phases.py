@@ -9,8 +9,8 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from reports.cost import Price
-from reports.page import write_report
+from reports.page.report import write_report
+from reports.tables.cost import Price
 from reports.winners import confirmations, winners
 from study.cluster.connection import connected
 from study.cluster.nodes import check_nodes

@@ -48,8 +48,9 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 def test_importing_every_module_loads_no_framework_and_no_tuner() -> None:
-    modules = sorted(path.stem for path in Path(reports.__file__).parent.glob("*.py") if path.stem != "__init__")
-    code = f"import sys, {', '.join(f'reports.{name}' for name in modules)}\n"
+    root = Path(reports.__file__).parent
+    found = sorted(path.relative_to(root).with_suffix("") for path in root.rglob("*.py") if path.stem != "__init__")
+    code = f"import sys, {', '.join('.'.join(('reports', *path.parts)) for path in found)}\n"
     code += "print(sorted(set(sys.modules) & {'ray', 'optuna', 'torch', 'juliacall', 'lifelines'}))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.page import write_report
+from reports.page.report import write_report
 from tests.reports.conftest import save, study, trial
 
 TRIALS, RUNS = 10_000, 10

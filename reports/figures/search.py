@@ -1,0 +1,164 @@
+"""Figures of the search: DataFrame in, matplotlib Figure out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from reports.figures.drawing import INK, RASTERISED_ABOVE, SIZE, canvas, colour, drawn
+from reports.names import KNOB_NAMES, title
+from reports.tables.trials import KNOBS, phase
+
+_MOST_SLOTS_LABELLED = 12
+MOST_LINES = 300  # more hide one another
+
+
+@drawn
+def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
+    """Objective of every trial of the search against one hyperparameter; crosses missed the target.
+
+    Parameters
+    ----------
+    trials
+        The trial records.
+    knob
+        One of `reports.tables.trials.KNOBS`.
+    """
+    figure, axes = canvas()
+    search = phase(trials, "search").dropna(subset=["objective", knob])
+    spread = np.random.default_rng(0)
+    for place, (name, group) in enumerate(search.groupby("framework", sort=True)):
+        reached = group["reached"].astype(bool)
+        x = group[knob].astype(float)
+        if knob == "num_workers":  # whole numbers: side by side, so that frameworks do not hide one another
+            x = x + 0.16 * (place - 0.5) + spread.uniform(-0.05, 0.05, len(x))
+        many = len(group) > RASTERISED_ABOVE
+        size, alpha = (4, 0.3) if many else (18, 0.75)
+        axes.plot([], [], "o", color=colour(str(name)), markersize=4, label=title(str(name)))
+        axes.scatter(
+            x[reached], group["objective"][reached], s=size, alpha=alpha, color=colour(str(name)), linewidths=0,
+            rasterized=many,
+        )  # fmt: skip
+        axes.scatter(
+            x[~reached], group["objective"][~reached], s=size, alpha=alpha * 0.8, color=colour(str(name)), marker="x",
+            linewidths=1, rasterized=many,
+        )  # fmt: skip
+    if knob == "batch_size" and len(search):
+        sizes = sorted(search[knob].unique())
+        axes.set_xscale("log", base=2)
+        if len(sizes) <= 12:
+            axes.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
+            axes.xaxis.set_minor_formatter(NullFormatter())
+    elif knob == "learning_rate":
+        axes.set_xscale("log")
+    elif len(search):
+        axes.set_xticks(np.unique(search[knob].astype(int)))
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(KNOB_NAMES[knob])
+    axes.set_ylabel("objective (s)")
+    return figure
+
+
+@drawn
+def parallel_coordinates(trials: pd.DataFrame) -> Figure:
+    """Every trial of the search as a line over its hyperparameters and its objective; the better, the stronger.
+
+    Of more than `MOST_LINES` trials, so many are drawn, spread evenly over their ranks.
+    """
+    search = phase(trials, "search").dropna(subset=["objective", *KNOBS]).sort_values("objective")
+    search = search.iloc[np.unique(np.linspace(0, len(search) - 1, MOST_LINES).astype(int))]
+    figure, axes = canvas()
+    axes.grid(visible=False)
+    logged = {"learning_rate", "batch_size", "objective"}
+    columns = [*KNOBS, "objective"]
+    heights = np.empty((len(search), len(columns)))
+    for place, column in enumerate(columns):
+        values = search[column].astype(float).to_numpy()
+        scaled = np.log(values) if column in logged and (values > 0).all() else values
+        low, high = scaled.min(), scaled.max()
+        heights[:, place] = (scaled - low) / (high - low) if high > low else 0.5
+        axes.axvline(place, color=INK, linewidth=0.8)
+        for text, height, align in ((values.min(), -0.03, "top"), (values.max(), 1.03, "bottom")):
+            axes.text(place, height, f"{text:.3g}", ha="center", va=align, fontsize=8)
+    rank = search["objective"].rank(pct=True).to_numpy()
+    for name in sorted(search["framework"].unique()):
+        mine = (search["framework"] == name).to_numpy()
+        order = np.argsort(-rank[mine])
+        lines = [list(enumerate(row)) for row in heights[mine][order]]
+        opacity = np.clip(1.15 - 1.2 * rank[mine][order], 0.08, 1.0)
+        axes.plot([], [], color=colour(name), label=title(name))
+        axes.add_collection(LineCollection(lines, colors=colour(str(name)), alpha=list(opacity), linewidths=1.2))
+    axes.set_xlim(-0.25, len(columns) - 0.75)
+    axes.set_ylim(-0.12, 1.14)
+    axes.set_xticks(range(len(columns)), [*(KNOB_NAMES[knob] for knob in KNOBS), "objective (s)"])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=3)
+    return figure
+
+
+@drawn
+def importance_bars(importances: pd.DataFrame) -> Figure:
+    """How much of the objective's variance each hyperparameter explains.
+
+    Parameters
+    ----------
+    importances
+        `reports.tables.importance.importances`.
+    """
+    figure, axes = canvas((SIZE[0], 2.6))
+    names = list(importances["framework"].unique())
+    height = 0.8 / max(1, len(names))
+    for place, name in enumerate(names):
+        mine = importances[importances["framework"] == name].set_index("hyperparameter")["importance"].reindex(KNOBS)
+        y = np.arange(len(KNOBS)) + (place - (len(names) - 1) / 2) * height
+        axes.barh(y, mine.fillna(0.0), height=height * 0.9, color=colour(name), label=title(name))
+    axes.set_yticks(range(len(KNOBS)), [KNOB_NAMES[knob] for knob in KNOBS])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("importance (fANOVA)")
+    return figure
+
+
+@drawn
+def timeline(slots: pd.DataFrame) -> Figure:
+    """When every trial ran, and on which slot; confirmation runs are paler, failed trials hatched.
+
+    Parameters
+    ----------
+    slots
+        `reports.tables.cost.slots`.
+    """
+    count = int(slots["slot"].max()) + 1
+    figure, axes = canvas((SIZE[0], min(4.5, 1.5 + 0.3 * count)))
+    many = len(slots) > RASTERISED_ABOVE
+    for (name, phase_name, failed), group in slots.assign(failed=slots["outcome"] == "failed").groupby(
+        ["framework", "phase", "failed"], sort=True
+    ):
+        left, right, slot = (group[column].to_numpy(float) for column in ("began_s", "ended_s", "slot"))
+        corners = [(left, slot - 0.4), (left, slot + 0.4), (right, slot + 0.4), (right, slot - 0.4)]
+        bars = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
+        axes.add_collection(
+            PolyCollection(
+                list(bars), facecolors=colour(str(name)), alpha=0.85 if phase_name == "search" else 0.45,
+                hatch="///" if failed else None, edgecolors=INK, linewidths=0 if many else 0.3, rasterized=many,
+                label=f"{title(str(name))}, {phase_name}" + (", failed" if failed else ""),
+            )
+        )  # fmt: skip
+    axes.set_xlim(0, float(slots["ended_s"].max()) * 1.01)
+    if count <= _MOST_SLOTS_LABELLED:
+        axes.set_yticks(range(count), [str(slot + 1) for slot in range(count)])
+    axes.set_ylim(count - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("seconds since the first trial began")
+    axes.set_ylabel("slot")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    axes.legend().set_visible(False)
+    return figure

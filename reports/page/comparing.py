@@ -1,0 +1,184 @@
+"""One page over several studies: workloads, machines, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reports.errors import ReportError
+from reports.figures.drawing import canvas, colour, drawn
+from reports.names import title
+from reports.page.content import Column, Picture, Section, Table
+from reports.page.report import Page, write_page
+from reports.records import StudyRecords, read_records
+from reports.sentences import Row, Sentence, plain, rows
+from reports.tables.across import comparison, differences, geometric_means, performance_profile
+from reports.tables.cost import Price
+
+
+def write_comparison(folders: Sequence[str | Path], into: str | Path) -> str:
+    """Write a page over several studies, with the same kinds of files as a report.
+
+    Returns
+    -------
+    The verdict over all of them.
+
+    Raises
+    ------
+    reports.errors.ReportError
+        When fewer than two folders are given, or one has no records.
+    """
+    if len(folders) < 2:
+        raise ReportError("compare needs the folders of at least two studies")
+    page = compare({name: read_records(folder) for name, folder in _named(folders).items()})
+    write_page(page, Path(into))
+    return " ".join(map(plain, page.verdict))
+
+
+def compare(studies: dict[str, StudyRecords]) -> Page:
+    """Everything that the page says.
+
+    Parameters
+    ----------
+    studies
+        Records by the name they get on the page.
+    """
+    table, profile = comparison(studies), performance_profile(studies)
+    means, differ = geometric_means(table), differences(studies)
+    columns: tuple[Column, ...] = (
+        Column("study", "study", "text"),
+        Column("workload", "workload", "text"),
+        Column("target", "target", "percent"),
+        Column("framework", "framework", "title"),
+        Column("against", "against", "title"),
+        Column("warm", "warm", "times", interval=True),
+        Column("cold", "cold", "times", interval=True),
+        Column("reached", "runs that reached it", "count", of="runs"),
+        Column("reached_against", "against", "count", of="runs_against"),
+    )
+    if table["left_out"].any():
+        columns += (Column("left_out", "why there is no ratio", "text"),)
+    pictures = [
+        Picture(
+            f"performance_profile_{clock}",
+            f"Share of studies in which a framework takes at most so many times the faster one's time, {clock} clock. "
+            "Higher is better.",
+            profile_figure(profile, clock),
+            "performance_profile",
+        )
+        for clock in profile["clock"].unique()
+    ]
+    compared = Table("comparison", table, columns, "the studies' verdicts", when_empty="Nothing to compare.")
+    shown = tuple(Column(str(name), str(name), "text") for name in differ.columns)
+    return Page(
+        heading=f"{len(studies)} studies compared",
+        verdict=tuple(_overall(row) for row in rows("geometric_means", means))
+        + tuple(_left_out(rows("comparison", table)))
+        or (("No two frameworks reached the target in the same study, so there is nothing to average.",),),
+        left_out=(),
+        sections=(
+            Section(
+                "comparison",
+                "Study by study",
+                note="Each ratio is between the confirmation runs of the two best configurations, with its 95 % "
+                "interval; an interval that holds 1 shows no difference. The mean's interval is resampled over "
+                "studies; from fewer than six it is narrower than it should be.",
+                tables=(compared,),
+                pictures=tuple(pictures),
+            ),
+            Section(
+                "differences",
+                "What differs between the studies",
+                note="A difference between studies can come from any of these.",
+                tables=(
+                    Table(
+                        "differences",
+                        differ,
+                        shown,
+                        "provenance.json and plan.toml of the studies",
+                        when_empty="Nothing: same hardware, versions and plan.",
+                    ),
+                ),
+            ),
+        ),
+        price=Price(),
+        tables=(Table("geometric_means", means), Table("performance_profile", profile)),
+    )
+
+
+@drawn
+def profile_figure(profile: pd.DataFrame, clock: str) -> Figure:
+    """The performance profile on one clock.
+
+    Parameters
+    ----------
+    profile
+        `performance_profile`.
+    """
+    figure, axes = canvas()
+    mine = profile[profile["clock"] == clock]
+    end = max(1.5, float(mine["factor"].max()) * 1.15)
+    for name, curve in mine.groupby("framework", sort=False):
+        factors, shares = [*curve["factor"], end], [*curve["share"], curve["share"].iloc[-1]]
+        axes.step(factors, shares, where="post", color=colour(str(name)), label=title(str(name)), linewidth=2)
+    axes.set_xlim(1, end)
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_xlabel("factor of the faster one's time")
+    axes.set_ylabel("share of studies")
+    return figure
+
+
+def _overall(row: Row) -> Sentence:
+    name, against = title(row["framework"]), title(row["against"])
+    over, end = row.say("studies", "count"), " study" if row["studies"] == 1 else " studies"
+    ratio = row.interval("ratio", "times")
+    return (
+        f"{name} takes ",
+        *ratio,
+        f" {against}'s {row['clock']} time",
+        *_doubt(row),
+        " (geometric mean over ",
+        over,
+        f"{end}).",
+    )
+
+
+def _doubt(row: Row) -> Sentence:
+    if not row.has("ratio_low"):
+        return (", too few studies for an interval",)
+    return (": no difference shown",) if row["ratio_low"] <= 1.0 <= row["ratio_high"] else ()
+
+
+def _left_out(compared: list[Row]) -> list[Sentence]:
+    missing = [row for row in compared if row["left_out"]]
+    if not missing:
+        return []
+    told = tuple(
+        part for row in missing for part in ("; ", row.say("study", "text"), ": ", row.say("left_out", "text"))
+    )
+    return [
+        (
+            f"Left out, {len(missing)} of {len(compared)}: ",
+            *told[1:],
+            ".",
+        )
+    ]
+
+
+def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
+    """Folders by name; by as much more of their path as it takes where names repeat."""
+    paths = [Path(folder).absolute() for folder in folders]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ReportError("compare was given the same folder twice")
+    return {_shortest(path, paths): path for path in paths}
+
+
+def _shortest(path: Path, paths: list[Path]) -> str:
+    """The end of a path that no other of these paths has."""
+    length = next(
+        n for n in range(1, len(path.parts) + 1) if [each.parts[-n:] for each in paths].count(path.parts[-n:]) == 1
+    )
+    return "/".join(path.parts[-length:]).replace("//", "/")

@@ -1,0 +1,195 @@
+"""The lower half of the page: curves, the search, the sweep, all trials."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.figures import runs as figures
+from reports.figures import search as search_figures
+from reports.figures.sweeps import sweep_plot
+from reports.names import KNOB_NAMES, title
+from reports.page.content import Column, Picture, Section, Table, as_is
+from reports.records import StudyRecords
+from reports.sentences import Row, Sentence, rows
+from reports.tables import sweeps
+from reports.tables.cost import slots
+from reports.tables.importance import LEFT_OUT, importances
+from reports.tables.trials import KNOBS, accuracy_curves, all_trials, phase, reach_curves
+
+
+def curves_section(records: StudyRecords, compared: pd.DataFrame) -> Section | None:
+    """How the confirmation runs came to the target."""
+    trials = records.trials
+    curves, reach = accuracy_curves(trials, records.evaluations), reach_curves(trials)
+    if curves.empty:
+        return None
+    whose = "confirmation runs" if len(reach) else "best trials; nothing was confirmed"
+    target = float(trials["target"].iloc[0])
+    drawn = [
+        Picture(
+            "accuracy_against_time",
+            f"Validation accuracy against training time: {whose}.",
+            figures.accuracy_against_time(curves, target=target),
+            "accuracy_curves",
+        )
+    ]
+    for clock in reach["clock"].unique():
+        caption = (
+            f"Runs that have reached the target, {clock} clock (Kaplan-Meier, 95 % bands); ticks: runs that missed."
+        )
+        drawn.append(
+            Picture(f"reached_{clock}", caption, figures.reached_against_time(reach, clock=clock), "reach_curves")
+        )
+    said = tuple(_log_rank(row) for row in rows("verdicts", compared) if row.has("p_value"))
+    return Section(
+        "curves",
+        "Accuracy and reaching the target against time",
+        said=said,
+        tables=(Table("accuracy_curves", curves), Table("reach_curves", reach)),
+        pictures=tuple(drawn),
+    )
+
+
+def search_section(records: StudyRecords) -> Section | None:
+    """What the search tried and what mattered."""
+    trials = records.trials
+    search = phase(trials, "search").dropna(subset=["objective", *KNOBS])
+    if search.empty:
+        return None
+    importance = importances(trials, records.plan)
+    occupied = slots(trials)
+    some = f" ({search_figures.MOST_LINES} of {len(search)})" if len(search) > search_figures.MOST_LINES else ""
+    drawn = [
+        Picture(
+            f"{knob}_against_time",
+            f"Time to accuracy against {KNOB_NAMES[knob]}; a cross missed the target and stands above the limit.",
+            search_figures.knob_against_time(trials, knob),
+            "trials",
+        )
+        for knob in KNOBS
+    ]
+    caption = f"The search's trials{some}; the stronger a line, the better."
+    drawn.append(Picture("parallel_coordinates", caption, search_figures.parallel_coordinates(trials), "trials"))
+    if len(importance):
+        bars = search_figures.importance_bars(importance)
+        drawn.append(Picture("importances", "How much each setting explains.", bars, "importances"))
+    if len(occupied):
+        caption = "When every trial ran, and on which slot; confirmation runs are paler."
+        drawn.append(Picture("timeline", caption, search_figures.timeline(occupied), "slots"))
+    columns = (
+        Column("framework", "framework", "title"),
+        Column("hyperparameter", "hyperparameter", "text"),
+        Column("importance", "importance", "share"),
+        Column("trials", "trials", "count"),
+    )
+    return Section(
+        "search",
+        "The search",
+        note=LEFT_OUT if len(importance) else "Too few trials to say which setting mattered.",
+        tables=(
+            Table("importances", importance, columns if len(importance) else (), "the search's trials"),
+            Table("slots", occupied),
+        ),
+        pictures=tuple(drawn),
+    )
+
+
+def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
+    """The seed benchmark's tables and plots for one swept setting."""
+    measured, missing, published = (
+        sweeps.seed_table(trials, knob),
+        sweeps.missing_table(trials, knob),
+        sweeps.published(knob),
+    )
+    heading = sweeps.HEADINGS[knob]
+    value = Column(knob, heading, "number" if knob == "learning_rate" else "count")
+    theirs = tuple(
+        Column(key, name, "percentage" if key.endswith("accuracy") else "number")
+        for key, name in sweeps.SEED_COLUMNS.items()
+    )
+    finished = Column("finished", "Repeats that finished", "count", of="repeats")
+    tables = []
+    for name in measured["framework"].unique():
+        mine = measured[measured["framework"] == name].reset_index(drop=True)
+        origin = f"{title(name)}, measured here: medians over the repeats that finished"
+        tables.append(Table(f"sweep_{knob}_{name}", mine, (value, *theirs, finished), origin))
+    lacked = (
+        Column("framework", "framework", "title"),
+        value,
+        Column("train_s", "training time (s) [fastest, slowest]", interval=True),
+        Column("reached", "repeats that reached the target", "count", of="repeats"),
+        Column("warm_tta_s", "warm time to accuracy (s)"),
+        Column("cold_tta_s", "cold time to accuracy (s)"),
+        Column("samples_per_s", "samples per second"),
+        Column("best_validation_accuracy", "validation accuracy", "percent"),
+        Column("test_accuracy", "test accuracy", "percent"),
+        Column("loader_workers", "loader workers that really ran", "count"),
+    )
+    tables.append(
+        Table(
+            f"sweep_{knob}_more",
+            missing,
+            lacked,
+            "What the benchmark's tables lacked: medians over the repeats that finished",
+        )
+    )
+    shown = (Column("framework", "framework", "title"), value, *theirs, Column("note", "what is wrong", "text"))
+    if len(published):
+        tables.append(
+            Table(
+                f"published_{knob}",
+                published,
+                shown,
+                "As published by the-praxs/dl-benchmark; not measured here",
+                folded=True,
+            )
+        )
+    plots = tuple(
+        Picture(
+            f"sweep_{knob}_{column}",
+            f"{sweeps.SEED_COLUMNS[column]} against {heading.lower()}. Bars: fastest and slowest "
+            "repeat. A cross: no repeat finished." + " Dotted: as published, on other hardware." * (len(published) > 0),
+            sweep_plot(measured, knob, column),
+            f"sweep_{knob}_{measured['framework'].iloc[0]}",
+        )
+        for column in ("epoch_train_s", "train_s")
+    )
+    return Section(
+        f"sweep_{knob}",
+        "The seed's experiment: " * (len(published) > 0) + f"{heading.lower()} swept, all else held",
+        said=_idle_workers(missing) if knob == "num_workers" else (),
+        note="Total training function time is the warm clock, waiting for data included; epoch training time leaves "
+        "the waiting out." + f" {sweeps.WRONG}" * (len(published) > 0),
+        tables=tuple(tables),
+        pictures=plots,
+    )
+
+
+def trials_section(trials: pd.DataFrame) -> Section:
+    """Every trial."""
+    everything = all_trials(trials)
+    table = Table(
+        "trials",
+        everything,
+        as_is(everything),
+        "trials.parquet, in the order in which they ended",
+        folded=True,
+        long=True,
+    )
+    return Section("trials", "All trials", note="Click a heading to sort.", tables=(table,))
+
+
+def _idle_workers(missing: pd.DataFrame) -> tuple[Sentence, ...]:
+    other = missing[missing["loader_workers"].notna() & (missing["loader_workers"] != missing["num_workers"])]
+    names = ", ".join(title(name) for name in other["framework"].unique())
+    return (
+        ((f"{names}: fewer or more loader workers ran than were asked for; the tables below say how many.",),)
+        if names
+        else ()
+    )
+
+
+def _log_rank(row: Row) -> Sentence:
+    names = f"{title(row['framework'])} and {title(row['against'])}"
+    said = f"Log-rank test of whether {names} reach the target at the same pace, {row['clock']} clock: p = "
+    return (said, row.say("p_value", "probability"), "; it does not pair by seed.")

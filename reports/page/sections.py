@@ -1,0 +1,268 @@
+"""The upper half of the page: best configurations, their cost, the reasons, where it was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from reports.figures import runs as figures
+from reports.names import title
+from reports.page.content import Column, Picture, Section, Table, as_is
+from reports.records import StudyRecords
+from reports.sentences import Row, Sentence, rows
+from reports.tables.cautions import cautions
+from reports.tables.cost import Price, best_so_far, incumbents, reordered, search_cost
+from reports.tables.equality import equality_said, equality_table
+from reports.tables.provenance import changes, facts
+from reports.tables.trials import phase
+from reports.tables.why import ACCOUNTS, attribution, break_even, ledger
+
+_RECORDS = (
+    ("trials.parquet", "every trial"),
+    ("evaluations.parquet", "every evaluation"),
+    ("records.jsonl", "the log that both are built from"),
+    ("plan.toml", "the frozen plan"),
+    ("provenance.json", "versions, hardware, checksums"),
+    ("certificate.json", "what `tuneoff verify` compared"),
+    ("optuna.journal", "the searches, for optuna-dashboard"),
+)
+
+
+def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any]) -> Section:
+    """Best configuration per framework, what confirmed it, and what to be careful with."""
+    columns = [
+        Column("framework", "", "title"),
+        Column("learning_rate", "learning rate"),
+        Column("batch_size", "batch size", "count"),
+        Column("num_workers", "loader workers", "count"),
+        Column("optimizer", "optimizer", "text"),
+        Column("reached", "confirmation runs that reached the target", "count", of="runs"),
+        Column("warm_s", "warm time to accuracy", "seconds", interval=True),
+        Column("cold_s", "cold time to accuracy", "seconds", interval=True),
+        Column("expected_warm_s", "expected warm time to the target", "seconds"),
+        Column("with_evaluation_s", "warm time with evaluation inside, as MLPerf counts", "seconds"),
+        Column("test_accuracy", "test accuracy", "percent"),
+        Column("samples_to_target", "samples to target"),
+        Column("samples_per_s", "samples per second"),
+        Column("loader_workers", "loader workers that really ran", "count"),
+        Column("search_s", "the search's own figure (biased low)", "seconds"),
+        Column("trial_id", "found by", "text"),
+    ]
+    if len(best) and best["mean_warm_s"].notna().any():
+        columns.insert(8, Column("mean_warm_s", "mean warm time, cut at the common limit", "seconds"))
+    warned = cautions(trials, plan)
+    return Section(
+        "best",
+        "Best configuration of each framework",
+        cautions=tuple((row.say("caution", "text"),) for row in rows("cautions", warned)),
+        commands=tuple(
+            (title(row["framework"]), (row.say("command", "text"),)) for row in rows("best_configurations", best)
+        ),
+        note="Medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. Warm: "
+        "training alone. Cold: from the start of the process. Expected: all time of all runs over successes, as if one "
+        "that missed were followed by another. Intervals are over the seeds of the confirmation runs; how lucky a "
+        "search was in what it found, they do not cover.",
+        tables=(
+            Table(
+                "best_configurations",
+                best,
+                tuple(columns),
+                "the winners of the search and their confirmation runs",
+                transposed=True,
+            ),
+            Table("cautions", warned),
+        ),
+    )
+
+
+def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
+    """What the search cost and when it has paid for itself."""
+    cost, found = search_cost(trials, price), incumbents(trials)
+    columns = [
+        Column("framework", "framework", "title"),
+        Column("fate", "fate", "text"),
+        Column("trials", "trials", "count"),
+        Column("fresh", "fresh processes", "count"),
+        Column("slice_s", "slice-s"),
+        Column("cpu_s", "CPU-s"),
+        Column("gpu_s", "GPU-s"),
+        Column("overhead", "start-up and compilation", "share"),
+    ]
+    if "money" in cost:
+        columns.append(Column("money", "money"))
+    incumbent, curve = rows("incumbents", found), best_so_far(trials)
+    bands = reordered(trials)
+    pictures = []
+    if curve["best_s"].notna().any():
+        caption = (
+            "Best so far against cost. The band holds 80 % of what the same trials would have shown in another order."
+        )
+        pictures.append(Picture("best_against_cost", caption, figures.best_against_cost(curve, bands), "best_so_far"))
+    return Section(
+        "cost",
+        "What finding it cost",
+        said=tuple(_found(row) for row in incumbent) + tuple(_pays(row) for row in incumbent),
+        note="Finished: reached the target. Capped: out of time or epochs, diverged, or stopped by the scheduler. "
+        "Lost: done again after an interruption. CPU-s and GPU-s are slice-s times the slice's CPUs and GPUs; the "
+        "share of start-up and compilation is of slice-s. A process that is not fresh found its framework started and "
+        "compiled.",
+        tables=(
+            Table("search_cost", cost, tuple(columns), "slice_s, cpus, gpus, outcome and lost_s of all trials"),
+            Table("incumbents", found),
+            Table("best_so_far", curve),
+            Table("best_so_far_reordered", bands),
+        ),
+        pictures=tuple(pictures),
+    )
+
+
+def why_section(trials: pd.DataFrame) -> Section | None:
+    """Why one is faster; nothing where no run confirmed anything."""
+    parts, accounts, even = attribution(trials), ledger(trials), break_even(trials)
+    if accounts.empty:
+        return None
+    columns = (
+        Column("framework", "framework", "title"),
+        Column("against", "against", "title"),
+        Column("part", "part", "text"),
+        Column("ratio", "ratio", "times", interval=True),
+        Column("log_ratio", "natural logarithm"),
+        Column("share", "share", "share"),
+    )
+    spent = (
+        Column("framework", "seconds", "title"),
+        *(Column(f"{key}_s", name) for key, name in zip(ACCOUNTS, figures.ACCOUNT_NAMES, strict=True)),
+        Column("total_s", "in all"),
+        Column("runs", "runs", "count"),
+    )
+    shown = (
+        [Table("attribution", parts, columns, "warm_tta_s and samples_to_target of runs with equal seeds")]
+        if len(parts)
+        else []
+    )
+    return Section(
+        "why",
+        "Why",
+        said=(*_attributed(rows("attribution", parts)), *(_overtakes(row) for row in rows("break_even", even))),
+        note=""
+        if parts.empty
+        else "Time to accuracy is samples to the target times seconds per sample; the logarithms of the two ratios add "
+        "up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor works "
+        "against it. These are geometric means over the seeds with which both reached the target, and so not exactly "
+        "the verdict's ratio.",
+        tables=(
+            *shown,
+            Table("ledger", accounts, spent, "the ledger of the confirmation runs", transposed=True),
+            Table("break_even", even),
+        ),
+        pictures=(
+            Picture(
+                "time_ledger",
+                "Where a confirmation run's time goes, on average.",
+                figures.time_ledger(accounts),
+                "ledger",
+            ),
+        ),
+    )
+
+
+def where_section(records: StudyRecords) -> Section:
+    """Hardware, versions, data, the equality certificate and the records."""
+    changed = changes(records.provenance)
+    said, tables = _equality(records, changed)
+    warned: tuple[Sentence, ...] = ()
+    if len(changed):
+        parts = [
+            part
+            for row in rows("changes", changed)
+            for part in ("; ", f"{row['what']} ", row.say("launched", "text"), ", then ", row.say("resumed", "text"))
+        ]
+        warned = (("It was resumed where something differs, and its times are from both: ", *parts[1:], "."),)
+    return Section(
+        "where",
+        "Is it the same training, and where was it measured?",
+        said=said,
+        cautions=warned,
+        tables=(*tables, Table("changes", changed)),
+        facts=tuple(facts(records.provenance)),
+        links=tuple((file, meaning) for file, meaning in _RECORDS if file in records.files),
+    )
+
+
+def _equality(records: StudyRecords, changed: pd.DataFrame) -> tuple[tuple[Sentence, ...], tuple[Table, ...]]:
+    """Whether it was the same training, where the two frameworks that can be compared so both ran."""
+    trials = records.trials
+    if not {"pytorch", "flux"} <= set(trials["framework"]):
+        return (), ()
+    table = equality_table(records.certificate)
+    said = equality_said(records.certificate, str(trials["workload"].iloc[0]))
+    if records.certificate and changed["what"].str.startswith(("versions", "git")).any():
+        said = f"Not verified for what ran after the resume, on other software. For what ran before: {said}"
+    shown = (
+        Table("equality", table, as_is(table), "certificate.json", folded=True)
+        if len(table)
+        else Table("equality", table)
+    )
+    return ((said,),), (shown,)
+
+
+def _found(row: Row) -> Sentence:
+    return (
+        f"{title(row['framework'])}'s best configuration was found by trial ", row.say("trials", "count"), " of ",
+        row.say("search_trials", "count"), ", after ", row.say("found_slice_s", "seconds"), " of search cost and ",
+        row.say("found_elapsed_s", "seconds"), " of running; the whole search cost ", row.say("search_slice_s"),
+        " slice-seconds.",
+    )  # fmt: skip
+
+
+def _pays(row: Row) -> Sentence:
+    name = title(row["framework"])
+    missed = "" if row["median_reached"] else ", which missed the target and counts with its limit,"
+    if not row.has("pays_after"):
+        takes = row.say("median_s", "seconds")
+        return (
+            f"{name}'s search does not pay for itself: its median trial{missed} takes ",
+            takes,
+            ", no more than its best configuration.",
+        )
+    saves, after = row.say("saved_s", "seconds"), row.say("pays_after", "count")
+    return (
+        f"Against the search's median trial{missed or ','} {name}'s best saves ",
+        *(saves, " per training: the search has paid for itself after ", after, " trainings."),
+    )
+
+
+def _attributed(parts: list[Row]) -> list[Sentence]:
+    said: list[Sentence] = []
+    for whole, samples, speed in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        name, against = title(whole["framework"]), title(whole["against"])
+        ratios = [each.say("ratio", "times") for each in (whole, samples, speed)]
+        of = f" of {against}'s warm time is "
+        ends = " of the samples to the target, times ", " of the seconds per sample."
+        among: Sentence = ("Among the ", whole.say("pairs", "count"), " seeds with which both reached the target, ")
+        said.append(
+            (*among * bool(whole["missed"]), f"{name}'s ", ratios[0], of, ratios[1], ends[0], ratios[2], ends[1])
+        )
+    return said
+
+
+def _overtakes(row: Row) -> Sentence:
+    first, second = title(row["framework"]), title(row["against"])
+    once, every = (
+        (f"{first} ", row.say(f"{key}_s", "seconds"), f", {second} ", row.say(f"{key}_against_s", "seconds"))
+        for key in ("once", "each")
+    )
+    costs = (" (start-up and compilation: ", *once, "; each training: ", *every, ").")
+    if not row.has("each_ratio_low") or row["each_ratio_low"] <= 1.0 <= row["each_ratio_high"]:
+        return ("Run after run in one process, no overtaking is shown", *costs)
+    for column, name, other in (("ahead_from", first, second), ("against_ahead_from", second, first)):
+        if row.has(column):
+            says = f"{name} is ahead of {other} from" if row[column] == 1 else f"{name} overtakes {other} with"
+            return (f"Run after run in one process, {says} training ", row.say(column, "count"), *costs)
+    return ("Run after run in one process, neither overtakes the other", *costs)
+
+
+def searched(trials: pd.DataFrame) -> bool:
+    """Whether there is anything but a sweep."""
+    return bool(len(phase(trials, "search")) or len(phase(trials, "confirm")))

@@ -1,0 +1,1 @@
+"""Tables, DataFrame in and out, with the statistics they need; never a figure or HTML."""

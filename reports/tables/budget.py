@@ -1,0 +1,82 @@
+"""What the plan asked for, and how much of it there is: DataFrame in, DataFrame out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.names import title
+from reports.sentences import Row, Sentence, rows
+from reports.tables.trials import confirmation_runs, frameworks, phase, search_winners
+
+
+def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Trials, confirmation runs and trainings of a sweep: done and planned.
+
+    Parameters
+    ----------
+    plan
+        The frozen plan; without one nothing is known to be planned.
+
+    Returns
+    -------
+    One row per framework. Columns: framework; trials and trials_planned, failed and reached of the former; runs (that
+    confirm the winner), runs_planned (0 where there is no winner) and earlier_runs (that confirmed a former winner);
+    trainings and trainings_planned of a sweep.
+    """
+    sweep = plan.get("sweep")
+    searches = bool(plan) and not sweep
+    best, confirmed = search_winners(trials), confirmation_runs(trials)
+    table = []
+    for name in dict.fromkeys([*plan.get("frameworks", []), *frameworks(trials)]):
+        mine = trials[trials["framework"] == name]
+        search = phase(mine, "search")
+        runs = int((confirmed["framework"] == name).sum())
+        table.append(
+            {
+                "framework": name,
+                "trials": len(search),
+                "failed": int((search["outcome"] == "failed").sum()),
+                "reached": int(search["reached"].astype(bool).sum()),
+                "trials_planned": plan.get("search", {}).get("trials", np.nan) if searches else np.nan,
+                "runs": runs,
+                "runs_planned": plan.get("confirm", {}).get("runs", np.nan) * (name in best) if searches else np.nan,
+                "earlier_runs": len(phase(mine, "confirm")) - runs,
+                "trainings": len(phase(mine, "sweep")),
+                "trainings_planned": sweep["repeats"] * sum(map(len, sweep["over"].values())) if sweep else np.nan,
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def unfinished_sentences(budget: pd.DataFrame) -> list[Sentence]:
+    """What is missing, in a sentence, and one for runs of former winners; nothing where nothing is.
+
+    Parameters
+    ----------
+    budget
+        `budgets`.
+    """
+    told = [(row, _missing(row)) for row in rows("budgets", budget)]
+    said: list[Sentence] = []
+    lacking = [(f"{title(row['framework'])} has ", *missing) for row, missing in told if missing]
+    if lacking:
+        joined: Sentence = tuple(part for each in lacking for part in ("; ", *each))[1:]
+        said.append(("This study is unfinished, and what it says may change: ", *joined, "."))
+    for row, _ in told:
+        if row["earlier_runs"]:
+            name = title(row["framework"])
+            ran = " runs" if row["earlier_runs"] > 1 else " run"
+            said.append((row.say("earlier_runs", "count"), f"{ran} confirmed an earlier winner of {name}'s search."))
+    return said
+
+
+def _missing(row: Row) -> Sentence:
+    said: Sentence = ()
+    for done, what in (("trials", " trials"), ("runs", " confirmation runs"), ("trainings", " trainings")):
+        planned = f"{done}_planned"
+        if row.has(planned) and row[done] < row[planned]:
+            said += (" and " if said else "", row.say(done, "count"), " of ", row.say(planned, "count"), what)
+    return said

@@ -1,0 +1,135 @@
+"""What a reader of the best configurations should be warned of."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from reports.names import title
+from reports.tables.trials import KNOBS, confirmation_runs, frameworks, phase, search_winners
+from reports.tables.why import attribution
+
+EDGE = 0.02  # of a range's width, on its own scale
+_NAMES = {"learning_rate": "learning rate", "batch_size": "batch size", "num_workers": "number of loader workers"}
+_WORTH_TESTING = 12  # trials of a search
+
+
+def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Optima at the edge of the search space, settings that changed nothing, few confirmation runs, luck of a search.
+
+    Parameters
+    ----------
+    plan
+        The frozen plan; without one the edges are not known.
+
+    Returns
+    -------
+    Columns: framework, caution.
+    """
+    table = []
+    best = search_winners(trials)
+    for name in frameworks(trials):
+        if name not in best:
+            continue
+        space = plan.get("space", {}).get(name, {})
+        mine = trials[trials["framework"] == name]
+        said = [_edge(knob, space.get(knob, {}), float(best[name][knob])) for knob in KNOBS]
+        said += [_workers(mine), *(_without_effect(phase(mine, "search"), knob) for knob in KNOBS)]
+        said.append(_few(len(confirmation_runs(mine))))
+        table += [(name, f"{title(name)}: {each}") for each in said if each]
+    table += _searched_apart(trials, best)
+    return pd.DataFrame(table, columns=["framework", "caution"])
+
+
+def _edge(knob: str, searched: dict[str, Any], value: float) -> str:
+    if "choices" in searched:
+        low, high = min(searched["choices"]), max(searched["choices"])
+        lies_at = [("lower", low)] * (value == low) + [("upper", high)] * (value == high)
+    elif searched:
+        low, high = searched["low"], searched["high"]
+        place = _place(value, low, high, log=searched.get("log", False))
+        lies_at = [("lower", low)] * (place <= EDGE) + [("upper", high)] * (place >= 1 - EDGE)
+    else:
+        return ""
+    if low == high or not lies_at or (knob == "num_workers" and value == low == 0):
+        return ""  # one value is no range, and there are no fewer than 0 workers
+    side, end = lies_at[0]
+    widen = "a slice with more CPUs" if knob == "num_workers" else "a wider space"
+    return (
+        f"the best {_NAMES[knob]}, {value:.4g}, lies at the {side} edge of the search space ({end:.4g}); "
+        f"{widen} may hold a better one."
+    )
+
+
+def _place(value: float, low: float, high: float, *, log: bool) -> float:
+    if high <= low:
+        return 0.5
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return (value - low) / (high - low)
+
+
+def _workers(trials: pd.DataFrame) -> str:
+    ran = trials.dropna(subset=["loader_workers", "num_workers"])
+    other = ran[ran["loader_workers"] != ran["num_workers"]]
+    if other.empty:
+        return ""
+    first = other.iloc[0]
+    return (
+        f"{len(other)} of {len(ran)} trials ran another number of loader workers than they were asked for "
+        f"({first['trial_id']}: asked {first['num_workers']:.0f}, ran {first['loader_workers']:.0f})."
+    )
+
+
+def _without_effect(search: pd.DataFrame, knob: str) -> str:
+    """Where the search shows no dependence of the objective on a setting.
+
+    Kruskal and Wallis' test between its values, or between thirds of them where there are many: by ranks, so that
+    trials that missed the target count as the worst, and an optimum in the middle is seen as well.
+    """
+    tried = search.dropna(subset=["objective", knob])
+    if len(tried) < _WORTH_TESTING or tried[knob].nunique() < 2 or tried["objective"].nunique() < 2:
+        return ""
+    few = tried[knob].nunique() <= len(tried) / 3
+    key = tried[knob] if few else pd.qcut(tried[knob].rank(method="first"), 3, labels=False)
+    p = float(stats.kruskal(*(group.to_numpy() for _, group in tried.groupby(key)["objective"])).pvalue)
+    if p < 0.05:
+        return ""
+    return (
+        f"{len(tried)} trials of the search show no effect of the {_NAMES[knob]} (Kruskal-Wallis, p = {p:.2g}, as if "
+        "they were independent); so few can miss a small one."
+    )
+
+
+def _searched_apart(trials: pd.DataFrame, best: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    """Pairs of which one needs fewer samples because its search ended elsewhere, not because of the framework."""
+    parts = attribution(trials)
+    table = []
+    for row in parts[parts["part"] == "samples to target"].to_dict("records"):
+        name, against = row["framework"], row["against"]
+        differ = [knob for knob in KNOBS if best[name][knob] != best[against][knob]]
+        if not differ or math.isnan(row["ratio_low"]) or row["ratio_low"] <= 1.0 <= row["ratio_high"]:
+            continue
+        values = ", ".join(f"{_NAMES[knob]} {best[name][knob]:.3g} and {best[against][knob]:.3g}" for knob in differ)
+        table.append(
+            (
+                name,
+                f"{title(name)} and {title(against)}: their searches ended at different configurations ({values}), at "
+                f"which {title(name)} needs {row['ratio']:.2f} times the samples. From equal hyperparameters both "
+                "learn alike, so this factor is what the searches found and not the frameworks' speed.",
+            )
+        )
+    return table
+
+
+def _few(runs: int) -> str:
+    if runs == 0:
+        return "no confirmation run, so its figures are the search's own and biased low."
+    return (
+        f"{runs} confirmation run{'s'[: runs > 1]}; an interval from so few is narrower than it should be."
+        if runs < 6
+        else ""
+    )

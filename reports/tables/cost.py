@@ -1,0 +1,206 @@
+"""What finding the best configurations cost: DataFrame in, DataFrame out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reports.tables.running import began, running_clock
+from reports.tables.statistics import SEED
+from reports.tables.survival import times
+from reports.tables.trials import best_configurations, confirmation_runs, frameworks, phase
+
+FATES = ("finished", "capped", "failed", "lost", "search in all", "confirmation", "sweep")
+_FATE = {"reached": "finished", "failed": "failed"}  # of an outcome; every other is capped
+_SUMMED = ("fresh", "slice_s", "cpu_s", "gpu_s", "startup_s", "compile_s")
+REORDERINGS = 200
+_GRID = 120  # costs at which reorderings are compared
+
+
+@dataclass(frozen=True)
+class Price:
+    """What an hour of hardware costs, in any currency; None leaves it out."""
+
+    gpu_hour: float | None = None
+    cpu_hour: float | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is anything to multiply with."""
+        return self.gpu_hour is not None or self.cpu_hour is not None
+
+
+def search_cost(trials: pd.DataFrame, price: Price | None = None) -> pd.DataFrame:
+    """What searching and confirming cost, by framework and by what became of it.
+
+    Every slice-second is in exactly one of the fates *finished* (reached the target), *capped* (out of time or epochs,
+    diverged, or stopped by the scheduler), *failed*, *lost* (done again after an interruption), *confirmation* and
+    *sweep*; *search in all* sums the first four.
+
+    Returns
+    -------
+    Columns: framework, fate, trials (of *lost*: those that lost something, which their own fate counts too), fresh
+    (those in a process of their own; the others found the framework started and compiled by an earlier trial), slice_s
+    (seconds for which slices were held), cpu_s and gpu_s (times the CPUs and GPUs of a slice), startup_s and compile_s
+    (of slice_s), overhead (their share); with a price, money.
+    """
+    kept = trials["slice_s"].astype(float).fillna(0.0)
+    searching = trials["phase"] == "search"
+    lost_s = trials["lost_s"].astype(float).fillna(0.0).where(searching, 0.0)
+    own = trials["outcome"].map(lambda outcome: _FATE.get(outcome, "capped"))
+    charged = trials[["framework", "cpus", "gpus", "startup_s", "compile_s"]].assign(
+        fate=own.where(searching, trials["phase"].map({"confirm": "confirmation", "sweep": "sweep"})),
+        slice_s=kept - lost_s,
+        fresh=trials["fresh_process"].fillna(True).astype(int),
+        trials=1,
+    )
+    redone = charged.assign(fate="lost", slice_s=lost_s, startup_s=np.nan, compile_s=np.nan, fresh=0)[lost_s > 0]
+    both = pd.concat([charged, redone])
+    in_all = both[both["fate"].isin(FATES[:4])].assign(fate="search in all")
+    table, whole = _summed(both), _summed(in_all)
+    counted = phase(trials, "search").groupby("framework").size()  # a lost part is no trial of its own
+    whole["trials"] = whole["framework"].map(counted).fillna(0).astype(int)
+    table = pd.concat([table, whole], ignore_index=True)
+    table["overhead"] = (table["startup_s"] + table["compile_s"]) / table["slice_s"].where(table["slice_s"] > 0)
+    if price is not None and price.given:
+        hours = table["gpu_s"] * (price.gpu_hour or 0.0) + table["cpu_s"] * (price.cpu_hour or 0.0)
+        table["money"] = hours / 3600
+    order = {name: place for place, name in enumerate(frameworks(trials))}
+    places = table["framework"].map(order) * len(FATES) + table["fate"].map(FATES.index)
+    return table.assign(place=places).sort_values("place").drop(columns="place").reset_index(drop=True)
+
+
+def _summed(charged: pd.DataFrame) -> pd.DataFrame:
+    charged = charged.assign(
+        cpu_s=charged["slice_s"] * charged["cpus"].fillna(0), gpu_s=charged["slice_s"] * charged["gpus"].fillna(0)
+    )
+    return charged.groupby(["framework", "fate"], sort=False)[["trials", *_SUMMED]].sum().reset_index()
+
+
+def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
+    """When the winner of each search was found, and after how many trainings the search has paid for itself.
+
+    It has when the time saved against the search's *median* trial makes up for all it cost: who does not search and
+    takes one of these configurations blindly gets the median in the middle of all cases. A trial that missed the target
+    counts with its limit, so that a median that missed it is a lower bound; so do the winner's confirmation runs.
+
+    Returns
+    -------
+    Columns: framework, trial_id of the incumbent, trials (that had ended when it was found), found_slice_s and
+    found_elapsed_s (search cost, and time for which the study had run by then), search_trials, search_slice_s; best_s
+    (median of the confirmation runs, or the search's own where there is none; `confirmed` says which), median_s and
+    median_reached (of the search's median trial), saved_s per training, pays_after trainings (empty where nothing is
+    saved).
+    """
+    table = []
+    best, confirmed_by = best_configurations(trials), confirmation_runs(trials)
+    reading = running_clock(trials)
+    for winner in best.to_dict("records"):
+        search = phase(trials[trials["framework"] == winner["framework"]], "search").sort_values("ended_at")
+        clock = "cold" if (search["objective_clock"] == "cold").any() else "warm"
+        sample = times(search, clock)
+        place = int(np.flatnonzero(search["trial_id"] == winner["trial_id"])[0])
+        runs = times(confirmed_by[confirmed_by["framework"] == winner["framework"]], clock).seconds
+        best_s = float(np.median(runs)) if len(runs) else winner["search_s"]
+        median_s = float(np.median(sample.seconds)) if len(sample.seconds) else math.nan
+        saved_s, search_slice_s = median_s - best_s, float(search["slice_s"].sum())
+        found_s, began_s = reading(np.array([search["ended_at"].iloc[place], began(search).min()], dtype=np.float64))
+        table.append(
+            {
+                "framework": winner["framework"],
+                "trial_id": winner["trial_id"],
+                "trials": place + 1,
+                "found_slice_s": float(search["slice_s"].iloc[: place + 1].sum()),
+                "found_elapsed_s": float(found_s - began_s),
+                "search_trials": len(search),
+                "search_slice_s": search_slice_s,
+                "best_s": best_s,
+                "confirmed": len(runs) > 0,
+                "median_s": median_s,
+                "median_reached": bool(median_s <= sample.seconds[sample.reached].max(initial=-math.inf)),
+                "saved_s": saved_s,
+                "pays_after": float(math.ceil(search_slice_s / saved_s)) if saved_s > 0 else math.nan,
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
+    """The incumbent against what the search had cost when it was found.
+
+    Returns
+    -------
+    Columns: framework, trials (searched so far), slice_s (spent so far), best_s (objective of the incumbent; NaN before
+    the first hit).
+    """
+    table = []
+    for name, group in phase(trials, "search").sort_values("ended_at").groupby("framework", sort=False):
+        hits = group["objective"].where(group["reached"].astype(bool)).astype(float)
+        table.append(
+            pd.DataFrame(
+                {
+                    "framework": name,
+                    "trials": np.arange(1, len(group) + 1),
+                    "slice_s": group["slice_s"].cumsum().to_numpy(),
+                    "best_s": hits.cummin().ffill().to_numpy(),
+                }
+            )
+        )
+    columns = ["framework", "trials", "slice_s", "best_s"]
+    return pd.concat(table, ignore_index=True) if table else pd.DataFrame(columns=columns)
+
+
+def reordered(trials: pd.DataFrame) -> pd.DataFrame:
+    """How far luck of the order goes: the best so far when the same trials come in other orders.
+
+    Exact for a random search. A sampler that learns puts its better trials late, so there the search itself tends to
+    lie above the band.
+
+    Returns
+    -------
+    Columns: framework, slice_s, low_s and high_s (10th and 90th percentile of best_s over `REORDERINGS` orders; empty
+    where no hit has come in that many of them).
+    """
+    random = np.random.default_rng(SEED)
+    table = []
+    for name, group in phase(trials, "search").sort_values("trial_id").groupby("framework", sort=False):
+        if not group["reached"].astype(bool).any() or len(group) < 3:
+            continue
+        cost = group["slice_s"].fillna(0).to_numpy(dtype=np.float64)
+        hits = group["objective"].where(group["reached"].astype(bool)).fillna(np.inf).to_numpy(dtype=np.float64)
+        grid = np.linspace(0, cost.sum(), _GRID)
+        curves = np.full((REORDERINGS, _GRID), np.inf)
+        for curve in curves:
+            order = random.permutation(len(cost))
+            done = np.searchsorted(np.cumsum(cost[order]), grid * (1 + 1e-12), side="right")
+            curve[done > 0] = np.minimum.accumulate(hits[order])[done[done > 0] - 1]
+        low, high = np.quantile(curves, [0.1, 0.9], axis=0, method="nearest")
+        table.append(pd.DataFrame({"framework": name, "slice_s": grid, "low_s": low, "high_s": high}))
+    columns = ["framework", "slice_s", "low_s", "high_s"]
+    return pd.concat(table, ignore_index=True).replace(np.inf, np.nan) if table else pd.DataFrame(columns=columns)
+
+
+def slots(trials: pd.DataFrame) -> pd.DataFrame:
+    """Every trial on the slot that it occupied: the first that was free when it began.
+
+    Returns
+    -------
+    Columns: trial_id, framework, phase, outcome, slot (from 0), began_s and ended_s since the first trial began,
+    without the time in which the study did not run.
+    """
+    known = trials.assign(began_at=began(trials)).dropna(subset=["began_at", "ended_at"]).sort_values("began_at")
+    started = known["began_at"].to_numpy(dtype=np.float64)
+    ended = known["ended_at"].to_numpy(dtype=np.float64)
+    free_at: list[float] = []
+    taken = []
+    for start, end in zip(started, ended, strict=True):
+        # Trials on one slot follow one another closely: half a second of overlap is the clocks', not another slot.
+        slot = next((slot for slot, free in enumerate(free_at) if free <= start + 0.5), len(free_at))
+        free_at[slot : slot + 1] = [end]
+        taken.append(slot)
+    table = known[["trial_id", "framework", "phase", "outcome"]].reset_index(drop=True)
+    reading = running_clock(trials)
+    return table.assign(slot=np.array(taken, dtype=np.int64), began_s=reading(started), ended_s=reading(ended))

@@ -1,0 +1,93 @@
+"""Which hyperparameter mattered: Optuna's importances, of the recorded trials."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.tables.trials import KNOBS, frameworks, phase
+
+FEWEST = 8  # trials; the forest of fewer explains noise
+MOST = 300  # trials given to the forest, spread evenly over the search: more change little and take minutes
+LEFT_OUT = (
+    "fANOVA says how much of the objective's variation over the tried configurations each setting explains, alone or "
+    "with others. It leaves out failed trials and the luck of the seeds, says nothing about direction, and describes "
+    "the searched space, most of it far from the optimum: a setting that matters little here may matter at the best "
+    "configuration."
+)
+
+
+def importances(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Importance of each hyperparameter for the objective, per framework [Optuna's fANOVA].
+
+    Parameters
+    ----------
+    plan
+        The frozen plan, for the search spaces; without one they are what was tried.
+
+    Returns
+    -------
+    Columns: framework, hyperparameter, importance (adds up to 1 per framework), trials (that it was computed from).
+    Frameworks with fewer than `FEWEST` trials, or whose trials do not differ, are left out.
+    """
+    table = []
+    for name in frameworks(trials):
+        search = phase(trials[trials["framework"] == name], "search").dropna(subset=["objective", *KNOBS])
+        varied = [knob for knob in KNOBS if search[knob].nunique() > 1]
+        if len(search) < FEWEST or not varied or search["objective"].nunique() < 2:
+            continue
+        search = search.iloc[np.unique(np.linspace(0, len(search) - 1, MOST).astype(int))]
+        found = _fanova(search, varied, plan.get("space", {}).get(name, {}))
+        table += [(name, knob, found.get(knob, 0.0), len(search)) for knob in varied]
+    return pd.DataFrame(table, columns=["framework", "hyperparameter", "importance", "trials"])
+
+
+def _fanova(search: pd.DataFrame, knobs: list[str], space: dict[str, Any]) -> dict[str, float]:
+    # By name and only now: importing reports must not load Optuna.
+    import optuna  # here: a report whose search was too small never needs it
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    distributions = {knob: _distribution(knob, space.get(knob, {}), search[knob]) for knob in knobs}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study()
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    rows = search[["objective", *knobs]].to_dict("records")
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                params={knob: _param(knob, row[knob]) for knob in knobs},
+                distributions=distributions,
+                value=float(row["objective"]),
+            )
+            for row in rows
+        ]
+    )
+    evaluator = FanovaImportanceEvaluator(seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # notices of experimental features
+        found = get_param_importances(study, evaluator=evaluator)
+    return {knob: float(value) for knob, value in found.items()}
+
+
+def _distribution(knob: str, searched: dict[str, Any], tried: pd.Series[float]) -> Any:
+    """The plan's distribution; without a plan, or with values tried outside it, the range of what was tried."""
+    import optuna
+
+    if "choices" in searched and set(tried) <= set(searched["choices"]):
+        return optuna.distributions.CategoricalDistribution([_param(knob, each) for each in searched["choices"]])
+    low = min(searched.get("low", tried.min()), tried.min())
+    high = max(searched.get("high", tried.max()), tried.max())
+    log = bool(searched.get("log", knob != "num_workers" and low > 0))
+    if knob == "learning_rate":
+        return optuna.distributions.FloatDistribution(float(low), float(high), log=log)
+    return optuna.distributions.IntDistribution(int(low), int(high), log=log)
+
+
+def _param(knob: str, value: float) -> float | int:
+    return float(value) if knob == "learning_rate" else int(value)

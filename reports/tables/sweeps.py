@@ -1,0 +1,117 @@
+"""The experiment of the benchmark this project grew from: one setting swept, the rest held; DataFrame in and out."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+
+from reports.tables.statistics import Values
+from reports.tables.trials import frameworks, phase
+
+HEADINGS = {"num_workers": "Workers", "batch_size": "Batch Size", "learning_rate": "Learning Rate"}
+
+# The benchmark's own headings, in its order; the unit that it gave its loss is left out.
+SEED_COLUMNS = {
+    "best_training_accuracy": "Best Training Accuracy (%)",
+    "data_s": "Total Data Loading Time (s)",
+    "epoch_train_s": "Total Epoch Training Time (s)",
+    "train_s": "Total Training Function Time (s)",
+    "average_training_loss": "Average Training Loss",
+}
+_TIMES = ("epoch_train_s", "train_s")
+WRONG = (
+    "The published numbers (the-praxs/dl-benchmark, LeNet on MNIST, one run each, 10 epochs, GPU not named) do not "
+    "compare like with like: PyTorch ran SGD with momentum and a cosine schedule, Flux plain gradient descent with L2; "
+    "PyTorch's accuracy is a running average in training mode, Flux's an evaluation after the epoch; timers did not "
+    "wait for the GPU, and data loading time is only the copy to the device; `julia -p` never reached the loader, so "
+    "Julia's workers column measures nothing; PyTorch's row for batch size 128 is a copy of Julia's, and two of its "
+    "losses are swapped. They are shown as published, to be looked at and not to be relied on."
+)
+
+
+def swept(trials: pd.DataFrame) -> list[str]:
+    """The settings that the sweep varied."""
+    varied = set(phase(trials, "sweep")["varied"])
+    return [knob for knob in HEADINGS if knob in varied]
+
+
+def seed_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """The benchmark's table: medians over the repeats of each value that trained all their epochs.
+
+    One that diverged, failed or ran out of time stopped early; its short time is no fast training.
+
+    Returns
+    -------
+    Columns: framework, the knob's, repeats, finished, and the keys of `SEED_COLUMNS` (epoch_train_s is train_s without
+    waiting for data; both times with _low and _high, the fastest and the slowest repeat).
+    """
+    rows = _rows(trials, knob)
+    table = _medians(rows, knob, list(SEED_COLUMNS))
+    for column in _TIMES:
+        table[f"{column}_low"], table[f"{column}_high"] = (
+            _each(rows, table, knob, column, how) for how in ("min", "max")
+        )
+    return table
+
+
+def missing_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """What the benchmark's table lacked: medians over the repeats of each value that trained all their epochs.
+
+    Returns
+    -------
+    Columns: framework, the knob's, repeats, finished, reached; train_s with _low and _high (the fastest and the slowest
+    repeat), warm_tta_s and cold_tta_s (of the repeats that reached the target), samples_per_s,
+    best_validation_accuracy, test_accuracy, loader_workers (the most that really ran).
+    """
+    rows = _rows(trials, knob)
+    rows["samples_per_s"] = rows["samples"] / rows["train_s"].where(rows["train_s"] > 0)
+    columns = ["train_s", "warm_tta_s", "cold_tta_s", "samples_per_s", "best_validation_accuracy", "test_accuracy"]
+    table = _medians(rows, knob, columns)
+    table["train_s_low"], table["train_s_high"] = (_each(rows, table, knob, "train_s", how) for how in ("min", "max"))
+    every = rows.assign(finished=True)  # of what was reached and what ran, all repeats tell
+    table.insert(4, "reached", _each(every, table, knob, "reached", "sum").astype(int))
+    table["loader_workers"] = _each(every, table, knob, "loader_workers", "max")
+    return table
+
+
+def published(knob: str) -> pd.DataFrame:
+    """The numbers that the benchmark published for a sweep of this setting; `WRONG` says what is wrong with them.
+
+    Returns
+    -------
+    Columns: framework, the knob's, the keys of `SEED_COLUMNS`, note. No rows for a setting that it did not sweep.
+    """
+    with (files("reports.tables") / "published.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file, keep_default_na=False)
+    chosen = table[table["swept"] == knob].rename(columns={"value": knob})
+    return chosen[["framework", knob, *SEED_COLUMNS, "note"]].reset_index(drop=True)
+
+
+def _rows(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """The sweep's rows that vary this setting."""
+    sweep = phase(trials, "sweep")
+    sweep = sweep[sweep["varied"] == knob].copy()
+    numbers = ["train_s", "data_s", "samples", "best_training_accuracy", "average_training_loss", "loader_workers"]
+    sweep[numbers] = sweep[numbers].astype(float)
+    sweep["epoch_train_s"] = sweep["train_s"] - sweep["data_s"]
+    sweep["finished"] = sweep["outcome"].isin(["reached", "out_of_epochs"]) & ~(sweep["epochs"] < sweep["max_epochs"])
+    return sweep
+
+
+def _medians(rows: pd.DataFrame, knob: str, columns: list[str]) -> pd.DataFrame:
+    grouped = rows.groupby(["framework", knob])
+    medians = rows[rows["finished"]].groupby(["framework", knob])[columns].median()
+    table = pd.DataFrame({"repeats": grouped.size(), "finished": grouped["finished"].sum()}).join(medians)
+    order = {name: place for place, name in enumerate(frameworks(rows))}
+    table = table.reset_index()
+    return table.sort_values(
+        ["framework", knob], key=lambda c: c.map(order) if c.name == "framework" else c
+    ).reset_index(drop=True)
+
+
+def _each(rows: pd.DataFrame, table: pd.DataFrame, knob: str, column: str, how: str) -> Values:
+    """A statistic of the finished repeats, for each row of a table."""
+    found = rows[rows["finished"]].groupby(["framework", knob])[column].agg(how)
+    return np.asarray(found.reindex(pd.MultiIndex.from_frame(table[["framework", knob]])), dtype=np.float64)

@@ -1,0 +1,198 @@
+"""The report's main tables: DataFrame in, DataFrame out. What the search cost is in `reports.tables.cost`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.names import TITLES
+from reports.tables.statistics import Estimate, Values, median
+from reports.tables.survival import CLOCKS, Times, common_limit, expected_time, kaplan_meier, restricted_mean, times
+from reports.winners import confirmations, winners
+
+KNOBS = ("learning_rate", "batch_size", "num_workers")
+
+
+def frameworks(trials: pd.DataFrame) -> list[str]:
+    """The frameworks that ran, in the order of `TITLES`; others after them, by name."""
+    order = list(TITLES)
+    return sorted(trials["framework"].unique(), key=lambda name: (order.index(name) if name in order else 99, name))
+
+
+def phase(trials: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of one phase."""
+    return trials[trials["phase"] == name]
+
+
+def search_winners(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The winning row of each framework's search; see `reports.winners.winners`."""
+    return winners(_rows(trials[(trials["phase"] == "search") & trials["reached"].astype(bool)]))
+
+
+def confirmation_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the runs that confirm the winners; see `reports.winners.confirmations`."""
+    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", *KNOBS]
+    candidates = trials.loc[(trials["phase"] == "confirm") | trials["reached"].astype(bool), columns]
+    wanted = {row["trial_id"] for row in confirmations(_rows(candidates))}
+    return trials[trials["trial_id"].isin(wanted)]
+
+
+def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row per framework: the winner of its search and what its confirmation runs showed.
+
+    Returns
+    -------
+    Columns: framework; trial_id of the winner and its hyperparameters; search_s (the search's own, optimistic figure);
+    runs, reached; per clock warm_s and cold_s (medians over the confirmation runs that reached the target) with _low
+    and _high, mean_warm_s and mean_cold_s (where any framework's runs were censored: restricted to limit_warm_s and
+    limit_cold_s, which all share), expected_warm_s and expected_cold_s (total time over successes); with_evaluation_s
+    (median of the warm time with the evaluations up to the target inside, as MLPerf counts); test_accuracy,
+    samples_to_target, samples_per_s (medians); loader_workers (the most that really ran); command, which runs it again.
+    """
+    best, confirmed = search_winners(trials), confirmation_runs(trials)
+    limits = {clock: _limit(_samples(trials, clock).values()) for clock in CLOCKS}
+    table = []
+    for name in frameworks(trials):
+        if name not in best:
+            continue
+        runs, winner = confirmed[confirmed["framework"] == name], best[name]
+        hits = runs[runs["reached"].astype(bool)]
+        row = {
+            "framework": name,
+            **{key: winner[key] for key in ("trial_id", *KNOBS, "optimizer", "momentum", "weight_decay")},
+            "search_s": winner["objective"],
+            "runs": len(runs),
+            "reached": len(hits),
+        }
+        for clock in CLOCKS:
+            sample = times(runs, clock)
+            row |= _spread(f"{clock}_s", median(_values(hits, f"{clock}_tta_s")))
+            limit_s = limits[clock]
+            row |= {
+                f"mean_{clock}_s": np.nan if limit_s is None else restricted_mean(sample, limit_s),
+                f"limit_{clock}_s": np.nan if limit_s is None else limit_s,
+                f"expected_{clock}_s": expected_time(sample),
+            }
+        row |= {
+            "with_evaluation_s": (hits["warm_tta_s"].astype(float) + hits["eval_s"].astype(float)).dropna().median(),
+            "test_accuracy": runs["test_accuracy"].astype(float).median(),
+            "samples_to_target": hits["samples_to_target"].astype(float).median(),
+            "samples_per_s": (runs["samples"].astype(float) / runs["train_s"].astype(float)).median(),
+            "loader_workers": runs["loader_workers"].astype(float).max(),
+            "command": command(winner),
+        }
+        table.append(row)
+    return pd.DataFrame(table)
+
+
+def command(trial: Mapping[str, Any]) -> str:
+    """The command that trains once with a trial's configuration."""
+    flags = [
+        ("framework", shlex.quote(str(trial["framework"]))),
+        ("workload", shlex.quote(str(trial["workload"]))),
+        ("learning-rate", repr(float(trial["learning_rate"]))),
+        ("batch-size", f"{trial['batch_size']:.0f}"),
+        ("num-workers", f"{trial['num_workers']:.0f}"),
+        ("optimizer", shlex.quote(str(trial["optimizer"]))),
+        ("momentum", _flag(trial["momentum"])),
+        ("weight-decay", _flag(trial["weight_decay"])),
+        ("target", _flag(trial["target"])),
+        ("threads", _flag(trial["cpus"])),
+        ("device", shlex.quote(str(trial["device"]))),
+        ("seed", f"{trial['seed']:.0f}"),
+    ]
+    return " ".join(["tuneoff train", *(f"--{flag} {value}" for flag, value in flags if value)])
+
+
+def typical_times(trials: pd.DataFrame, clock: str) -> dict[str, float]:
+    """What a confirmation run of each framework takes, as the verdict measures it.
+
+    Returns
+    -------
+    Seconds by framework: medians; where any framework's runs were censored, restricted means at the limit that all
+    share; NaN for a framework none of whose runs reached the target.
+    """
+    samples = _samples(trials, clock)
+    limit_s = _limit(samples.values())
+    found = {}
+    for name, sample in samples.items():
+        if not sample.reached.any():
+            found[name] = np.nan
+        else:
+            found[name] = float(np.median(sample.seconds)) if limit_s is None else restricted_mean(sample, limit_s)
+    return found
+
+
+def accuracy_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy against training time: of the confirmation runs, or of the winners where nothing was confirmed.
+
+    Returns
+    -------
+    Columns: framework, trial_id, train_s, validation_accuracy.
+    """
+    wanted = set(confirmation_runs(trials)["trial_id"])
+    if not wanted:
+        wanted = {row["trial_id"] for row in search_winners(trials).values()}
+    chosen = evaluations[evaluations["trial_id"].isin(wanted)]
+    columns = ["framework", "trial_id", "train_s", "validation_accuracy"]
+    return chosen.sort_values(["framework", "trial_id", "evaluation"])[columns].reset_index(drop=True)
+
+
+def reach_curves(trials: pd.DataFrame) -> pd.DataFrame:
+    """Kaplan-Meier curves of the confirmation runs, per framework and clock.
+
+    Returns
+    -------
+    Columns: framework, clock, and those of `reports.tables.survival.kaplan_meier`.
+    """
+    confirmed = confirmation_runs(trials)
+    table = []
+    for name in frameworks(confirmed):
+        for clock in CLOCKS:
+            sample = times(confirmed[confirmed["framework"] == name], clock)
+            if len(sample.seconds):
+                table.append(kaplan_meier(sample).assign(framework=name, clock=clock))
+    columns = ["framework", "clock", "seconds", "share", "low", "high", "censored"]
+    return pd.concat(table, ignore_index=True)[columns] if table else pd.DataFrame(columns=columns)
+
+
+def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Every trial in the order in which it ended."""
+    columns = [
+        "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", *KNOBS, "loader_workers", "seed",
+        "best_validation_accuracy", "test_accuracy", "samples", "startup_s", "compile_s", "train_s", "data_s", "eval_s",
+        "slice_s", "lost_s", "fresh_process", "error",
+    ]  # fmt: skip
+    return trials.sort_values("ended_at", kind="stable")[columns].reset_index(drop=True)
+
+
+def _samples(trials: pd.DataFrame, clock: str) -> dict[str, Times]:
+    """The confirmation runs on a clock, by framework."""
+    confirmed = confirmation_runs(trials)
+    return {name: times(confirmed[confirmed["framework"] == name], clock) for name in frameworks(trials)}
+
+
+def _limit(samples: Iterable[Times]) -> float | None:
+    """To which means are restricted; None where no run was censored."""
+    ran = [sample for sample in samples if len(sample.seconds)]
+    return common_limit(*ran) if any(sample.censored for sample in ran) else None
+
+
+def _flag(value: Any) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.6g}"
+
+
+def _rows(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in trials.to_dict("records")]
+
+
+def _values(trials: pd.DataFrame, column: str) -> Values:
+    return trials[column].dropna().to_numpy(dtype=np.float64)
+
+
+def _spread(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports.errors import ReportError
+from reports.page.checking import verify_report
+from reports.page.report import write_report
+from reports.tables.cost import Price
+from tests.reports.conftest import make, save
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies") / "made-up"
+    save(make(0.8, runs=5), folder)
+    write_report(folder, folder / "report", price=Price(gpu_hour=2.0, cpu_hour=0.1))
+    return folder
+
+
+@pytest.fixture
+def written(once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(once, tmp_path / "made-up"))
+
+
+def change(path: Path, pattern: str, into: str) -> None:
+    text = path.read_text()
+    changed = re.sub(pattern, into, text, count=1)
+    assert changed != text
+    path.write_text(changed)
+
+
+def test_a_report_just_written_is_right(written: Path) -> None:
+    assert verify_report(written) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "into", "said"),
+    [
+        ("index.html", r'(verdicts/1/ratio" title="[^"]*">)[^<]*', r"\g<1>0.11x", "verdicts.csv, row 1, ratio"),
+        ("index.html", r"value=\S* (data-from=.search_cost/2/slice_s)", r'value="1" \1', "search_cost.csv, row 2"),
+        ("index.html", r'(<tr data-row="3"><td>[^<]*</td><td>)[^<]*', r"\g<1>failed", "trials.csv, row 3, outcome"),
+        ("index.html", "made up", "made better", "text: the page says"),
+        ("index.html", r'(<path d="M )[\d.]+', r"\g<1>1.5", "figure"),
+        ("attribution.csv", "median|time to accuracy", "time", "attribution.csv, line 2"),
+        ("report.md", "10 trials|Best configuration", "Worst configuration", "report.md, line"),
+        ("timeline.svg", r'(<path d="M )[\d.]+', r"\g<1>1.5", "timeline.svg"),
+        ("index.html", r"--ink: #\w+", "--ink: #ffffff", "style or script"),
+        ("index.html", r"<script>", "<script>;", "style or script"),
+        ("index.html", r'href="../trials.parquet"', 'href="../other"', "link to ../trials.parquet"),
+    ],
+    ids=["verdict", "full value", "trial", "prose", "figure", "csv", "markdown", "svg", "style", "script", "link"],
+)  # fmt: skip
+def test_what_was_tampered_with_is_named(written: Path, file: str, pattern: str, into: str, said: str) -> None:
+    change(written / "report" / file, pattern, into)
+    differences = verify_report(written)
+    assert len(differences) == 1
+    assert said in differences[0]
+
+
+def test_a_picture_and_a_strange_file_are_noticed(written: Path) -> None:
+    (written / "report" / "timeline.png").write_bytes(b"junk")
+    (written / "report" / "old.csv").write_text("a\n1\n")
+    assert verify_report(written) == ["timeline.png is not what the records give", "old.csv is no part of this report"]
+
+
+def test_a_report_written_again_leaves_no_file_of_the_one_before(written: Path) -> None:
+    assert (written / "report" / "reached_warm.png").exists()
+    save(make(0.8, runs=0), written)  # nothing confirmed: no curves
+    (written / "report" / "mine.csv").write_text("a\n1\n")
+    write_report(written, written / "report")
+    assert verify_report(written) == ["mine.csv is no part of this report"]
+    assert not (written / "report" / "reached_warm.png").exists()
+
+
+def test_a_moved_study_is_right(written: Path) -> None:
+    moved = written.rename(written.with_name("moved"))
+    assert verify_report(moved) == []
+
+
+def test_one_trial_more_is_not_a_difference_everywhere(written: Path) -> None:
+    trials = pd.read_parquet(written / "trials.parquet")
+    first = trials.iloc[[0]].assign(
+        trial_id="search-pytorch-00009", number=9, began_at=985.0, ended_at=990.0, objective=99.0
+    )
+    pd.concat([first, trials]).to_parquet(written / "trials.parquet")
+    assert sum("trials.csv, line" in each for each in verify_report(written)) == 1
+
+
+def test_records_that_changed_since_are_noticed(written: Path) -> None:
+    trials = pd.read_parquet(written / "trials.parquet")
+    trials.loc[trials["phase"] == "confirm", "warm_tta_s"] *= 1.5
+    trials.to_parquet(written / "trials.parquet")
+    assert any("best_configurations.csv, row 1, warm_s" in each for each in verify_report(written))
+
+
+def test_a_missing_report_and_a_missing_table(written: Path) -> None:
+    (written / "report" / "ledger.csv").unlink()
+    assert verify_report(written) == ["ledger.csv is missing or damaged"]
+    change(written / "report" / "index.html", 'data-options="[^"]*"', "")
+    with pytest.raises(ReportError, match="does not say how it was made"):
+        verify_report(written)
+    (written / "report" / "index.html").unlink()
+    with pytest.raises(ReportError, match="cannot read"):
+        verify_report(written)
+
+
+def test_every_number_of_a_sentence_is_in_the_table_it_names(written: Path) -> None:
+    page = (written / "report" / "index.html").read_text()
+    cells = re.findall(r'<data value="([^"]*)" data-from="(\w+)/(\d+)/(\w+)"', page)
+    assert len(cells) > 100
+    tables = {name: pd.read_csv(written / "report" / f"{name}.csv", dtype=str) for _, name, _, _ in cells}
+    for value, table, row, column in cells:
+        held = tables[table].at[int(row) - 1, column]
+        same = (value == "" and pd.isna(held)) or value.replace("&#34;", '"') == held
+        assert same or float(value) == float(held), (table, row, column)
+
+
+def test_the_page_says_how_it_was_made(written: Path) -> None:
+    page = (written / "report" / "index.html").read_text()
+    options = json.loads(re.search(r'data-options="([^"]*)"', page)[1].replace("&#34;", '"'))  # type: ignore[index]
+    assert options["price"] == {"gpu_hour": 2.0, "cpu_hour": 0.1}

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from reports.page.report import write_report
+from reports.sentences import plain
+from reports.tables.budget import budgets, unfinished_sentences
+from reports.tables.trials import confirmation_runs
+from tests.reports.conftest import make, save, study, trial
+
+PLAN = {"frameworks": ["pytorch", "flux"], "search": {"trials": 4}, "confirm": {"runs": 10}}
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    plan = {**PLAN, "search": {"trials": 40}, "confirm": {"runs": 12}}
+    save(replace(make(0.5), plan=plan), tmp_path)
+    said = write_report(tmp_path, tmp_path / "report")
+    assert (
+        "This study is unfinished, and what it says may change: PyTorch has 4 of 40 trials and 10 of 12 confirmation "
+        "runs; Flux has 4 of 40 trials and 10 of 12 confirmation runs." in said
+    )
+    assert said.startswith("Flux reaches")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert 'data-from="budgets/1/trials"' in page
+
+
+def test_a_finished_study_and_one_without_a_plan_say_nothing() -> None:
+    trials = make(0.5).trials
+    assert unfinished_sentences(budgets(trials, PLAN)) == []
+    assert unfinished_sentences(budgets(trials, {})) == []
+
+
+def test_a_framework_without_a_trial_yet_is_counted() -> None:
+    rows = [trial("pytorch", "search", number, 2.0) for number in range(4)]
+    said = " ".join(map(plain, unfinished_sentences(budgets(study(rows).trials, PLAN))))
+    assert "PyTorch has 0 of 10 confirmation runs; Flux has 0 of 4 trials." in said
+
+
+def test_runs_of_a_former_winner_are_told() -> None:
+    rows = [trial("pytorch", "search", 0, 2.0), trial("pytorch", "search", 1, 1.5)]
+    rows += [trial("pytorch", "confirm", number, 2.0, confirms=0) for number in range(3)]
+    plan = {"frameworks": ["pytorch"], "search": {"trials": 2}, "confirm": {"runs": 3}}
+    said = [plain(each) for each in unfinished_sentences(budgets(study(rows).trials, plan))]
+    assert said[0].endswith("PyTorch has 0 of 3 confirmation runs.")
+    assert said[1] == "3 runs confirmed an earlier winner of PyTorch's search."
+
+
+def test_a_sweep_is_counted_in_trainings() -> None:
+    plan = {"frameworks": ["flux"], "sweep": {"over": {"batch_size": [1, 2], "num_workers": [0]}, "repeats": 3}}
+    rows = [trial("flux", "sweep", number, 2.0) for number in range(4)]
+    said = " ".join(map(plain, unfinished_sentences(budgets(study(rows).trials, plan))))
+    assert "Flux has 4 of 9 trainings" in said
+
+
+def test_runs_that_do_not_say_what_they_confirm_are_known_by_their_hyperparameters() -> None:
+    trials = make(0.5).trials.assign(confirms=np.nan)
+    for name in ("learning_rate", "batch_size"):
+        trials.loc[trials["phase"] == "confirm", name] = trials.loc[
+            (trials["phase"] == "search") & (trials["number"] == 3), name
+        ].iloc[0]
+    found = confirmation_runs(trials)
+    assert found["framework"].value_counts().to_dict() == {"pytorch": 10}  # Flux's winner is another trial

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports.tables.cautions import cautions
+from tests.reports.conftest import study, trial
+
+SPACE = {
+    "learning_rate": {"low": 0.01, "high": 1.0, "log": True},
+    "batch_size": {"choices": [8, 16, 32, 64]},
+    "num_workers": {"low": 0, "high": 4, "log": False},
+}
+PLAN = {"space": {"pytorch": SPACE}}
+
+
+def said(rows: list[dict[str, Any]], plan: dict[str, Any] = PLAN) -> str:
+    return " ".join(cautions(study(rows).trials, plan)["caution"])
+
+
+def confirmed(**knobs: Any) -> list[dict[str, Any]]:
+    return [
+        trial("pytorch", "search", 0, 2.0, **knobs),
+        *(trial("pytorch", "confirm", number, 2.0, **knobs) for number in range(10)),
+    ]
+
+
+MIDDLE = {"learning_rate": 0.1, "batch_size": 32, "num_workers": 1, "loader_workers": 1}
+
+
+def test_nothing_to_warn_of() -> None:
+    assert said(confirmed(**MIDDLE)) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"learning_rate": 0.99}, "learning rate, 0.99, lies at the upper edge of the search space (1)"),
+        ({"learning_rate": 0.0101}, "learning rate, 0.0101, lies at the lower edge"),
+        ({"batch_size": 8}, "batch size, 8, lies at the lower edge of the search space (8)"),
+        ({"num_workers": 4, "loader_workers": 4}, "loader workers, 4, lies at the upper edge"),
+    ],
+)
+def test_an_optimum_at_the_edge(change: dict[str, Any], words: str) -> None:
+    assert words in said(confirmed(**(MIDDLE | change)))
+    assert "edge" not in said(confirmed(**(MIDDLE | change)), {})  # without a plan the edges are not known
+
+
+def test_no_workers_are_no_edge() -> None:
+    assert said(confirmed(**(MIDDLE | {"num_workers": 0, "loader_workers": 0}))) == ""
+
+
+def test_workers_that_did_not_run() -> None:
+    warned = said(confirmed(**(MIDDLE | {"num_workers": 3, "loader_workers": 1})))
+    assert "11 of 11 trials ran another number of loader workers" in warned
+    assert "asked 3, ran 1" in warned
+
+
+@pytest.mark.parametrize("best", [0.02, 0.134], ids=["at an end", "in the middle"])
+def test_a_setting_without_effect_and_one_with(best: float) -> None:
+    random = np.random.RandomState(0)
+    rows = confirmed(**MIDDLE)[1:]
+    for number in range(40):
+        rate = float(np.exp(random.uniform(np.log(0.02), np.log(0.9))))
+        batch_size = (8, 16, 32, 64)[number % 4]
+        rows.append(
+            trial(
+                "pytorch", "search", number, 0.2 + abs(np.log(rate / best)) * np.exp(0.1 * random.standard_normal()),
+                learning_rate=rate, batch_size=batch_size, num_workers=number % 3, loader_workers=number % 3,
+            )
+        )  # fmt: skip
+    warned = said(rows)
+    assert "40 trials of the search show no effect of the batch size" in warned
+    assert "no effect of the learning rate" not in warned
+
+
+def test_few_confirmation_runs_and_none() -> None:
+    rows = confirmed(**MIDDLE)
+    assert "3 confirmation runs; an interval" in said(rows[:4])
+    assert "no confirmation run" in said(rows[:1])
+
+
+def test_searches_that_ended_apart_are_told_from_fast_frameworks() -> None:
+    def both(batch_size: int) -> list[dict[str, Any]]:
+        """Flux needs half the samples."""
+        noise = np.random.RandomState(0)
+        rows = []
+        for name, samples, size in (("pytorch", 2000, 32), ("flux", 1000, batch_size)):
+            knobs = MIDDLE | {"batch_size": size}
+            rows.append(trial(name, "search", 0, 2.0, **knobs))
+            for number in range(6):
+                needed = round(samples * np.exp(0.01 * noise.standard_normal()))
+                rows.append(trial(name, "confirm", number, 2.0, **knobs, samples_to_target=needed))
+        return rows
+
+    assert "(batch size 8 and 32), at which Flux needs 0.50 times the samples" in said(both(8))
+    assert "different configurations" not in said(both(32))

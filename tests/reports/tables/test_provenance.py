@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reports.page.report import write_report
+from reports.records import StudyRecords
+from reports.tables.across import differences
+from reports.tables.provenance import changes, facts
+from tests.reports.conftest import make, save
+
+LAUNCHED = {"processor": "This CPU", "cpus": 2, "versions": {"torch": "2.1", "flux": "0.16"}}
+ELSEWHERE = {"at": "2030-01-01", "processor": "Other CPU", "cpus": 2, "versions": {"torch": "1.0", "flux": "0.16"}}
+
+
+def resumed(*resumes: dict[str, Any]) -> StudyRecords:
+    return replace(make(0.5), provenance={**LAUNCHED, "host": "a", "resumed": list(resumes)})
+
+
+def test_a_resume_on_another_machine_is_told(tmp_path: Path) -> None:
+    records = resumed({**LAUNCHED, "host": "b"}, ELSEWHERE, ELSEWHERE)
+    assert changes(records.provenance).to_numpy().tolist() == [
+        ["2030-01-01", "processor", "This CPU", "Other CPU"],
+        ["2030-01-01", "versions.torch", "2.1", "1.0"],
+    ]
+    save(records, tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "its times are from both: processor This CPU, then Other CPU; versions.torch 2.1, then 1.0." in text
+
+
+def test_a_resume_on_the_same_machine_is_not(tmp_path: Path) -> None:
+    save(resumed(LAUNCHED), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    assert "times are from both" not in (tmp_path / "report" / "report.md").read_text()
+    assert ("resumed", "once") in facts(resumed(LAUNCHED).provenance)
+
+
+def test_a_comparison_names_it() -> None:
+    table = differences({"a": resumed(), "b": resumed(ELSEWHERE)}).set_index("what")
+    assert table.loc["processor"].tolist() == ["This CPU", "This CPU, then Other CPU"]
+
+
+def test_the_certificate_is_about_the_software_at_the_launch(tmp_path: Path) -> None:
+    certificate = {
+        "equal": True, "at": "2030-01-01T00:00", "frameworks": ["pytorch", "flux"],
+        "comparisons": [{"steps": 50, "worst": [], "optimizer": "sgd", "precision": "float64", "failure": None}],
+    }  # fmt: skip
+    page = tmp_path / "report" / "report.md"
+    for resume, verified in ((LAUNCHED, "\nVerified on"), (ELSEWHERE, "Not verified for what ran after the resume")):
+        save(resumed(resume), tmp_path)
+        (tmp_path / "certificate.json").write_text(json.dumps(certificate))
+        write_report(tmp_path, tmp_path / "report")
+        assert verified in page.read_text()
+
+
+def test_memory_is_in_gib() -> None:
+    assert ("memory", "23.5 GiB") in facts({"memory_bytes": 25276510208})
+
+
+def test_only_records_that_exist_are_linked(tmp_path: Path) -> None:
+    save(make(0.5), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert 'href="../trials.parquet"' in page
+    assert 'href="../optuna.journal"' not in page

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reports.figures.sweeps import sweep_plot
+from reports.page.report import write_report
+from reports.tables import sweeps
+from tests.reports.conftest import save, study, trial
+
+VALUES = {"num_workers": (2, 4, 8), "batch_size": (32, 128, 512), "learning_rate": (0.01, 0.1)}
+
+
+def sweep(knob: str, frameworks: tuple[str, ...] = ("pytorch", "flux")) -> list[dict[str, object]]:
+    """Three repeats per value; the training takes 10 s plus the repeat's number, a tenth of it waiting for data."""
+    rows = []
+    for name in frameworks:
+        for number, value in enumerate(value for value in VALUES[knob] for _ in range(3)):
+            repeat = number % 3
+            row = trial(
+                name, "sweep", number, 4.0 + repeat, batch_size=64, train_s=10.0 + repeat, data_s=1.0 + repeat / 10,
+                best_training_accuracy=0.98, average_training_loss=0.1 * (1 + repeat), samples=20_000,
+                test_accuracy=0.97, loader_workers=value if name == "pytorch" and knob == "num_workers" else 1,
+            )  # fmt: skip
+            rows.append(row | {knob: value, "varied": knob})
+    return rows
+
+
+@pytest.mark.parametrize("knob", ["num_workers", "batch_size"])
+def test_the_seeds_columns_are_medians_over_repeats(knob: str) -> None:
+    trials = study(sweep(knob)).trials
+    assert sweeps.swept(trials) == [knob]
+    table = sweeps.seed_table(trials, knob)
+    assert table["framework"].tolist() == ["pytorch"] * 3 + ["flux"] * 3
+    assert table[knob].tolist() == [*VALUES[knob], *VALUES[knob]]
+    row = table.iloc[0]
+    assert row["repeats"] == 3
+    assert row["train_s"] == pytest.approx(11.0)
+    assert row["data_s"] == pytest.approx(1.1)
+    assert row["epoch_train_s"] == pytest.approx(11.0 - 1.1)
+    assert row["average_training_loss"] == pytest.approx(0.2)
+    more = sweeps.missing_table(trials, knob).iloc[0]
+    assert (more["reached"], more["repeats"]) == (3, 3)
+    assert more["warm_tta_s"] == 5.0
+    assert more["samples_per_s"] == pytest.approx(20_000 / 11)
+
+
+def test_two_sweeps_in_one_study_are_told_apart() -> None:
+    rows = [*sweep("num_workers"), *sweep("batch_size")]
+    trials = study(rows).trials
+    assert sweeps.swept(trials) == ["num_workers", "batch_size"]
+    assert sweeps.seed_table(trials, "num_workers")["num_workers"].tolist() == [2, 4, 8] * 2
+    assert sweeps.seed_table(trials, "batch_size")["batch_size"].tolist() == [32, 128, 512] * 2
+
+
+def test_the_published_numbers_are_there_with_what_is_wrong_with_them() -> None:
+    table = sweeps.published("batch_size").set_index(["framework", "batch_size"])
+    assert len(table) == 10
+    copied = table.loc[("pytorch", 128)]
+    assert copied["train_s"] == table.loc[("flux", 128), "train_s"]
+    assert "copy of Julia's row" in copied["note"]
+    assert len(sweeps.published("num_workers")) == 8
+
+
+def test_the_page_of_a_sweep(tmp_path: Path) -> None:
+    save(study([*sweep("num_workers"), *sweep("batch_size")]), tmp_path)
+    said = write_report(tmp_path, tmp_path / "report")
+    assert said == "This study swept a setting; it searched for no best configuration."
+    page = (tmp_path / "report" / "index.html").read_text()
+    for heading in ("Workers", "Batch Size", "Total Data Loading Time (s)", "Total Epoch Training Time (s)"):
+        assert f">{heading}</th>" in page
+    for heading in ("Best Training Accuracy (%)", "Total Training Function Time (s)", "Average Training Loss"):
+        assert f">{heading}</th>" in page
+    assert len(list((tmp_path / "report").glob("sweep_*_s.svg"))) == 4
+    assert "do not compare like with like" in page
+    assert "Flux: fewer or more loader workers ran than were asked for" in page
+    assert not re.search(r"\bnan\b", re.sub(r"<svg.*?</svg>|<script.*?</script>", "", page, flags=re.DOTALL))
+
+
+def test_a_sweep_of_one_framework_with_nothing_reached(tmp_path: Path) -> None:
+    rows = [row | {"reached": False, "warm_tta_s": None, "cold_tta_s": None} for row in sweep("batch_size", ("flux",))]
+    save(study(rows), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "0</data> of <data" in page
+    assert "\u2013" in page
+
+
+def test_a_setting_that_the_benchmark_did_not_sweep_has_no_published_numbers(tmp_path: Path) -> None:
+    save(study(sweep("learning_rate")), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "learning rate swept" in page
+    assert "do not compare like with like" not in page
+    assert "ublished" not in page
+    assert not (tmp_path / "report" / "published_learning_rate.csv").exists()
+
+
+def test_a_sweep_over_one_value_is_shown() -> None:
+    rows = [row for row in sweep("num_workers") if row["num_workers"] == 2]
+    assert sweeps.swept(study(rows).trials) == ["num_workers"]
+
+
+def test_a_training_that_diverged_is_not_a_fast_one(tmp_path: Path) -> None:
+    rows = sweep("batch_size")
+    for row in rows:
+        if row["framework"] == "flux" and row["batch_size"] == 32:
+            row |= {"outcome": "diverged", "reached": False, "train_s": 0.1}
+        if row["framework"] == "pytorch" and row["batch_size"] == 512 and row["train_s"] == 10.0:
+            row |= {"outcome": "failed", "reached": False, "train_s": 0.2}
+    records = study(rows)
+    table = sweeps.seed_table(records.trials, "batch_size").set_index(["framework", "batch_size"])
+    assert table.loc[("flux", 32), ["repeats", "finished"]].tolist() == [3, 0]
+    assert np.isnan(table.loc[("flux", 32), "train_s"])
+    row = table.loc[("pytorch", 512)]
+    assert (row["finished"], row["train_s"], row["train_s_low"], row["train_s_high"]) == (2, 11.5, 11.0, 12.0)
+    axes = sweep_plot(sweeps.seed_table(records.trials, "batch_size"), "batch_size", "train_s").axes[0]
+    crosses = [line for line in axes.get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in crosses] == [(32, 0.0)]  # type: ignore[index]
+    save(records, tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    assert "0</data> of <data" in (tmp_path / "report" / "index.html").read_text()

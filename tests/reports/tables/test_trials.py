@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.figures import runs as figures
+from reports.records import StudyRecords
+from reports.tables import cost
+from reports.tables import trials as tables
+from reports.tables.cost import Price
+from reports.winners import winners
+from tests.reports.conftest import TARGET, study, trial
+
+Make = Callable[..., StudyRecords]
+
+
+def test_the_winner_is_the_lowest_objective_that_was_reached() -> None:
+    rows = [
+        trial("pytorch", "search", 0, 2.0),
+        trial("pytorch", "search", 1, 1.0),
+        trial("pytorch", "search", 2, 1.0),
+        trial("pytorch", "search", 3, None, objective=0.1),
+        trial("pytorch", "confirm", 0, 0.5),
+        trial("flux", "search", 0, None),
+    ]
+    best = winners(rows)
+    assert list(best) == ["pytorch"]
+    assert best["pytorch"]["number"] == 1  # of equals, the earlier
+
+
+def test_claims_rest_on_confirmation_runs(two_frameworks: Make) -> None:
+    best = tables.best_configurations(two_frameworks(0.8).trials).set_index("framework")
+    assert best.loc["pytorch", "search_s"] == pytest.approx(1.8)  # the search's best
+    assert best.loc["pytorch", "warm_s"] == pytest.approx(2.0, rel=0.1)  # the truth
+    assert best.loc["flux", "warm_s"] == pytest.approx(1.6, rel=0.1)
+    assert (best["warm_s_low"] < best["warm_s"]).all()
+    assert (best["cold_s"] - best["warm_s"]).to_numpy() == pytest.approx(3.0)
+    assert best["reached"].tolist() == best["runs"].tolist() == [10, 10]
+    assert best.loc["pytorch", "learning_rate"] == pytest.approx(0.025)
+
+
+def test_every_second_is_charged_once(two_frameworks: Make) -> None:
+    records = two_frameworks(0.8, flux_misses=2)
+    records.trials.loc[0, "lost_s"] = 1.5
+    table = cost.search_cost(records.trials)
+    parts = table[table["fate"] != "search in all"]
+    assert parts["slice_s"].sum() == pytest.approx(records.trials["slice_s"].sum())
+    assert parts["cpu_s"].sum() == pytest.approx(2 * records.trials["slice_s"].sum())
+    assert parts["gpu_s"].sum() == 0
+    assert parts.loc[parts["fate"] != "lost", "trials"].sum() == len(records.trials)
+    assert parts.loc[parts["fate"] == "lost", "slice_s"].tolist() == [1.5]
+    whole = table[table["fate"] == "search in all"].set_index("framework")
+    assert whole.loc["flux", "slice_s"] == pytest.approx(4 * (4.0 + 4.0))
+    assert whole["trials"].tolist() == [4, 4]
+    assert whole.loc["flux", "overhead"] == pytest.approx(4 * 3.0 / 32.0)
+
+
+def test_money_is_hours_times_price(two_frameworks: Make) -> None:
+    table = cost.search_cost(two_frameworks(0.8).trials, Price(cpu_hour=0.5))
+    assert table["money"].to_numpy() == pytest.approx(0.5 * table["cpu_s"].to_numpy() / 3600)
+
+
+def test_when_the_search_has_paid_for_itself() -> None:
+    rows = [trial("pytorch", "search", number, tta) for number, tta in enumerate([6.0, 5.0, 2.0, None, 5.0])]
+    rows += [trial("pytorch", "confirm", number, 3.0) for number in range(3)]
+    found = cost.incumbents(study(rows).trials).iloc[0]
+    assert found["trial_id"] == "search-pytorch-00002"
+    assert (found["trials"], found["search_trials"]) == (3, 5)
+    assert found["found_slice_s"] == pytest.approx(10 + 9 + 6)
+    assert found["saved_s"] == pytest.approx(5.0 - 3.0)  # the median trial against the confirmed winner
+    assert found["pays_after"] == np.ceil((10 + 9 + 6 + 14 + 9) / 2.0)
+    assert found["median_reached"]
+
+
+def test_reorderings_surround_the_search_and_end_where_it_ends() -> None:
+    times = [None, 5.0, 7.0, 3.0, None, 4.0, 6.0, 2.5]
+    trials = study([trial("pytorch", "search", i, tta) for i, tta in enumerate(times)]).trials
+    band = cost.reordered(trials)
+    assert band[["low_s", "high_s"]].iloc[-1].tolist() == [2.5, 2.5]
+    known = band.dropna()
+    assert (known["low_s"] <= known["high_s"]).all()
+    assert known["high_s"].is_monotonic_decreasing
+    assert band["slice_s"].iloc[-1] == pytest.approx(cost.best_so_far(trials)["slice_s"].iloc[-1])
+
+
+def test_trials_at_the_same_time_are_on_slots_of_their_own() -> None:
+    spans = [(0, 10), (1, 5), (6, 12), (10.2, 20)]
+    rows = [
+        trial("pytorch", "search", number, 2.0, began_at=1000.0 + began, ended_at=1000.0 + ended)
+        for number, (began, ended) in enumerate(spans)
+    ]
+    occupied = cost.slots(study(rows).trials)
+    assert occupied["slot"].tolist() == [0, 1, 1, 0]
+    assert occupied["began_s"].tolist() == pytest.approx([0, 1, 6, 10.2])
+
+
+def test_best_so_far_never_rises() -> None:
+    objectives = [None, 5.0, 7.0, 3.0, None, 4.0]
+    curve = cost.best_so_far(study([trial("pytorch", "search", i, tta) for i, tta in enumerate(objectives)]).trials)
+    assert np.isnan(curve["best_s"].iloc[0])
+    assert curve["best_s"].tolist()[1:] == [5.0, 5.0, 3.0, 3.0, 3.0]
+    assert curve["slice_s"].is_monotonic_increasing
+    assert curve["slice_s"].iloc[-1] == pytest.approx(14 + 9 + 11 + 7 + 14 + 8)
+
+
+def test_curves_are_of_confirmation_runs_or_else_of_winners(two_frameworks: Make) -> None:
+    records = two_frameworks(0.8)
+    curves = tables.accuracy_curves(records.trials, records.evaluations)
+    assert curves["trial_id"].str.startswith("confirm-").all()
+    assert curves["trial_id"].nunique() == 20
+    alone = study([trial("pytorch", "search", 0, 3.0), trial("pytorch", "search", 1, 2.0)])
+    curves = tables.accuracy_curves(alone.trials, alone.evaluations)
+    assert curves["trial_id"].unique().tolist() == ["search-pytorch-00001"]
+
+
+def test_figures_draw_what_the_tables_hold(two_frameworks: Make) -> None:
+    records = two_frameworks(0.8)
+    curves = tables.accuracy_curves(records.trials, records.evaluations)
+    axes = figures.accuracy_against_time(curves, target=TARGET).axes[0]
+    assert len(axes.lines) == 20 + 1
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["Flux", "PyTorch", "target 0.95"]
+    incumbents = cost.best_so_far(records.trials)
+    axes = figures.best_against_cost(incumbents, cost.reordered(records.trials)).axes[0]
+    drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
+    for name, title in (("pytorch", "PyTorch"), ("flux", "Flux")):
+        assert np.allclose(drawn[title], incumbents.loc[incumbents["framework"] == name, "best_s"])
+
+
+def test_tables_of_no_trials() -> None:
+    empty: pd.DataFrame = study([]).trials
+    assert tables.best_configurations(empty).empty
+    assert cost.best_so_far(empty).empty
+
+
+def test_a_winner_that_mostly_misses_does_not_pay() -> None:
+    rows = [trial("flux", "search", number, 2.0 + number) for number in range(3)]
+    rows += [trial("flux", "confirm", number, 2.0 if number == 0 else None) for number in range(10)]
+    found = cost.incumbents(study(rows).trials).iloc[0]
+    assert found["best_s"] == 10.0  # the limit
+    assert np.isnan(found["pays_after"])
