@@ -1,7 +1,7 @@
 """Tables, figures and the page, made from a study's records and nothing else.
 
 `load` reads a study; tables (`reports.tables`) and figures (`reports.figures`) take what it returns.
-Importing this package loads no framework, no Ray and no Optuna.
+Never here: a study that runs. Importing this package loads no framework, no Ray and no Optuna.
 """
 
 from __future__ import annotations

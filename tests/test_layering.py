@@ -1,41 +1,58 @@
-"""Imports run one way, and frameworks stay out of processes they must not be in."""
+"""Calls run down: each room may import itself and the rooms below it; a framework is known in its own folder alone."""
 
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from trainables.frameworks import FRAMEWORKS
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("study", "trainables", "search_spaces", "reports")
-FRAMEWORKS = {"torch", "torchvision", "juliacall", "juliapkg"}
 
-ALLOWED_OWN = {
-    "study": {"study", "trainables", "search_spaces", "reports"},
-    "trainables": {"trainables"},
-    "search_spaces": {"search_spaces"},
-    "reports": {"reports"},
+# Floors of each package, the highest first; a room's own files may import one another. What lies on the top level of a
+# package stands under the package's name.
+FRAMEWORK_ROOMS = tuple(f"trainables/{name}" for name in FRAMEWORKS)
+FLOORS: dict[str, list[tuple[str, ...]]] = {
+    "study": [
+        ("study/cli",),
+        ("study/driver",),
+        ("study/cluster",),
+        ("study/store",),
+        ("study/plan",),
+        ("study",),
+    ],
+    "trainables": [
+        ("trainables/verify",),
+        ("trainables",),
+        FRAMEWORK_ROOMS,  # beside one another: none imports another
+        ("trainables/workloads",),
+        ("trainables/common",),
+    ],
+    "reports": [("reports/page",), ("reports/figures",), ("reports/tables",), ("reports",)],
+    "search_spaces": [("search_spaces",)],
 }
-FORBIDDEN = {
-    "study": FRAMEWORKS,
-    "trainables": {"ray", "optuna", "pandas", "matplotlib"},
-    "search_spaces": {"ray", *FRAMEWORKS},
-    "reports": {"ray", "optuna", *FRAMEWORKS},
+# From other packages; a package that is not named here imports none of ours but itself.
+OTHERS = {
+    "study": {"trainables", "search_spaces", "reports"},
+    "reports": {"trainables.frameworks"},  # titles and colours, nothing else
 }
-# The only files that may import what their package may not, or a framework.
-EXCEPTIONS = {
-    "reports/tables/importance.py": {"optuna"},  # inside a function: reading reports does not load it
-    "trainables/tune_trainable.py": {"ray"},
-    "trainables/pytorch/backend.py": {"torch"},
-    "trainables/pytorch/models.py": {"torch"},
-    "trainables/flux/backend.py": {"juliacall"},
-    "trainables/flux/runtime.py": {"juliapkg"},
-    "trainables/flux/setup.py": {"juliapkg"},
-    "trainables/workloads/download.py": {"torchvision"},
+# Of a package's top level, what any room of it may import: what everything is written against.
+COMMON_GROUND = {"trainables": {"trainables.contract"}}
+ENTRY = {"study/__main__.py": "study/cli"}  # stands on the top level since Python looks for it there
+MODULES_KNOWN_BY_FEW = {
+    "ray": {"study", "trainables/tune_trainable.py"},
+    "optuna": {"study", "search_spaces", "reports/tables/importance.py"},
+    "pandas": {"reports"},
+    "matplotlib": {"reports/figures", "reports/page"},
+    **{module: {f"trainables/{each.name}"} for each in FRAMEWORKS.values() if each.real for module in each.imports},
 }
+MODULES_KNOWN_BY_FEW["torchvision"] |= {"trainables/workloads/download.py"}
 
 
 def sources() -> list[Path]:
@@ -43,32 +60,92 @@ def sources() -> list[Path]:
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of everything imported anywhere in a file."""
+    """Dotted names of everything imported anywhere in a file; of our own packages, the modules."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.add((node.module or "").partition(".")[0])
+            module = node.module or ""
+            inside = {f"{module}.{alias.name}" for alias in node.names}
+            modules = {name for name in inside if _file(name) is not None}
+            names |= modules or {module}
     return names
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_run_one_way(path: Path) -> None:
+def _file(module: str) -> Path | None:
+    path = ROOT.joinpath(*module.split("."))
+    return next((found for found in (path.with_suffix(".py"), path / "__init__.py") if found.is_file()), None)
+
+
+def room(path: Path) -> str:
     relative = str(path.relative_to(ROOT))
-    package = relative.partition("/")[0]
-    names, excepted = imported(path), EXCEPTIONS.get(relative, set())
-    own = names & set(PACKAGES)
-    assert own <= ALLOWED_OWN[package], f"{relative} imports {own - ALLOWED_OWN[package]}"
-    banned = FORBIDDEN[package] | (FRAMEWORKS if package == "trainables" else set())
-    assert not (names & banned) - excepted, f"{relative} imports {(names & banned) - excepted}"
+    return ENTRY.get(relative, "/".join(Path(relative).parts[:-1]))
 
 
-def test_the_check_can_fail(tmp_path: Path) -> None:
-    file = tmp_path / "x.py"
-    file.write_text("def f():\n    import torch.nn\n    from ray.tune import Tuner\n")
-    assert imported(file) == {"torch", "ray"}
+def floor(package: str, name: str) -> int:
+    return next(height for height, rooms in enumerate(FLOORS[package]) if name in rooms)
+
+
+def complaints(path: Path) -> list[str]:
+    """What a file imports and must not."""
+    package, mine = path.relative_to(ROOT).parts[0], room(path)
+    found = []
+    for name in imported(path):
+        top = name.partition(".")[0]
+        if top == package:
+            target = _file(name)
+            assert target is not None, f"{path} imports {name}, which is no module"
+            theirs = room(target)
+            down = floor(package, mine) < floor(package, theirs)
+            if mine != theirs and not down and name not in COMMON_GROUND.get(package, set()):
+                found.append(f"{name}: {theirs} does not lie below {mine}")
+        elif top in PACKAGES and not any(
+            name == other or name.startswith(f"{other}.") for other in OTHERS.get(package, ())
+        ):
+            found.append(f"{name}: {package} does not know it")
+        elif top in MODULES_KNOWN_BY_FEW:
+            relative = str(path.relative_to(ROOT))
+            if not any(relative == few or relative.startswith(f"{few}/") for few in MODULES_KNOWN_BY_FEW[top]):
+                found.append(f"{name}: known only in {', '.join(sorted(MODULES_KNOWN_BY_FEW[top]))}")
+    return found
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_down(path: Path) -> None:
+    assert complaints(path) == []
+
+
+def test_every_folder_says_what_lives_there_and_what_never_does() -> None:
+    for package in PACKAGES:
+        for folder in {path.parent for path in (ROOT / package).rglob("*.py")}:
+            said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+            assert "never" in said.lower(), folder
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "complaint"),
+    [
+        ("study/store/x.py", "from study.driver.phases import search", "does not lie below"),
+        ("study/store/x.py", "from study.cluster import nodes", "does not lie below"),
+        ("reports/tables/x.py", "import reports.figures.drawing", "does not lie below"),
+        ("trainables/flux/x.py", "from trainables.pytorch.backend import start", "does not lie below"),
+        ("trainables/pytorch/x.py", "import trainables.training", "does not lie below"),
+        ("reports/x.py", "from trainables.training import Training", "does not know it"),
+        ("trainables/x.py", "def f():\n    import torch.nn", "known only in"),
+        ("study/cli/x.py", "def f():\n    import juliacall", "known only in"),
+        ("search_spaces/x.py", "from ray.tune import Tuner", "known only in"),
+    ],
+)
+def test_the_check_can_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, code: str, complaint: str
+) -> None:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    monkeypatch.setattr("tests.test_layering.ROOT", tmp_path)
+    (tmp_path / where).write_text(code)
+    assert [found for found in complaints(tmp_path / where) if complaint in found]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +153,8 @@ def test_the_check_can_fail(tmp_path: Path) -> None:
     ["study.cli.commands", "study.driver.phases", "study.cli.doctor", "trainables.training", "reports.page.report"],
 )
 def test_no_framework_is_loaded_by_importing(module: str) -> None:
-    code = f"import sys, {module}; print(sorted(set(sys.modules) & {FRAMEWORKS!r}))"
+    names = {name for each in FRAMEWORKS.values() if each.real for name in each.imports}
+    code = f"import sys, {module}; print(sorted(set(sys.modules) & {names!r}))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 

@@ -1,68 +1,142 @@
-"""The frameworks by name, and the module that holds each one's backend, imported only where it is used."""
+"""The frameworks. One entry and one folder each; whatever tells frameworks apart elsewhere is read from the entry.
+
+The folder is ``trainables/NAME``; its ``backend`` module is imported only where the framework runs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
-from trainables.contract import Start, StartTrace
-from trainables.flux import runtime as julia_runtime
+
+if TYPE_CHECKING:
+    from trainables.contract import Start, StartTrace
+
+HOUSE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Framework:
-    """One framework. Adding another is one entry here and one backend module."""
+    """One framework.
+
+    Parameters
+    ----------
+    name
+        In plans and records; its folder's, too.
+    title
+        As its authors write it.
+    colour, colour_on_dark
+        In figures; on a dark page.
+    imports
+        What its folder may import and nobody else may; the first is what must be installed.
+    distribution
+        Whose version a study's provenance records; None for none.
+    runtime
+        A module that knows what else it needs: ``missing() -> str | None``, ``versions() -> dict``, ``environment() ->
+        dict`` (variables for its trials), ``lockfile() -> Path | None`` (exact versions of its own packages).
+    sources
+        Files and folders, beside its own folder, that decide what it computes.
+    traced
+        Whether its backend has ``start_trace``, so that ``tuneoff verify`` can compare it; the first is the reference.
+    real
+        False keeps it out of ``available``: it is for tests.
+    """
 
     name: str
     title: str
-    module: str
-    requires: str  # the import name that must be installed
-    distribution: str | None  # whose version a study's provenance records
-    real: bool = True  # False keeps it out of "available": it is for tests
-    also_requires: Callable[[], str | None] | None = None  # what else is missing here, and what to do
+    colour: str
+    colour_on_dark: str
+    imports: tuple[str, ...]
+    distribution: str | None = None
+    runtime: str | None = None
+    sources: tuple[str, ...] = ()
+    traced: bool = True
+    real: bool = True
 
     def missing(self) -> str | None:
         """Why it cannot run here and what to do, or None when it can."""
-        if find_spec(self.requires) is None:
-            return f"{self.title} is not installed; run `pip install {self.requires}`"
-        return self.also_requires() if self.also_requires is not None else None
+        if find_spec(self.imports[0]) is None:
+            return f"{self.title} is not installed; run `pip install {self.distribution or self.imports[0]}`"
+        return cast("str | None", self._runtime("missing", None))
+
+    def versions(self) -> dict[str, str | None]:
+        """Versions of what it computes with."""
+        if self.distribution is None:
+            return {}
+        try:
+            installed: str | None = version(self.distribution)
+        except PackageNotFoundError:
+            installed = None
+        return {self.distribution: installed, **self._runtime("versions", {})}
+
+    def environment(self) -> dict[str, str]:
+        """Variables that its trials need, found once by the driver; `UserError` when it cannot run here."""
+        return dict(self._runtime("environment", {}))
+
+    def lockfile(self) -> Path | None:
+        """The file that names the exact versions of its own packages, where it has one."""
+        return cast("Path | None", self._runtime("lockfile", None))
+
+    def files(self) -> list[Path]:
+        """What decides what it computes: the files of its folder and of `sources`."""
+        folders = [HOUSE / "trainables" / self.name, *(HOUSE / source for source in self.sources)]
+        return [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".jl")]
 
     def start(self) -> Start:
         """Import the backend, and with it the framework; only ever call this in a trial's process."""
-        return cast(Start, import_module(self.module).start)
+        return cast("Start", self._backend().start)
 
     def start_trace(self) -> StartTrace:
         """Like `start`, for ``tuneoff verify``."""
-        return cast(StartTrace, import_module(self.module).start_trace)
+        return cast("StartTrace", self._backend().start_trace)
+
+    def _backend(self) -> Any:
+        return import_module(f"trainables.{self.name}.backend")
+
+    def _runtime(self, function: str, default: Any) -> Any:
+        if self.runtime is None:
+            return default
+        call: Callable[[], Any] = getattr(import_module(self.runtime), function)
+        return call()
 
 
-FRAMEWORKS = {
-    framework.name: framework
-    for framework in (
-        Framework("pytorch", "PyTorch", "trainables.pytorch.backend", requires="torch", distribution="torch"),
-        Framework(
-            "flux",
-            "Flux",
-            "trainables.flux.backend",
-            requires="juliacall",
-            distribution="juliacall",
-            also_requires=julia_runtime.missing,
-        ),
-        Framework(
-            "simulated",
-            "Simulated",
-            "trainables.simulated.backend",
-            requires="numpy",
-            distribution=None,
-            real=False,
-        ),
-    )
-}
+_FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of colour vision
+    Framework(
+        "pytorch",
+        "PyTorch",
+        colour="#d55e00",
+        colour_on_dark="#ff8f45",
+        imports=("torch", "torchvision"),
+        distribution="torch",
+    ),
+    Framework(
+        "flux",
+        "Flux",
+        colour="#0072b2",
+        colour_on_dark="#5bb4f0",
+        imports=("juliacall", "juliapkg"),
+        distribution="juliacall",
+        runtime="trainables.flux.runtime",
+        sources=("julia/src",),
+    ),
+    Framework(
+        "simulated",
+        "Simulated",
+        colour="#009e73",
+        colour_on_dark="#3cc79c",
+        imports=("numpy",),
+        traced=False,
+        real=False,
+    ),
+)
+FRAMEWORKS = {each.name: each for each in _FRAMEWORKS}
 
 
 def framework(name: str) -> Framework:
@@ -80,4 +154,9 @@ def framework(name: str) -> Framework:
 
 def available() -> list[str]:
     """Names of the real frameworks that can run here."""
-    return [framework.name for framework in FRAMEWORKS.values() if framework.real and framework.missing() is None]
+    return [each.name for each in FRAMEWORKS.values() if each.real and each.missing() is None]
+
+
+def traced() -> list[str]:
+    """Names of those that ``tuneoff verify`` compares, the reference first."""
+    return [each.name for each in FRAMEWORKS.values() if each.traced]

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: tells apart for all kinds of colour vision.
-COLOURS = {"pytorch": "#d55e00", "flux": "#0072b2", "simulated": "#009e73"}
+from trainables.frameworks import FRAMEWORKS
+
 OTHER_COLOUR = "#7a7a7a"
 INK = "#111213"  # no other part of a figure has this colour, so that the page can put its own text colour there
 SIZE = (5.2, 3.4)  # inches; text of 9 points is still readable when a phone shows this 360 pixels wide
@@ -64,7 +64,7 @@ def canvas(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
 
 def colour(framework: str) -> str:
     """A framework's colour, the same in every figure."""
-    return COLOURS.get(framework, OTHER_COLOUR)
+    return FRAMEWORKS[framework].colour if framework in FRAMEWORKS else OTHER_COLOUR
 
 
 def render(figure: Figure, suffix: str) -> bytes:
@@ -87,7 +87,7 @@ def inline(svg: bytes, name: str, description: str) -> Markup:
     text = re.sub(r'(<g id="patch_1">\s*<path d="[^"]*"\s*style="fill: )#ffffff', r"\1none", text, count=1)
     text = text.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
     text = text.replace('xlink:href="#', f'xlink:href="#{name}-').replace(INK, "currentColor")
-    for framework, its_colour in COLOURS.items():
-        text = text.replace(its_colour, f"var(--{framework})")
+    for name, framework in FRAMEWORKS.items():
+        text = text.replace(framework.colour, f"var(--{name})")
     label = Markup('<svg role="img" aria-label="{}" ').format(description)
     return label + Markup(text.removeprefix("<svg "))

@@ -30,6 +30,7 @@ from reports.tables.cost import Price
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
 from reports.tables.verdict import goal, verdict_sentences, verdicts
+from trainables.frameworks import FRAMEWORKS
 
 _TEMPLATES = resources.files("reports.page") / "templates"
 
@@ -126,7 +127,7 @@ def write_page(page: Page, into: Path) -> None:
         into / "index.html",
         "index.html.jinja",
         autoescape=True,
-        style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        style=Markup(_framework_colours() + (_TEMPLATES / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_digest=digest,
         drawings=drawings,
@@ -134,6 +135,13 @@ def write_page(page: Page, into: Path) -> None:
         **shared,
     )
     _write(into / "report.md", "report.md.jinja", autoescape=False, **shared)
+
+
+def _framework_colours() -> str:
+    """A CSS variable a framework, which figures are drawn in."""
+    light = " ".join(f"--{each.name}: {each.colour};" for each in FRAMEWORKS.values())
+    dark = " ".join(f"--{each.name}: {each.colour_on_dark};" for each in FRAMEWORKS.values())
+    return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
 def _options(page: Path) -> dict[str, Any]:

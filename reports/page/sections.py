@@ -17,6 +17,7 @@ from reports.tables.equality import equality_said, equality_table
 from reports.tables.provenance import changes, facts
 from reports.tables.trials import phase
 from reports.tables.why import ACCOUNTS, attribution, break_even, ledger
+from trainables.frameworks import FRAMEWORKS
 
 _RECORDS = (
     ("trials.parquet", "every trial"),
@@ -191,9 +192,9 @@ def where_section(records: StudyRecords) -> Section:
 
 
 def _equality(records: StudyRecords, changed: pd.DataFrame) -> tuple[tuple[Sentence, ...], tuple[Table, ...]]:
-    """Whether it was the same training, where the two frameworks that can be compared so both ran."""
+    """Whether it was the same training, where two frameworks that can be compared so both ran."""
     trials = records.trials
-    if not {"pytorch", "flux"} <= set(trials["framework"]):
+    if sum(FRAMEWORKS[name].traced for name in set(trials["framework"]) & set(FRAMEWORKS)) < 2:
         return (), ()
     table = equality_table(records.certificate)
     said = equality_said(records.certificate, str(trials["workload"].iloc[0]))

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from reports.names import title
+
 # What can move a time or a result; not where a machine's name or the moment of a resume differ.
 MATTERS = ("processor", "cpus", "gpus", "platform", "python", "versions", "git")
 
@@ -42,10 +44,12 @@ def changes(provenance: dict[str, Any]) -> pd.DataFrame:
 
 def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     """Hardware, versions and data for people: what, and its value."""
-    keys = ("processor", "cpus", "gpus", "platform", "python", "git", "julia_manifest_sha256")
+    keys = ("processor", "cpus", "gpus", "platform", "python", "git")
     found = [(key.replace("_", " "), provenance.get(key)) for key in keys]
     if "memory_bytes" in provenance:
         found.insert(2, ("memory", f"{provenance['memory_bytes'] / 2**30:.1f} GiB"))
+    for name, digest in provenance.get("lockfiles_sha256", {}).items():
+        found.append((f"SHA-256 of {title(name)}'s lock file", digest))
     versions = provenance.get("versions", {})
     found.append(("versions", ", ".join(f"{name} {number}" for name, number in versions.items() if number)))
     if "dataset" in provenance:

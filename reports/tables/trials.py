@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.names import TITLES
 from reports.tables.statistics import Estimate, Values, median
 from reports.tables.survival import CLOCKS, Times, common_limit, expected_time, kaplan_meier, restricted_mean, times
 from reports.winners import confirmations, winners
+from trainables.frameworks import FRAMEWORKS
 
 KNOBS = ("learning_rate", "batch_size", "num_workers")
 
 
 def frameworks(trials: pd.DataFrame) -> list[str]:
-    """The frameworks that ran, in the order of `TITLES`; others after them, by name."""
-    order = list(TITLES)
+    """The frameworks that ran, in the order of `FRAMEWORKS`; others after them, by name."""
+    order = list(FRAMEWORKS)
     return sorted(trials["framework"].unique(), key=lambda name: (order.index(name) if name in order else 99, name))
 
 

@@ -234,22 +234,24 @@ def verify(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Prove that PyTorch and Flux compute the same training, step by step, and write a certificate.
+    """Prove that the frameworks compute the same training, step by step, and write a certificate.
 
     Exit code 1 when they do not.
     """
     from study.cli.verifying import print_certificate, verify_workload
+    from trainables.frameworks import traced
     from trainables.workloads.datasets import prepare
     from trainables.workloads.shipped import WORKLOADS
     from trainables.workloads.shipped import workload as find_workload
 
     chosen = [find_workload(name) for name in workloads or WORKLOADS]
-    check_available(["pytorch", "flux"])
+    compared = traced()
+    check_available(compared)
     for each in chosen:
         prepare(each.dataset, data_dir=data_dir)
     certificates = []
     for each in chosen:
-        certificates.append(verify_workload(each, steps=steps, console=Console(stderr=True)))
+        certificates.append(verify_workload(each, compared, steps=steps, console=Console(stderr=True)))
         if not as_json:
             print_certificate(certificates[-1], out)
     if as_json:

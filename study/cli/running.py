@@ -80,11 +80,12 @@ def _check_local_slice(plan: Plan, address: str | None) -> None:
 def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...] | None = None) -> None:
     """Run a study's phases, or those named, then write its report; ends the process where it is stopped."""
     from study.cluster.environment import prepare
-    from trainables.flux.runtime import find_runtime
+    from trainables.frameworks import framework
 
     prepare(local=address is None)
-    if "flux" in plan.frameworks and address is None:
-        os.environ.update(find_runtime().environment())  # found once, here, for the trials to inherit
+    if address is None:
+        for name in plan.frameworks:
+            os.environ.update(framework(name).environment())  # found once, here, for the trials to inherit
     from study.cluster.connection import ClusterDied
     from study.driver import phases as run
     from study.driver.progress import Progress

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from rich.console import Console
@@ -14,11 +16,13 @@ from trainables.verify.compare import OPTIMIZERS, PRECISIONS, Comparison, compar
 from trainables.workloads.shipped import Workload
 
 
-def verify_workload(workload: Workload, *, steps: int, console: Console) -> dict[str, Any]:
-    """Compare both optimizers in both precisions and write the certificate.
+def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int, console: Console) -> dict[str, Any]:
+    """Compare frameworks in both optimizers and both precisions and write the certificate.
 
     Parameters
     ----------
+    frameworks
+        Two or more; the first is the reference that each other is compared with.
     console
         Where progress is shown.
 
@@ -27,15 +31,22 @@ def verify_workload(workload: Workload, *, steps: int, console: Console) -> dict
     The certificate, as its JSON file has it, with its ``path``.
     """
     comparisons: list[Comparison] = []
+    reference, *others = frameworks
     with Progress(console=console, transient=True) as progress:
-        for optimizer in OPTIMIZERS:
-            for precision in PRECISIONS:
-                task = progress.add_task(f"{workload.name}, {optimizer}, {precision}", total=steps + 1)
-                comparisons.append(
-                    compare(workload, optimizer, precision, steps=steps, on_step=lambda _: progress.advance(task))  # noqa: B023
+        for other, optimizer, precision in product(others, OPTIMIZERS, PRECISIONS):
+            task = progress.add_task(f"{workload.name}, {other}, {optimizer}, {precision}", total=steps + 1)
+            comparisons.append(
+                compare(
+                    workload,
+                    optimizer,
+                    precision,
+                    frameworks=(reference, other),
+                    steps=steps,
+                    on_step=lambda _: progress.advance(task),  # noqa: B023
                 )
+            )
     path = certificate_path(workload.name)
-    certificate = write_certificate(workload.name, comparisons, path)
+    certificate = write_certificate(workload.name, frameworks, comparisons, path)
     return {**certificate, "path": str(path)}
 
 
@@ -64,9 +75,9 @@ def print_certificate(certificate: dict[str, Any], console: Console) -> None:
 
 def said(certificate: dict[str, Any]) -> str:
     """The verdict in a sentence."""
-    titles = " and ".join(framework(name).title for name in certificate["frameworks"])
     for comparison in certificate["comparisons"]:
         failure = comparison["failure"]
+        titles = " and ".join(framework(name).title for name in comparison["frameworks"])
         if failure is not None:
             what = " of ".join(filter(None, [failure["quantity"], failure["tensor"]]))
             value = "not a number" if failure["value"] is None else f"{failure['value']:.1e}"
@@ -76,4 +87,5 @@ def said(certificate: dict[str, Any]) -> str:
                 f"more than {failure['bound']:.1e}."
             )
     steps = certificate["comparisons"][0]["steps"]
+    titles = " and ".join(framework(name).title for name in certificate["frameworks"])
     return f"{titles} compute the same {certificate['workload']}, up to rounding, over {steps} steps."

@@ -11,12 +11,10 @@ from typing import Any
 
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
-from study.store.provenance import framework_versions, processor
+from study.store.provenance import certifiable, framework_versions, processor
 from trainables.common.files import write_text
 from trainables.verify.compare import BATCH_SIZE, Comparison, sources_digest
 from trainables.workloads.datasets import cache_folder
-
-FRAMEWORKS = ("pytorch", "flux")
 
 
 def certificate_path(workload: str) -> Path:
@@ -24,15 +22,17 @@ def certificate_path(workload: str) -> Path:
     return cache_folder() / "certificates" / f"{workload}.json"
 
 
-def write_certificate(workload: str, comparisons: Sequence[Comparison], path: Path) -> dict[str, Any]:
+def write_certificate(
+    workload: str, frameworks: Sequence[str], comparisons: Sequence[Comparison], path: Path
+) -> dict[str, Any]:
     """Write what was compared, on what, and with which result."""
     certificate = {
         "workload": workload,
         "equal": all(comparison.equal for comparison in comparisons),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "frameworks": list(FRAMEWORKS),
+        "frameworks": list(frameworks),
         "batch_size": BATCH_SIZE,
-        "versions": framework_versions(FRAMEWORKS),
+        "versions": framework_versions(frameworks),
         "sources": sources_digest(),
         "processor": processor(),
         "comparisons": [comparison.as_record() for comparison in comparisons],
@@ -48,7 +48,7 @@ def attach_certificate(plan: Plan, folder: StudyFolder) -> None:
 
     A certificate that is there already stays, unless the newer one fits as well.
     """
-    if not set(FRAMEWORKS) <= set(plan.frameworks):
+    if not certifiable(plan.frameworks):
         return
     newest = certificate_path(plan.workload)
     try:
@@ -56,8 +56,12 @@ def attach_certificate(plan: Plan, folder: StudyFolder) -> None:
         provenance = json.loads(folder.provenance.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    same = all(certificate.get(key) == provenance.get("verified_by", {}).get(key) for key in ("versions", "sources"))
-    if same:
+    ran = provenance.get("verified_by", {})
+    same = (
+        certificate.get("sources") == ran.get("sources")
+        and ran.get("versions", {}).items() <= dict(certificate.get("versions", {})).items()
+    )
+    if same and set(plan.frameworks) <= set(certificate.get("frameworks", [])):
         shutil.copyfile(newest, folder.certificate)
 
 

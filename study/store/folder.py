@@ -47,11 +47,6 @@ class StudyFolder:
         return self.path / "certificate.json"
 
     @property
-    def manifest(self) -> Path:
-        """Copy of the Julia project's manifest: the exact version of every Julia package."""
-        return self.path / "Manifest.toml"
-
-    @property
     def journal(self) -> Path:
         """Optuna's journal file: one Optuna study per framework."""
         return self.path / "optuna.journal"

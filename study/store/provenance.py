@@ -21,8 +21,7 @@ from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.log import set_aside
 from trainables.common.files import write_text
-from trainables.flux.runtime import check_runtime, find_runtime
-from trainables.frameworks import FRAMEWORKS, framework
+from trainables.frameworks import FRAMEWORKS, framework, traced
 from trainables.verify.compare import sources_digest
 from trainables.workloads.datasets import checksums
 from trainables.workloads.shipped import workload
@@ -49,13 +48,12 @@ def write_provenance(plan: Plan, folder: StudyFolder, *, say: Callable[[str], No
             "md5": checksums(workload(plan.workload).dataset),
             "did_not_run": _did_not_run(plan),
         }
-        if set(plan.frameworks) == {"pytorch", "flux"}:  # what a certificate must match
+        if certifiable(plan.frameworks):  # what a certificate must match
             known["verified_by"] = {"versions": framework_versions(plan.frameworks), "sources": sources_digest()}
-        if "flux" in plan.frameworks:
-            manifest = Path(find_runtime().project) / "Manifest.toml"
-            if manifest.exists():
-                shutil.copyfile(manifest, folder.manifest)
-                known["julia_manifest_sha256"] = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        for name in plan.frameworks:
+            if (lockfile := framework(name).lockfile()) is not None:
+                shutil.copyfile(lockfile, folder.path / lockfile.name)
+                known.setdefault("lockfiles_sha256", {})[name] = hashlib.sha256(lockfile.read_bytes()).hexdigest()
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
 
 
@@ -76,11 +74,12 @@ def _read(folder: StudyFolder, say: Callable[[str], None]) -> dict[str, Any]:
 
 def framework_versions(frameworks: Sequence[str]) -> dict[str, str | None]:
     """Versions of what these frameworks compute with."""
-    versions = {name: package_version(name) for name in (framework(each).distribution for each in frameworks) if name}
-    if "flux" in frameworks:
-        found = check_runtime(find_runtime())
-        versions |= {"julia": found.julia, "flux": found.flux, "FluxTrainer": found.flux_trainer}
-    return versions
+    return {name: found for each in frameworks for name, found in framework(each).versions().items()}
+
+
+def certifiable(frameworks: Sequence[str]) -> bool:
+    """Whether there can be a certificate of ``tuneoff verify`` over these."""
+    return len(frameworks) > 1 and set(frameworks) <= set(traced())
 
 
 def package_version(distribution: str) -> str | None:

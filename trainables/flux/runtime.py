@@ -125,6 +125,23 @@ def missing() -> str | None:
     return None
 
 
+def versions() -> dict[str, str | None]:
+    """Of what Flux computes with, for a study's provenance."""
+    found = check_runtime(find_runtime())
+    return {"julia": found.julia, "flux": found.flux, "FluxTrainer": found.flux_trainer}
+
+
+def environment() -> dict[str, str]:
+    """The variables from which trials take the runtime that is found here."""
+    return find_runtime().environment()
+
+
+def lockfile() -> Path | None:
+    """The Julia project's manifest: the exact version of every Julia package."""
+    manifest = Path(find_runtime().project) / "Manifest.toml"
+    return manifest if manifest.exists() else None
+
+
 def juliacall_version() -> str | None:
     """Installed version of juliacall."""
     try:
@@ -153,6 +170,3 @@ def _probe(runtime: JuliaRuntime) -> JuliaVersions:
         raise UserError(f"{runtime.executable} does not answer as a Julia does ({said}); set {EXE} to a Julia")
     found = [None if line == "missing" else line for line in lines[1:]]
     return JuliaVersions(lines[0], *found)
-
-
-__all__ = ["JuliaRuntime", "JuliaVersions", "check_runtime", "find_runtime", "missing"]

@@ -26,6 +26,7 @@ import numpy as np
 
 from trainables.contract import Optimizer, Precision
 from trainables.determinism import initial_parameters, sample_order
+from trainables.frameworks import framework, traced
 from trainables.verify.trace import GRADIENT, LOGITS, LOSS, PARAMETER, Arrays, state_file, step_file
 from trainables.workloads.architectures import MODELS, TensorSpec
 from trainables.workloads.datasets import load
@@ -39,7 +40,6 @@ OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
 INITIAL, STATISTIC, SYSTEMATIC = "initial parameter", "statistic", "systematic gradient"
 QUANTITIES = (INITIAL, LOGITS, LOSS, STATISTIC, GRADIENT, SYSTEMATIC, PARAMETER)  # as an error would spread
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
-SOURCES = ("julia/src", "trainables/pytorch/backend.py", "trainables/pytorch/models.py", "trainables/flux/backend.py")
 
 FREE_RUNNING_IN_FLOAT32 = {"lenet"}
 SYSTEMATIC_STEPS = 4  # fewer do not tell what is systematic
@@ -81,6 +81,7 @@ class Difference:
 class Comparison:
     """One workload, optimizer and precision."""
 
+    frameworks: tuple[str, str]
     workload: str
     optimizer: str
     precision: str
@@ -103,7 +104,7 @@ def compare(
     optimizer: Optimizer,
     precision: Precision,
     *,
-    frameworks: tuple[str, str] = ("pytorch", "flux"),
+    frameworks: tuple[str, str],
     steps: int = STEPS,
     threads: int = 1,
     command: Command | None = None,
@@ -165,7 +166,7 @@ def compare(
                 break
     if precision == "float32" and rows[-1].step >= SYSTEMATIC_STEPS:
         rows += _systematic(rows, bounds[SYSTEMATIC], SYSTEMATIC_QUANTILE[workload.model])
-    return Comparison(workload.name, optimizer, precision, steps, _worst(rows), _first_failure(rows))
+    return Comparison(frameworks, workload.name, optimizer, precision, steps, _worst(rows), _first_failure(rows))
 
 
 def differences(
@@ -249,11 +250,9 @@ def bounds_for(model: str, precision: Precision) -> dict[str, Bound]:
 
 def sources_digest() -> str:
     """SHA-256 over the files that decide what is computed, so that a certificate fits only them."""
-    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
-    for name in SOURCES:
-        path = root / name
-        for file in sorted(path.rglob("*.jl")) if path.is_dir() else [path]:
+    for name in traced():
+        for file in framework(name).files():
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
