@@ -94,6 +94,7 @@ TRIALS = (
     Column("loader_workers", _WHOLE, "loader processes or threads that really ran"),
     Column("host", _TEXT, "where it ran last"),
     Column("pid", _WHOLE, "in which process"),
+    Column("code", _TEXT, "SHA-256 of the sources of the training that its process ran"),
     Column("began_at", _REAL, "when it first began, seconds since 1970"),
     Column("ended_at", _REAL, "when it ended, seconds since 1970"),
 )

@@ -20,6 +20,7 @@ PACKAGES = ("study", "trainables", "search_spaces", "reports")
 FRAMEWORK_ROOMS = tuple(f"trainables/{name}" for name in FRAMEWORKS)
 FLOORS: dict[str, list[tuple[str, ...]]] = {
     "study": [
+        ("study/entry",),
         ("study/cli",),
         ("study/driver",),
         ("study/cluster",),

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from trainables.common.errors import UserError
+from trainables.common.house import HOUSE
 from trainables.common.suggest import nearest
 
 if TYPE_CHECKING:
     from trainables.contract import Start, StartTrace
-
-HOUSE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)

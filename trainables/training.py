@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables import checkpoint
+from trainables.common.house import code_digest
 from trainables.common.process import claim_process, pin_threads
 from trainables.contract import Record, Run
 from trainables.determinism import initial_parameters, sample_order
@@ -183,6 +184,7 @@ class Training:
             "began_at": state.segments[0]["started_at"] if state.segments else None,
             "host": last.get("host"),
             "pid": last.get("pid"),
+            "code": last.get("code"),
             **self._ledger.as_record(),
         }
 
@@ -194,6 +196,7 @@ class Training:
                 "started_at": time.time() - (time.perf_counter() - self._started),
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
+                "code": code_digest(),
                 "fresh_process": claim_process(),
                 "wall_s": 0.0,
             }

@@ -13,6 +13,7 @@ from typing import Any
 
 from ray.tune import Trainable
 
+from trainables.common.house import HOUSE, code_digest
 from trainables.common.lease import Lease
 from trainables.common.process import hide_gpus
 from trainables.spec import TrainingSpec
@@ -22,6 +23,7 @@ from trainables.training import Training
 SPEC = "spec"  # `TrainingSpec.as_dict()`
 FOLDER = "folder"  # where this trial keeps its checkpoints
 LEASE = "lease"  # `Lease.as_dict()` of the driver that runs it; None where there is none
+CODE = "code"  # `code_digest()` of the driver
 EVERY_EVALUATION = "every_evaluation"  # whether Tune hears of each evaluation at once: a scheduler wants that
 
 # What its results hold, besides the fields of `Evaluation`.
@@ -46,6 +48,7 @@ class TrainingTrainable(Trainable):
         self._folder = Path(config[FOLDER])
         self._lease = Lease(**config[LEASE]) if config[LEASE] else None
         self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
+        self._code = config[CODE]
         self._training: Training | None = None
 
     def step(self) -> dict[str, Any]:
@@ -53,6 +56,7 @@ class TrainingTrainable(Trainable):
             raise RuntimeError("another driver has taken the study over")
         history: list[dict[str, Any]] = []
         if self._training is None:
+            _check_code(self._code)
             if self._spec.device == "cpu":
                 hide_gpus()
             self._training = Training(self._spec, folder=self._folder, started=self._started)
@@ -88,3 +92,18 @@ class TrainingTrainable(Trainable):
         if self._training is not None:
             self._training.close()
             self._training = None
+
+
+def _check_code(expected: str) -> None:
+    """A trial is of the code that its study says, or it is none.
+
+    Raises
+    ------
+    RuntimeError
+        When this process found other sources than the driver has.
+    """
+    if code_digest() != expected:
+        raise RuntimeError(
+            f"the code in {HOUSE} is not the driver's: it was changed while the study ran, or this node has another "
+            "version; resume the study with one version"
+        )

@@ -87,6 +87,7 @@ def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[st
         for name in plan.frameworks:
             os.environ.update(framework(name).environment())  # found once, here, for the trials to inherit
     from study.cluster.connection import ClusterDied
+    from study.cluster.starting import NothingStarts
     from study.driver import phases as run
     from study.driver.progress import Progress
     from study.driver.tuning import TuneStopped
@@ -102,6 +103,9 @@ def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[st
     except Interrupted as interrupted:
         complain(f"{interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}")
         leave_at_once(interrupted.exit_code)
+    except NothingStarts as nothing:
+        ran = "; what ran before is safe" if folder.log.exists() and folder.log.stat().st_size else ""
+        fail(f"{nothing}{ran}", 1)
     except run.StudyIncomplete as incomplete:
         fail(str(incomplete), 1)
     except (ClusterDied, TuneStopped, StorageGone, OSError) as stopped:  # OSError: storage gone where nobody waits

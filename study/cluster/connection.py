@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import psutil
 import ray
 
 from study.cluster.nodes import first_line
+from study.cluster.starting import START_LIMIT_S, last_words
 from study.console import complain
 from study.interrupts import ray_exits_as_interruption
 from study.processes import end_processes, living_children
 from trainables.common.errors import UserError
+from trainables.common.house import HOUSE, PACKAGES
 
-PACKAGES = ("study", "trainables", "search_spaces", "reports")
 OBJECT_STORE_BYTES = 256 * 2**20  # results are small; without a bound Ray takes a third of the memory
 CONNECT_TIMEOUT_S = 10.0
 SERVICES = ("gcs_server", "raylet")  # of Ray, as children of the driver that started it
@@ -73,19 +76,37 @@ def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[
 def _start(address: str | None, options: dict[str, Any]) -> None:
     try:
         if address is None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **options,
-            )
+            with _standing_in(HOUSE):
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _skip_env_hook=True,  # RAY_RUNTIME_ENV_HOOK is some cluster's; here it would rewrite our workers
+                    **options,
+                )
         else:
-            modules = [import_module(name) for name in PACKAGES]
-            ray.init(address=address, runtime_env={"py_modules": modules}, **options)
+            packages = [str(HOUSE / name) for name in PACKAGES]  # paths: modules cannot be copied inside a Ray job
+            with _standing_in(tempfile.mkdtemp(prefix="tuneoff-")):
+                ray.init(address=address, runtime_env={"py_modules": packages}, **options)
     except Exception as error:  # Ray raises plain Exception, too
         if address is None:
             raise ClusterDied(f"Ray did not start here: {first_line(error)}") from None
         raise UserError(f"no Ray cluster at {address}: {first_line(error)}") from None
+
+
+@contextmanager
+def _standing_in(folder: str | Path) -> Iterator[None]:
+    """Another working folder while Ray connects.
+
+    Ray puts the one in which its driver stands before all packages on its workers' ``sys.path``: a ``trainables`` or a
+    ``random.py`` that lies there would be taken for what is installed.
+    """
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 class _Watch(threading.Thread):
@@ -105,16 +126,24 @@ class _Watch(threading.Thread):
         self._control = (host, int(port))
 
     def run(self) -> None:
-        misses = 0
+        misses, began = 0, time.monotonic()
         while not self._stopping.wait(WATCH_INTERVAL_S):
             if self._control is None:
                 self._find_services()
+                if time.monotonic() - began > START_LIMIT_S:  # ray.init waits for its first worker for ever
+                    self._end(f"Ray did not start within {START_LIMIT_S:.0f} s{last_words()}")
             misses = 0 if self._alive() else misses + 1
-            if misses == WATCH_MISSES and not self._stopping.is_set():
-                self._on_death()
-                complain("the Ray cluster died; the study is safe, `tuneoff resume` goes on")
-                end_processes(living_children())  # what is left of it: trials, agents
-                os._exit(1)
+            if misses == WATCH_MISSES:
+                self._end("the Ray cluster died; the study is safe, `tuneoff resume` goes on")
+
+    def _end(self, message: str) -> None:
+        """The end of the process: its main thread may be inside Ray, and never come back."""
+        if self._stopping.is_set():
+            return
+        self._on_death()
+        complain(message)
+        end_processes(living_children())  # what is left of the cluster: trials, agents
+        os._exit(1)
 
     def stop(self) -> None:
         self._stopping.set()

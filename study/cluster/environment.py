@@ -11,11 +11,15 @@ _ALWAYS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # study.interrupts has one that tells what became of the study
     "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it gives every worker an environment made anew, without us
+    "PYTHONSAFEPATH": "1",  # no child finds a module where it happens to stand
 }
 _LOCAL = {
     # Despite its name this is what makes a local Ray listen on 127.0.0.1 alone, on Linux too; asking ray.init for that
     # address does not (it is resolved to the machine's own).
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Without this ray.init itself waits for the first worker, for ever where none comes, and lets no thread of ours run.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_worker_niceness": "0",  # Ray's 15 would let anything else on the machine slow the trials that are timed
 }
 

@@ -15,6 +15,7 @@ from reports.winners import confirmations, winners
 from study.cluster.connection import connected
 from study.cluster.nodes import check_nodes
 from study.cluster.slices import check_slice
+from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.driver.progress import Progress, describe
 from study.driver.recorder import Recorder
 from study.driver.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended, recover
@@ -56,6 +57,7 @@ class Driver:
     interrupts: Interrupts
     lease: Lease
     concurrent: int  # trials at once during the search
+    start_limit_s: float | None  # how long trials may wait for a process while none runs
 
 
 @contextmanager
@@ -84,7 +86,8 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
                 if address is not None:
                     check_nodes(folder.path, plan.frameworks)
                 concurrent = min(fitting, plan.slice.max_concurrent or fitting)
-                yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent)
+                start_limit_s = START_LIMIT_S if address is None else None
+                yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent, start_limit_s)
         finally:
             records.close()
 
@@ -122,7 +125,7 @@ def search(driver: Driver) -> None:
                 concurrent=driver.concurrent,
                 fresh_processes=plan.search.objective == "cold",
                 scheduler=make_scheduler(plan),
-                recorder=Recorder(plan, folder, records, driver.progress),
+                recorder=Recorder(plan, folder, records, driver.progress, StartWatch(driver.start_limit_s)),
                 interrupts=driver.interrupts,
             )
     counts = {name: len(each.finished()) for name, each in searches.items()}
@@ -228,7 +231,9 @@ def _alone(
                 concurrent=1,
                 fresh_processes=True,
                 scheduler=FIFOScheduler(),
-                recorder=Recorder(driver.plan, driver.folder, driver.records, driver.progress),
+                recorder=Recorder(
+                    driver.plan, driver.folder, driver.records, driver.progress, StartWatch(driver.start_limit_s)
+                ),
                 interrupts=driver.interrupts,
             )
     missing = sum(wanted.values()) - len(done())

@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from study.cluster.starting import StartWatch
 from study.driver.progress import Progress
 from study.driver.searcher import IDENTITY
 from study.plan.plan import Plan
@@ -23,11 +24,14 @@ from trainables.tune_trainable import FOLDER, HISTORY, NOTICES, RESULT, SPEC
 class Recorder(Callback):
     """Writes every evaluation when it is reported and every trial when it ends."""
 
-    def __init__(self, plan: Plan, folder: StudyFolder, records: Records, progress: Progress) -> None:
+    def __init__(
+        self, plan: Plan, folder: StudyFolder, records: Records, progress: Progress, starts: StartWatch
+    ) -> None:
         self._plan = plan
         self._folder = folder
         self._records = records
         self._progress = progress
+        self._starts = starts
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
         self._told: set[str] = set()  # so that a notice of every evaluation is told once
 
@@ -36,6 +40,7 @@ class Recorder(Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._progress.refresh()
+        self._starts.look(trial.status for trial in trials)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._started[trial.trial_id] = time.monotonic()

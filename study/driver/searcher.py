@@ -14,10 +14,11 @@ from ray.tune.search.optuna import OptunaSearch
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.journal import ORIGIN, Search, search_distributions, trial_id
+from trainables.common.house import code_digest
 from trainables.common.lease import Lease
 from trainables.contract import Record
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import EVERY_EVALUATION, FOLDER, LEASE, OBJECTIVE, SPEC
+from trainables.tune_trainable import CODE, EVERY_EVALUATION, FOLDER, LEASE, OBJECTIVE, SPEC
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
@@ -166,6 +167,7 @@ def trial_config(
         SPEC: spec.as_dict(),
         FOLDER: str(folder.checkpoints(identity["trial_id"])),
         LEASE: lease.as_dict(),
+        CODE: code_digest(),
         EVERY_EVALUATION: every_evaluation,
         IDENTITY: identity,
     }

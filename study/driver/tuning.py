@@ -20,6 +20,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from study.cluster.starting import NothingStarts
 from study.driver.recorder import Recorder
 from study.driver.searcher import IDENTITY
 from study.interrupts import Interrupts
@@ -68,6 +69,8 @@ def fit(
         After SIGINT or SIGTERM.
     TuneStopped
         When Tune ends by an error of its own, or the study's storage stays away.
+    NothingStarts
+        When no process comes for a trial.
     """
     tuner = Tuner(
         with_resources(TrainingTrainable, partial(_slice, plan)),
@@ -94,14 +97,16 @@ def fit(
             warnings.simplefilter("ignore")
             tuner.fit()
     except Exception as error:  # Tune wraps and rewraps what happens inside it
-        raise TuneStopped(_root(error)) from error
+        first = _first_cause(error)
+        if isinstance(first, NothingStarts):
+            raise first from None
+        raise TuneStopped(f"{type(first).__name__}: {' '.join(str(first).split())[:300]}") from error
 
 
-def _root(error: BaseException) -> str:
-    """The first cause, in a line."""
+def _first_cause(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return error
 
 
 def make_scheduler(plan: Plan) -> TrialScheduler:

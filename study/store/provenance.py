@@ -21,6 +21,7 @@ from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.log import set_aside
 from trainables.common.files import write_text
+from trainables.common.house import HOUSE, code_digest
 from trainables.frameworks import FRAMEWORKS, framework, traced
 from trainables.verify.compare import sources_digest
 from trainables.workloads.datasets import checksums
@@ -125,6 +126,7 @@ def _software(plan: Plan) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "versions": {name: package_version(name) for name in _DISTRIBUTIONS} | framework_versions(plan.frameworks),
         "git": _git_state(),
+        "code": code_digest(),
     }
 
 
@@ -136,9 +138,8 @@ def _did_not_run(plan: Plan) -> dict[str, str]:
 
 def _git_state() -> str | None:
     """Commit of the source tree this runs from, with ``-dirty`` for uncommitted changes; None when installed."""
-    tree = Path(__file__).resolve().parents[2]
-    if not (tree / ".git").exists() or shutil.which("git") is None:
+    if not (HOUSE / ".git").exists() or shutil.which("git") is None:
         return None
-    command = ["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=40"]
+    command = ["git", "-C", str(HOUSE), "describe", "--always", "--dirty", "--abbrev=40"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return answer.stdout.strip() or None

@@ -17,8 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from trainables.common.errors import UserError
+from trainables.common.house import HOUSE
 
-PACKAGE = Path(__file__).resolve().parents[2] / "julia"  # FluxTrainer
+PACKAGE = HOUSE / "julia"  # FluxTrainer
 OLDEST_JULIA = (1, 10)
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 SET_UP = "run `tuneoff setup-julia`"

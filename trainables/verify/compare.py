@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 
+from trainables.common.house import python
 from trainables.contract import Optimizer, Precision
 from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import framework, traced
@@ -299,7 +299,7 @@ def _first_failure(rows: list[Difference]) -> Difference | None:
 
 
 def _command(_: str) -> Sequence[str]:
-    return [sys.executable, "-m", "trainables.verify.trace"]
+    return python("trainables.verify.trace")
 
 
 @dataclass

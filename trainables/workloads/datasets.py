@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from trainables.common.errors import DatasetError, UserError
 from trainables.common.files import replacing
+from trainables.common.house import python
 from trainables.common.suggest import nearest
 from trainables.contract import LabelledImages, Split
 from trainables.workloads import idx
@@ -268,7 +268,7 @@ def _candidates(wanted: Dataset, folder: Path, file_name: str) -> Iterator[Path]
 def _from_torchvision(wanted: Dataset) -> Arrays:
     assert wanted.torchvision is not None
     with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:
-        command = [sys.executable, "-m", "trainables.workloads.download", wanted.torchvision, folder]
+        command = python("trainables.workloads.download", wanted.torchvision, folder)
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=DOWNLOAD_TIMEOUT_S)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
