@@ -61,7 +61,7 @@ def check(folder: Path, *, alive_s: float) -> Tally:
 def _tally(study: StudyFolder, trials: pd.DataFrame) -> Tally:
     ends, points = defaultdict(set), defaultdict(set)
     started = set()
-    for log in [study.store.log, *study.path.glob(f"{study.store.log.name}.damaged-*")]:
+    for log in [study.log, *study.path.glob(f"{study.log.name}.damaged-*")]:
         for line in log.read_bytes().splitlines(keepends=True):
             row = parse_line(line)
             if row is None:

@@ -99,21 +99,21 @@ def test_nothing_to_mend(plan: Plan, study: StudyFolder) -> None:
 
 def test_a_journal_cut_anywhere(plan: Plan, study: StudyFolder) -> None:
     """Power loss: as a file system may leave it, the records whole or not."""
-    whole, log = study.store.journal.read_bytes(), study.store.log.read_bytes()
+    whole, log = study.journal.read_bytes(), study.log.read_bytes()
     before = Records(study, say=print)
     step = max(1, len(whole) // 60)
     for cut in [*range(0, len(whole), step), len(whole) - 1]:
-        study.store.journal.write_bytes(whole[:cut])
-        study.store.log.write_bytes(log)
+        study.journal.write_bytes(whole[:cut])
+        study.log.write_bytes(log)
         check(plan, study, before, [])
 
 
 @pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
 def test_a_journal_damaged_inside_is_made_anew_and_told(plan: Plan, study: StudyFolder, where: float) -> None:
-    content = bytearray(study.store.journal.read_bytes())
+    content = bytearray(study.journal.read_bytes())
     place = int(where * len(content))
     content[place : place + 40] = b"\x00" * 40
-    study.store.journal.write_bytes(content)
+    study.journal.write_bytes(content)
     said: list[str] = []
     check(plan, study, Records(study, say=print), said)
     assert "optuna.journal was damaged" in said[0]
@@ -128,9 +128,9 @@ def test_a_changed_digit_in_the_journal_is_seen(plan: Plan, study: StudyFolder) 
     """Also of a trial that nothing but the journal knows yet."""
     search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
     drawn = search.study.ask(search_distributions(plan, "simulated")).params
-    text = study.store.journal.read_text()
+    text = study.journal.read_text()
     place = text.rindex('"param_value_internal":0.') + len('"param_value_internal":0.')
-    study.store.journal.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
+    study.journal.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
     said: list[str] = []
     resumed(plan, study, said.append)
     assert "a line's checksum does not fit" in said[0]
@@ -142,7 +142,7 @@ def test_a_changed_digit_in_the_journal_is_seen(plan: Plan, study: StudyFolder) 
 
 def test_lines_of_others_need_no_checksum(plan: Plan, study: StudyFolder) -> None:
     """As a note that somebody leaves with optuna-dashboard."""
-    others = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study.store.journal)))
+    others = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study.journal)))
     optuna.load_study(study_name="simulated", storage=others).set_user_attr("note", "looks good")
     said: list[str] = []
     check(plan, study, Records(study, say=print), said)
@@ -150,23 +150,23 @@ def test_lines_of_others_need_no_checksum(plan: Plan, study: StudyFolder) -> Non
 
 
 def test_a_lost_journal(plan: Plan, study: StudyFolder) -> None:
-    study.store.journal.unlink()
+    study.journal.unlink()
     check(plan, study, Records(study, say=print), [])
 
 
 def test_records_cut_anywhere_are_filled_up_from_the_checkpoints(plan: Plan, study: StudyFolder) -> None:
-    whole, journal = study.store.log.read_bytes(), study.store.journal.read_bytes()
+    whole, journal = study.log.read_bytes(), study.journal.read_bytes()
     before = Records(study, say=print)
     for cut in range(0, len(whole), max(1, len(whole) // 60)):
-        study.store.log.write_bytes(whole[:cut])
-        study.store.journal.write_bytes(journal)
+        study.log.write_bytes(whole[:cut])
+        study.journal.write_bytes(journal)
         check(plan, study, before, [])
 
 
 def test_records_and_journal_both_lost(plan: Plan, study: StudyFolder) -> None:
     """The checkpoints alone: what finished goes on at once to its end, without training anything again."""
-    study.store.log.unlink()
-    study.store.journal.unlink()
+    study.log.unlink()
+    study.journal.unlink()
     _, states = resumed(plan, study)
     assert [number for number, _ in states] == list(range(FINISHED + STARTED))
     for number in range(FINISHED):
@@ -205,23 +205,23 @@ def test_lost_work_is_charged_once(study: StudyFolder) -> None:
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_plan_is_written_again_from_the_journal(plan: Plan, study: StudyFolder, damage: str) -> None:
     if damage == "cut":
-        study.plan.plan.write_text(study.plan.plan.read_text()[:100])
+        study.plan.write_text(study.plan.read_text()[:100])
     else:
-        study.plan.plan.unlink()
+        study.plan.unlink()
     found, notice = plan_of(study)
     assert found == plan
     assert notice is not None
     assert "plan.toml" in notice
-    assert thaw(study.plan.plan) == plan
+    assert thaw(study.plan) == plan
     assert plan_of(study) == (plan, None)
 
 
 def test_a_damaged_plan_without_a_journal_is_named(study: StudyFolder) -> None:
-    study.plan.plan.write_text("workload = ")
-    study.store.journal.unlink()
+    study.plan.write_text("workload = ")
+    study.journal.unlink()
     with pytest.raises(UserError, match=r"plan\.toml is not TOML"):
         plan_of(study)
-    assert study.plan.plan.read_text() == "workload = "
+    assert study.plan.read_text() == "workload = "
 
 
 @pytest.mark.parametrize(
@@ -234,9 +234,9 @@ def test_a_damaged_plan_without_a_journal_is_named(study: StudyFolder) -> None:
     ],
 )
 def test_an_edited_plan_is_refused_by_name(plan: Plan, study: StudyFolder, edit: tuple[str, str], named: str) -> None:
-    text = study.plan.plan.read_text()
+    text = study.plan.read_text()
     assert edit[0] in text
-    study.plan.plan.write_text(text.replace(*edit, 1))
+    study.plan.write_text(text.replace(*edit, 1))
     edited, _ = plan_of(study)
     with pytest.raises(UserError, match=named):
         mended_searches(edited, study, Records(study, say=print), concurrent=False, say=print)
