@@ -18,7 +18,7 @@ _LOCAL = {
     # Despite its name this is what makes a local Ray listen on 127.0.0.1 alone, on Linux too; asking ray.init for that
     # address does not (it is resolved to the machine's own).
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # Without this ray.init itself waits for the first worker, for ever where none comes, and lets no thread of ours run.
+    # Without this ray.init itself waits for the first worker, for ever where none comes, and no thread of ours runs.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_worker_niceness": "0",  # Ray's 15 would let anything else on the machine slow the trials that are timed
 }

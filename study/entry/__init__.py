@@ -36,9 +36,9 @@ def load(folder: str | Path) -> Any:
 def main() -> None:
     """The ``tuneoff`` command."""
     _forget_where_the_user_stands()
-    house = str(_house())
-    sys.path[:] = [house, *(path for path in sys.path if path != house)]
     try:
+        house = str(_house())
+        sys.path[:] = [house, *(path for path in sys.path if path != house)]
         for name in _PACKAGES:
             _ours(name)
     except ImportError as error:
