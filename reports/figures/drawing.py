@@ -6,6 +6,7 @@ import functools
 import io
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -15,12 +16,17 @@ from matplotlib.figure import Figure
 
 from trainables.frameworks import FRAMEWORKS
 
+DRAWN_BY = mpl.__version__
 OTHER_COLOUR = "#7a7a7a"
 INK = "#111213"  # no other part of a figure has this colour, so that the page can put its own text colour there
 SIZE = (5.2, 3.4)  # inches; text of 9 points is still readable when a phone shows this 360 pixels wide
 RASTERISED_ABOVE = 1500  # marks in one figure; an SVG of more of them makes the page slow
 
+# Every setting is stated, so that nothing of the user's is left: matplotlib's own defaults, and over them the house's.
+# The backend is no part of it; figures without pyplot have none.
+_DEFAULTS = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
 _STYLE: dict[Any, Any] = {
+    **_DEFAULTS,
     "font.size": 9,
     "axes.titlesize": 9,
     "legend.fontsize": 8,
@@ -39,11 +45,11 @@ _Arguments = ParamSpec("_Arguments")
 
 
 def drawn(function: Callable[_Arguments, Figure]) -> Callable[_Arguments, Figure]:
-    """Draw in the house's style, whatever the caller's matplotlib is set to."""
+    """Draw in the house's style, whatever the caller's matplotlib is set to; what it is set to stays as it is."""
 
     @functools.wraps(function)
     def in_style(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Figure:
-        with mpl.rc_context(_STYLE):
+        with _house_style():
             figure = function(*args, **kwargs)
             for axes in figure.axes:
                 if axes.get_legend_handles_labels()[0] and axes.get_legend() is None:
@@ -51,6 +57,11 @@ def drawn(function: Callable[_Arguments, Figure]) -> Callable[_Arguments, Figure
             return figure
 
     return in_style
+
+
+def _house_style() -> AbstractContextManager[None]:
+    """Around making artists and around drawing them: some settings are read at the one time, some at the other."""
+    return mpl.rc_context(_STYLE)
 
 
 def canvas(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
@@ -69,7 +80,7 @@ def colour(framework: str) -> str:
 
 def render(figure: Figure, suffix: str) -> bytes:
     """A figure as ``svg`` or ``png``, on white."""
-    with mpl.rc_context(_STYLE):
+    with _house_style():
         buffer = io.BytesIO()
         metadata = {"Date": None} if suffix == "svg" else None
         figure.savefig(buffer, format=suffix, metadata=metadata, facecolor="white")

@@ -10,9 +10,8 @@ from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
 
-import matplotlib as mpl
-
 from reports.errors import ReportError
+from reports.figures.drawing import DRAWN_BY
 from reports.page.report import build_page, write_page
 from reports.records import read_records
 from reports.tables.cost import Price
@@ -57,7 +56,7 @@ def verify_report(folder: str | Path, into: str | Path | None = None) -> list[st
         again = Path(temporary)
         write_page(build_page(records, _price(found.options, written)), again)
         rightly = _read((again / "index.html").read_text(encoding="utf-8"))
-        same_matplotlib = found.options.get("matplotlib") == mpl.__version__
+        same_matplotlib = found.options.get("matplotlib") == DRAWN_BY
         differences = list(_compare(found, rightly, figures=same_matplotlib))
         for path in sorted(again.iterdir()):
             if path.suffix in (".csv", ".md"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from reports.errors import ReportError
 from reports.figures.drawing import canvas, colour, drawn
@@ -17,6 +17,9 @@ from reports.records import StudyRecords, read_records
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.across import comparison, differences, geometric_means, performance_profile
 from reports.tables.cost import Price
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def write_comparison(folders: Sequence[str | Path], into: str | Path) -> str:

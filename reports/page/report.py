@@ -14,11 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from reports.figures.drawing import inline, render
+from reports.figures.drawing import DRAWN_BY, inline, render
 from reports.names import title
 from reports.page.content import Section, Table
 from reports.page.search_sections import curves_section, search_section, sweep_section, trials_section
@@ -122,7 +121,7 @@ def write_page(page: Page, into: Path) -> None:
     for stale in former - files:
         if stale == Path(stale).name:
             (into / stale).unlink(missing_ok=True)
-    options = json.dumps({"price": asdict(page.price), "matplotlib": mpl.__version__, "files": sorted(files)})
+    options = json.dumps({"price": asdict(page.price), "matplotlib": DRAWN_BY, "files": sorted(files)})
     _write(
         into / "index.html",
         "index.html.jinja",
