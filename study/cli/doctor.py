@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ import psutil
 
 from study.plan.files import load_plan, shipped_plans
 from study.plan.plan import Plan
-from study.store.provenance import gpus, package_version, processor
+from study.store.provenance import gpu_problem, gpus, package_version, processor
 from trainables.common.errors import UserError
+from trainables.common.helpers import ask
 from trainables.flux.runtime import check_runtime, find_runtime
 from trainables.workloads.datasets import DATASETS, cache_folder, prepare, where_to_get
 from trainables.workloads.shipped import workload
@@ -25,6 +25,7 @@ State = Literal["ok", "missing", "problem"]
 DEFAULT_PLAN = "quickstart"
 _DISK_NEEDED_BYTES = 2**30
 _MEMORY_NEEDED_BYTES = 2 * 2**30
+_IMPORT_S = 120.0  # from a cold, slow disk
 _PROBE = (
     "import json, torch; print(json.dumps([torch.__version__, torch.version.cuda,"
     " [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]]))"
@@ -83,17 +84,21 @@ def _package(distribution: str, title: str) -> Finding:
 def _torch() -> Finding:
     if package_version("torch") is None:
         return Finding("PyTorch", "missing", "not installed", "pip install torch torchvision", needed=True)
-    answer = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        reason = answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "it does not import"
-        return Finding("PyTorch", "problem", reason, "pip install --force-reinstall torch torchvision", needed=True)
-    version, cuda, devices = json.loads(answer.stdout)
+    answer = ask([sys.executable, "-c", _PROBE], timeout_s=_IMPORT_S)
+    try:
+        version, cuda, devices = json.loads(answer.out.strip().rpartition("\n")[2])
+    except ValueError:
+        reason = f"a process that imports it {answer.problem or 'says nothing of use'}"
+        todo = "see what `python -c 'import torch'` says; pip install --force-reinstall torch torchvision"
+        return Finding("PyTorch", "problem", reason, todo, needed=True)
     sees = f"sees {', '.join(devices)}" if devices else "sees no GPU"
     return Finding("PyTorch", "ok", f"{version}, CUDA {cuda or 'none'}, {sees}", needed=True)
 
 
 def _gpus() -> Finding:
     found = gpus()
+    if problem := gpu_problem():
+        return Finding("NVIDIA GPU", "problem", problem, "reload or mend the driver; until then studies run on CPUs")
     if not found:
         return Finding("NVIDIA GPU", "missing", "none", "none is needed for LeNet; ResNet-18 plans want one")
     return Finding("NVIDIA GPU", "ok", ", ".join(found))

@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,16 @@ from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.log import set_aside
 from trainables.common.files import write_text
+from trainables.common.helpers import Answer, ask
 from trainables.common.house import HOUSE, code_digest
 from trainables.frameworks import FRAMEWORKS, framework, traced
 from trainables.verify.compare import sources_digest
 from trainables.workloads.datasets import checksums
 from trainables.workloads.shipped import workload
 
+_ANSWER_S = 20.0  # nvidia-smi takes ten where eight GPUs must wake up first
+_GPU = re.compile(r"[ -~]+, (\d+ MiB|\[.*\])")
+_COMMIT = re.compile(r"\S*[0-9a-f]{40}(-dirty)?")
 _DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 
@@ -36,8 +42,10 @@ def write_provenance(plan: Plan, folder: StudyFolder, *, say: Callable[[str], No
     Parameters
     ----------
     say
-        Told of a damaged file, which is put aside.
+        Told of a damaged file, which is put aside, and of GPUs that could not be looked up.
     """
+    if problem := gpu_problem():
+        say(f"{problem}; no GPU is recorded")
     now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(), **_software(plan)}
     known = _read(folder, say)
     if known:
@@ -93,17 +101,37 @@ def package_version(distribution: str) -> str | None:
 
 def gpus() -> list[str]:
     """Names of the NVIDIA GPUs of this machine, as nvidia-smi tells; no framework is imported for it."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
+    answer = _nvidia_smi(shutil.which("nvidia-smi"))
+    return [] if answer.problem else _lines(answer.out)
+
+
+def gpu_problem() -> str | None:
+    """Why nvidia-smi, where there is one, told nothing of GPUs."""
+    command = shutil.which("nvidia-smi")
+    answer = _nvidia_smi(command)
+    return f"nvidia-smi {answer.problem}" if command and answer.problem else None
+
+
+@lru_cache
+def _nvidia_smi(command: str | None) -> Answer:
+    """Its answer, asked for once: where the driver hangs, every call would take its whole time."""
+    if command is None:
+        return Answer("", "", None)
+    answer = ask([command, "--query-gpu=name,memory.total", "--format=csv,noheader"], timeout_s=_ANSWER_S)
+    strange = [line for line in _lines(answer.out) if not _GPU.fullmatch(line)]
+    if answer.problem is None and strange:
+        return replace(answer, problem=f"answers {ascii(strange[0])[:80]}, which is no GPU")
+    return answer
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def processor() -> str:
     """Model name of the processor."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -137,9 +165,15 @@ def _did_not_run(plan: Plan) -> dict[str, str]:
 
 
 def _git_state() -> str | None:
-    """Commit of the source tree this runs from, with ``-dirty`` for uncommitted changes; None when installed."""
-    if not (HOUSE / ".git").exists() or shutil.which("git") is None:
+    """Commit of the source tree this runs from, with ``-dirty`` for uncommitted changes; None when installed.
+
+    Where git does not tell, why.
+    """
+    if not (HOUSE / ".git").exists():
         return None
     command = ["git", "-C", str(HOUSE), "describe", "--always", "--dirty", "--abbrev=40"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return answer.stdout.strip() or None
+    answer = ask(command, timeout_s=_ANSWER_S, environment={"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"})
+    if answer.problem:
+        return f"unknown: git {answer.problem}"
+    said = answer.out.strip()
+    return said if _COMMIT.fullmatch(said) else f"unknown: git answers {ascii(said)[:80]}, which is no commit"

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
+from filelock import FileLock
 
 from trainables.common.errors import UserError
 from trainables.flux import runtime as julia_runtime
@@ -60,10 +62,39 @@ def test_what_does_not_do_is_said_with_what_to_do(
 
 
 def test_something_else_than_julia_is_refused(julia: Callable[..., JuliaRuntime]) -> None:
-    with pytest.raises(UserError, match=r"does not answer as a Julia does \(hello\)"):
+    with pytest.raises(UserError, match=r"failed with exit code 1 \(hello\); set PYTHON_JULIACALL_EXE to a Julia"):
         check_runtime(julia(["hello"], exit_code=1))
-    with pytest.raises(UserError, match="does not start"):
+    with pytest.raises(UserError, match="/nowhere/julia is not there; set"):
         check_runtime(JuliaRuntime("/nowhere/julia", julia(GOOD).project))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "it says nothing"),
+        (["hello", "it is", "no", "julia"], r"julia"),
+        (["\x07\x1b[31m"] * 5, r"\[31m"),
+        (["1.10.8", "0.1.0", "nonsense", "0.9.20", "missing"], "missing"),
+    ],
+    ids=["nothing", "words", "control characters", "no version"],
+)
+def test_nonsense_is_refused(julia: Callable[..., JuliaRuntime], lines: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=rf"does not answer as a Julia does \({said}\)") as refused:
+        check_runtime(julia(lines))
+    assert str(refused.value).isprintable()
+
+
+def test_one_that_hangs_costs_its_time_once_and_leaves_no_child(
+    julia: Callable[..., JuliaRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(julia_runtime, "_ANSWER_S", 0.3)
+    runtime = julia(GOOD)
+    Path(runtime.executable).write_text('#!/bin/sh\necho once >> "$0.calls"\nsleep 60 & wait\n')
+    began = psutil.Process().children(recursive=True)
+    for _ in range(3):
+        assert str(julia_runtime.missing()).startswith(f"Flux cannot run: {runtime.executable} gave no answer in 0.3 s")
+    assert Path(f"{runtime.executable}.calls").read_text() == "once\n"
+    assert set(psutil.Process().children(recursive=True)) <= set(began)
 
 
 def test_a_project_that_is_no_folder_is_refused(julia: Callable[..., JuliaRuntime]) -> None:
@@ -103,6 +134,32 @@ def unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_set_up_says_how_to(unset: Path) -> None:
     with pytest.raises(UserError, match="Julia is not set up here; run `tuneoff setup-julia`"):
+        find_runtime()
+
+
+def test_one_that_juliapkg_installed_may_hang_too(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from juliapkg import deps
+
+    unset.mkdir()
+    executable = unset / "julia"
+    executable.write_text("#!/bin/sh\nsleep 60\n")
+    executable.chmod(0o755)
+    monkeypatch.setattr(deps, "load_meta", lambda: {"executable": str(executable)})
+    monkeypatch.setattr(julia_runtime, "_ANSWER_S", 0.3)
+    with pytest.raises(UserError, match=r"julia gave no answer in 0\.3 s; run `tuneoff setup-julia` again"):
+        find_runtime()
+
+
+def test_nobody_waits_for_another_set_up(unset: Path) -> None:
+    unset.mkdir()
+    with FileLock(unset / "lock.pid"), pytest.raises(UserError, match="being set up here by another process"):
+        find_runtime()
+
+
+def test_a_damaged_memory_of_juliapkg_is_one_line(unset: Path) -> None:
+    (unset / "pyjuliapkg").mkdir(parents=True)
+    (unset / "pyjuliapkg" / "meta.json").write_text("{")
+    with pytest.raises(UserError, match="cannot use the folder of the Julia project"):
         find_runtime()
 
 

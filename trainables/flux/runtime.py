@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from trainables.common.errors import UserError
+from trainables.common.helpers import Answer, ask, telling
 from trainables.common.house import HOUSE
 
 PACKAGE = HOUSE / "julia"  # FluxTrainer
 OLDEST_JULIA = (1, 10)
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 SET_UP = "run `tuneoff setup-julia`"
-_PROBE_TIMEOUT_S = 120.0
+_ANSWER_S = 30.0  # a cold Julia on a slow disk takes ten
 # Printed by the probe, one line each: Julia's version, then the version or "missing" of these packages.
 _PACKAGES = ("FluxTrainer", "Flux", "PythonCall", "CUDA")
 _PROBE = f"""
@@ -34,6 +36,7 @@ for name in {list(_PACKAGES)}
     println(something(get(found, name, nothing), "missing"))
 end
 """.replace("'", '"')
+_VERSION = re.compile(r"\d+\.\d+\S*|missing")
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,9 @@ def find_runtime() -> JuliaRuntime:
     import juliapkg
 
     try:
+        _check_juliapkg()
         ready = juliapkg.resolve(dry_run=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot use the folder of the Julia project ({error}); set {EXE} and {PROJECT}") from None
     if not ready:
         raise UserError(
@@ -90,7 +94,7 @@ def find_runtime() -> JuliaRuntime:
 
 
 def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
-    """Ask the runtime for its versions, in a process of its own; about half a second.
+    """Ask the runtime for its versions, in a process of its own; about half a second, and once, also where it fails.
 
     Raises
     ------
@@ -153,21 +157,43 @@ def juliacall_version() -> str | None:
 
 def forget_probes() -> None:
     """Ask every runtime again at the next `check_runtime`."""
-    _probe.cache_clear()
+    _asked.cache_clear()
 
 
-@lru_cache
+def _check_juliapkg() -> None:
+    """Make sure that juliapkg answers: for a Julia that hangs, and for who is setting one up, it waits without end."""
+    from juliapkg.deps import load_meta
+    from juliapkg.state import STATE
+
+    lock = Path(STATE["project"]) / "lock.pid"
+    if STATE["resolved"] or not lock.parent.is_dir():
+        return
+    try:
+        with FileLock(lock).acquire(timeout=0):
+            pass
+    except Timeout:
+        raise UserError("Julia is being set up here by another process; wait for it") from None
+    if (meta := load_meta()) is not None:
+        answer = ask([meta["executable"], "--version"], timeout_s=_ANSWER_S)
+        if answer.problem:
+            raise UserError(f"{meta['executable']} {answer.problem}; {SET_UP} again, or set {EXE} and {PROJECT}")
+
+
 def _probe(runtime: JuliaRuntime) -> JuliaVersions:
     if not Path(runtime.project).is_dir():
         raise UserError(f"{PROJECT} is {runtime.project}, which is not a folder; {SET_UP}")
-    command = [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-O0", "-e", _PROBE]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(f"{runtime.executable} does not start ({error}); set {EXE} to a Julia") from None
-    lines = answer.stdout.split()
-    if answer.returncode != 0 or len(lines) != 1 + len(_PACKAGES):
-        said = (answer.stderr or answer.stdout).strip().split("\n")[0]
+    answer = _asked(runtime)
+    if answer.problem:
+        raise UserError(f"{runtime.executable} {answer.problem}; set {EXE} to a Julia")
+    lines = answer.out.split()
+    if len(lines) != 1 + len(_PACKAGES) or not all(_VERSION.fullmatch(line) for line in lines):
+        said = telling(answer.out) or telling(answer.err) or "it says nothing"
         raise UserError(f"{runtime.executable} does not answer as a Julia does ({said}); set {EXE} to a Julia")
     found = [None if line == "missing" else line for line in lines[1:]]
     return JuliaVersions(lines[0], *found)
+
+
+@lru_cache
+def _asked(runtime: JuliaRuntime) -> Answer:
+    command = [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-O0", "-e", _PROBE]
+    return ask(command, timeout_s=_ANSWER_S)

@@ -115,7 +115,7 @@ def _run(runtime: JuliaRuntime, script: str, failure: str) -> None:
     command = [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-e", script]
     environment = {**os.environ, "JULIA_PYTHONCALL_EXE": sys.executable}
     try:
-        answer = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
+        answer = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
     except OSError as error:
         raise UserError(f"{runtime.executable} does not start ({error}); set {EXE} to a Julia") from None
     if answer.returncode != 0:

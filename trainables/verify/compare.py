@@ -13,7 +13,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
 from multiprocessing import Pipe
@@ -23,6 +23,7 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 
+from trainables.common.helpers import telling
 from trainables.common.house import python
 from trainables.contract import Optimizer, Precision
 from trainables.determinism import initial_parameters, sample_order
@@ -35,6 +36,8 @@ from trainables.workloads.shipped import Workload
 STEPS = 50
 BATCH_SIZE = 32
 SEED = 0
+STEP_S = 900.0  # without an answer for so long, a side hangs; the first one compiles
+END_S = 10.0  # for a side that hung up to end
 PRECISIONS: tuple[Precision, ...] = ("float64", "float32")
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
 INITIAL, STATISTIC, SYSTEMATIC = "initial parameter", "statistic", "systematic gradient"
@@ -319,6 +322,8 @@ class _Process:
     def answer(self, step: int) -> Arrays:
         """Wait for a step's arrays; the file is gone afterwards."""
         try:
+            if not self.pipe.poll(STEP_S):
+                raise RuntimeError(f"the {self.name} side gave no answer in {STEP_S:g} s")
             done = self.pipe.recv()
         except (EOFError, OSError):
             self._fail()
@@ -330,9 +335,10 @@ class _Process:
         return found
 
     def _fail(self) -> NoReturn:
-        self.popen.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(END_S)
         self.errors.seek(0)
-        said = self.errors.read().strip().split("\n")[-1]
+        said = telling(self.errors.read())
         raise RuntimeError(f"the {self.name} side failed: {said or f'exit code {self.popen.returncode}'}")
 
 
@@ -340,7 +346,7 @@ class _Process:
 def _process(name: str, folder: Path, command: Command) -> Iterator[_Process]:
     ours, theirs = Pipe()
     arguments = [*command(name), str(folder), name, str(theirs.fileno())]
-    with (folder / f"{name}.err").open("w+", encoding="utf-8") as errors:
+    with (folder / f"{name}.err").open("w+", encoding="utf-8", errors="replace") as errors:
         popen = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=errors)
         theirs.close()
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from trainables.contract import Optimizer, Precision
@@ -102,6 +103,20 @@ def test_a_side_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(RuntimeError, match="the pytorch side failed: pytorch is ill"):
         compare(workload("digits-lenet"), "sgd", "float64", frameworks=BOTH, steps=2, command=dies)
+
+
+HANG = "exec sleep 60"
+
+
+def test_a_side_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare("digits")
+    monkeypatch.setattr("trainables.verify.compare.STEP_S", 0.2)
+    began = psutil.Process().children()
+    with pytest.raises(RuntimeError, match=r"the pytorch side gave no answer in 0\.2 s"):
+        compare(
+            workload("digits-lenet"), "sgd", "float64", frameworks=BOTH, steps=2, command=lambda _: ["sh", "-c", HANG]
+        )
+    assert set(psutil.Process().children()) <= set(began)
 
 
 def test_the_relative_difference_is_over_the_largest_magnitude() -> None:

@@ -1,0 +1,110 @@
+"""nvidia-smi and git that hang or answer nonsense: told, and no study ends of it. Here they are shell scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from study.plan.files import load_plan
+from study.store import provenance
+from study.store.folder import create
+from study.store.provenance import gpu_problem, gpus, write_provenance
+
+Program = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Put a shell script of this name and content first on PATH."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    monkeypatch.setattr(provenance, "_ANSWER_S", 0.5)
+
+    def make(name: str, script: str) -> Path:
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Callable[[], tuple[list[str], dict[str, object]]]:
+    """Write the provenance of a study that is about to begin; what was told, and what was written."""
+
+    def write() -> tuple[list[str], dict[str, object]]:
+        plan = load_plan("quickstart", frameworks=["simulated"])
+        folder = create(tmp_path / "study", plan)
+        told: list[str] = []
+        write_provenance(plan, folder, say=told.append)
+        return told, json.loads(folder.provenance.read_text())
+
+    return write
+
+
+def test_gpus_are_named(program: Program) -> None:
+    program("nvidia-smi", "echo 'NVIDIA H100 80GB HBM3, 81559 MiB'; echo 'NVIDIA Thor, [N/A]'")
+    assert gpus() == ["NVIDIA H100 80GB HBM3, 81559 MiB", "NVIDIA Thor, [N/A]"]
+    assert gpu_problem() is None
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("sleep 60", "nvidia-smi gave no answer in 0.5 s"),
+        ("echo 'NVIDIA-SMI has failed'; exit 9", "nvidia-smi failed with exit code 9 (NVIDIA-SMI has failed)"),
+        ("printf '\\377\\001\\n'", "nvidia-smi answers '\\ufffd\\x01', which is no GPU"),
+        ("echo Unable to determine the device handle", "nvidia-smi answers 'Unable to determine"),
+        ("yes gpu | head -c 3000000", "nvidia-smi answers 'gpu', which is no GPU"),
+    ],
+    ids=["hangs", "fails", "binary", "words", "flood"],
+)
+def test_an_nvidia_smi_that_is_ill_is_told_and_asked_once(
+    program: Program, said: Callable[[], tuple[list[str], dict[str, object]]], script: str, problem: str
+) -> None:
+    path = program("nvidia-smi", f'echo once >> "$0.calls"\n{script}')
+    assert gpus() == []
+    told, written = said()
+    assert [line for line in told if line.startswith(problem)] == [f"{gpu_problem()}; no GPU is recorded"]
+    assert written["gpus"] == []
+    assert Path(f"{path}.calls").read_text() == "once\n"
+
+
+def test_an_nvidia_smi_that_says_nothing_or_cannot_be_run_is_none(program: Program) -> None:
+    path = program("nvidia-smi", "exit 0")
+    assert (gpus(), gpu_problem()) == ([], None)
+    path.chmod(0o644)
+    assert (gpus(), gpu_problem()) == ([], None)
+    path.unlink()
+    path.mkdir()
+    assert (gpus(), gpu_problem()) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("script", "git"),
+    [
+        ("echo 0123456789012345678901234567890123456789-dirty", "0123456789012345678901234567890123456789-dirty"),
+        ("sleep 60", "unknown: git gave no answer in 0.5 s"),
+        ("echo 'fatal: detected dubious ownership' >&2; echo 'To add, call:' >&2; exit 128", "unknown: git failed"),
+        ("read answer; echo $answer", "unknown: git answers '', which is no commit"),
+        ("printf '\\377\\376'", "unknown: git answers '\\ufffd\\ufffd', which is no commit"),
+    ],
+    ids=["commit", "hangs", "refuses", "asks", "binary"],
+)
+def test_a_git_that_is_ill_is_recorded_as_such(
+    program: Program,
+    said: Callable[[], tuple[list[str], dict[str, object]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    git: str,
+) -> None:
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "study" / "store" / "provenance.py"))
+    program("git", script)
+    assert str(said()[1]["git"]).startswith(git)
