@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from optuna.distributions import (
@@ -33,6 +33,10 @@ class Range:
             return IntDistribution(int(self.low), int(self.high), log=self.log)
         return FloatDistribution(float(self.low), float(self.high), log=self.log)
 
+    def whole(self) -> Iterable[int]:
+        """Every whole number of it."""
+        return range(int(self.low), int(self.high) + 1)
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -49,6 +53,10 @@ class Choices:
     def distribution(self, *, whole: bool) -> BaseDistribution:  # noqa: ARG002 - the values say whether they are
         """The Optuna distribution."""
         return CategoricalDistribution(self.choices)
+
+    def whole(self) -> Iterable[int]:
+        """Every whole number of it."""
+        return [int(each) for each in self.choices if each == int(each)]
 
 
 Searched = Range | Choices

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -251,7 +252,10 @@ def verify(
         prepare(each.dataset, data_dir=data_dir)
     certificates = []
     for each in chosen:
-        certificates.append(verify_workload(each, compared, steps=steps, console=Console(stderr=True)))
+        try:
+            certificates.append(verify_workload(each, compared, steps=steps, console=Console(stderr=True)))
+        except RuntimeError as error:
+            fail(f"{each.name} could not be verified: {error}", 1)
         if not as_json:
             print_certificate(certificates[-1], out)
     if as_json:
@@ -274,7 +278,7 @@ def train(
     target: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Validation accuracy, a fraction.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Compute threads; all CPUs, if not given.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     report_every: Annotated[int, typer.Option(min=1, help="Print every so many evaluations.")] = 1,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -285,7 +289,7 @@ def train(
     """
     from dataclasses import asdict
 
-    from study.cli.single import evaluation_line, print_result, single_spec
+    from study.cli.single import evaluation_line, failure, print_result, single_spec
     from trainables.training import Training
     from trainables.workloads.datasets import prepare
     from trainables.workloads.shipped import workload as find_workload
@@ -315,8 +319,13 @@ def train(
     except KeyboardInterrupt:
         out.print("interrupted")
         raise typer.Exit(130) from None
+    except UserError:
+        raise
+    except Exception as error:  # whatever a framework raises
+        fail(failure(spec, error), 1)
     finally:
-        training.close()
+        with suppress(Exception):  # after a failure it may fail again
+            training.close()
     result = training.result()
     if as_json:
         print(json.dumps({"spec": spec.as_dict(), **result, "curve": [asdict(each) for each in training.evaluations]}))

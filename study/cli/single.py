@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
 
+from study.plan.possible import refuse_impossible
 from study.store.provenance import gpus
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
@@ -18,6 +20,7 @@ from trainables.training import Evaluation
 from trainables.workloads.shipped import workload
 
 NO_LIMIT_S = 1e9
+_TOLD_CHARACTERS = 400
 
 
 def single_spec(
@@ -43,7 +46,7 @@ def single_spec(
     Raises
     ------
     UserError
-        Unknown name, or a framework that is not installed.
+        Unknown name, a framework that is not installed, or what is impossible.
     """
     if problem := find_framework(framework).missing():
         raise UserError(problem)
@@ -51,8 +54,20 @@ def single_spec(
     for flag, value, valid in (("optimizer", optimizer, ("sgd", "adam")), ("device", device, ("auto", "cpu", "cuda"))):
         if value not in valid:
             raise UserError(f"unknown --{flag} '{value}'{nearest(value, valid)}")
-    if not learning_rate > 0:
-        raise UserError(f"--learning-rate is {learning_rate}; it must be above 0")
+    if not 0 < learning_rate < inf:
+        raise UserError(f"--learning-rate is {learning_rate}; it must be above 0 and finite")
+    if not 0 <= momentum < 1:
+        raise UserError(f"--momentum is {momentum}; it must lie between 0 and 1, below 1")
+    if not 0 <= weight_decay < inf:
+        raise UserError(f"--weight-decay is {weight_decay}; it must be a number, 0 or above")
+    refuse_impossible(
+        chosen,
+        batch_sizes={"--batch-size": batch_size},
+        target=chosen.target if target is None else target,
+        epochs=chosen.epochs if epochs is None else epochs,
+        evaluate_every_samples=chosen.evaluate_every_samples,
+        target_key="--target",
+    )
     return TrainingSpec(
         framework=framework,
         workload=workload_name,
@@ -79,6 +94,13 @@ def _device(wanted: str) -> Device:
     if wanted == "auto":
         return "cuda" if found else "cpu"
     return cast(Device, wanted)
+
+
+def failure(spec: TrainingSpec, error: Exception) -> str:
+    """What a framework raised, for one line."""
+    said = f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD_CHARACTERS]}"
+    todo = "; try a smaller --batch-size" if "memory" in said.lower() else ""
+    return f"{find_framework(spec.framework).title} failed: {said}{todo}"
 
 
 def evaluation_line(evaluation: Evaluation) -> str:

@@ -7,6 +7,7 @@ after an upgrade that changes a default.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import tomli_w
 
 from search_spaces import Choices, Searched, space
 from study.plan.plan import Plan, parse
+from study.plan.possible import refuse_impossible
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
 from trainables.common.suggest import nearest
@@ -181,7 +183,31 @@ def _complete(values: dict[str, Any], where: str) -> Plan:
     for section in ("search", "confirm", "slice", "training"):
         complete[section] = {**defaults[section], **_section(values, section, where)}
     complete["space"] = _complete_space(values, names, chosen.name, complete["slice"]["cpus"], where)
-    return parse(complete, where)
+    plan = parse(complete, where)
+    try:
+        refuse_impossible(
+            chosen,
+            batch_sizes=_batch_sizes(plan, given=_section(values, "space", where)),
+            target=plan.training.target,
+            epochs=plan.training.epochs,
+            evaluate_every_samples=plan.training.evaluate_every_samples,
+        )
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return plan
+
+
+def _batch_sizes(plan: Plan, *, given: dict[str, Any]) -> dict[str, int | Iterable[int]]:
+    """All that a trial of the plan may get, by the key that says so."""
+    if plan.sweep is not None:
+        varied = {name for name in plan.sweep.over if name != "batch_size"}
+        fixed: dict[str, int | Iterable[int]] = {"sweep.batch_size": plan.sweep.batch_size} if varied else {}
+        return {"sweep.over.batch_size": [int(each) for each in plan.sweep.over.get("batch_size", ())], **fixed}
+    sizes: dict[str, int | Iterable[int]] = {}
+    for name, searched in plan.space.items():
+        key = f"space.{name if 'batch_size' in given.get(name, {}) else 'all'}.batch_size"
+        sizes[key] = searched["batch_size"].whole()
+    return sizes
 
 
 def _complete_space(

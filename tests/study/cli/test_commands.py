@@ -12,6 +12,7 @@ import pytest
 from study.cli import commands as cli
 from study.plan.files import load_plan
 from study.store.folder import create
+from trainables.simulated.backend import SimulatedRun
 
 
 def call(
@@ -63,6 +64,7 @@ def test_bad_input_is_one_line(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+RESNET = ["--workload", "mnist-resnet18"]
 TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--batch-size", "32"]
 
 
@@ -75,6 +77,18 @@ TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--b
         (["--learning-rate", "0.1", "--device", "gpu"], "unknown --device 'gpu'"),
         (["--learning-rate", "0.1", "--workload", "digits"], "did you mean 'digits-lenet'"),
         (["--learning-rate", "0.1", "--batch-size", "0"], "--batch-size"),
+        (["--learning-rate", "0.1", "--batch-size", "1080"], "--batch-size is 1080, more than the 1079 training"),
+        (["--learning-rate", "0.1", *RESNET, "--batch-size", "1"], "--batch-size is 1, but the BatchNorm of resnet18"),
+        (["--learning-rate", "0.1", *RESNET, "--batch-size", "49999"], "--batch-size is 49999, which leaves a last"),
+        (["--learning-rate", "0.1", "--target", "1.5"], "--target"),
+        (["--learning-rate", "0.1", "--target", "0"], "--target is 0; it must be a fraction above 0"),
+        (["--learning-rate", "0.1", "--target", "nan"], "'--target': Input should be"),
+        (["--learning-rate", "inf"], "--learning-rate is inf"),
+        (["--learning-rate", "nan"], "'--learning-rate': Input should be"),
+        (["--learning-rate", "0.1", "--momentum", "1"], "--momentum is 1"),
+        (["--learning-rate", "0.1", "--weight-decay", "inf"], "--weight-decay is inf"),
+        (["--learning-rate", "0.1", "--weight-decay", "nan"], "'--weight-decay': Input should be"),
+        (["--learning-rate", "0.1", "--seed", "4294967296"], "--seed"),
     ],
 )
 def test_bad_training_is_one_line(
@@ -83,6 +97,50 @@ def test_bad_training_is_one_line(
     code, out, err = call([*TRAIN, *arguments], capsys, monkeypatch)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("value cannot be converted\nto float without overflow"), "value cannot be converted to float"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory."), "memory.; try a smaller --batch-size"),
+        (KeyError("layer1"), "KeyError: 'layer1'"),
+        (MemoryError(), "MemoryError: ; try a smaller --batch-size"),
+    ],
+)
+def test_what_a_framework_raises_is_one_line(
+    error: Exception, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(SimulatedRun, "train", fails)
+    monkeypatch.setattr(SimulatedRun, "close", fails)
+    code, out, err = call([*TRAIN, "--learning-rate", "0.1", "--json"], capsys, monkeypatch)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("tuneoff: Simulated failed: ")
+    assert message in err
+
+
+def test_ctrl_c_in_train_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SimulatedRun, "train", interrupted)
+    assert call([*TRAIN, "--learning-rate", "0.1"], capsys, monkeypatch)[0] == 130
+
+
+def test_a_side_of_verify_that_dies_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object, **__: object) -> None:
+        raise RuntimeError("the flux side failed: ERROR: no")
+
+    monkeypatch.setattr("study.cli.verifying.verify_workload", dies)
+    monkeypatch.setattr(cli, "check_available", lambda _: None)
+    code, out, err = call(["verify", "--workload", "digits-lenet"], capsys, monkeypatch)
+    assert (code, out) == (1, "")
+    assert err == "tuneoff: digits-lenet could not be verified: the flux side failed: ERROR: no\n"
 
 
 def test_train_prints_the_ledger_and_the_seed_benchmarks_five_figures(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Choices, Range
-from study.plan.files import freeze, load_plan, shipped_plans, thaw
+from study.plan.files import freeze, load_plan, shipped_plans, sweep_plan, thaw
 from trainables.common.errors import UserError
 from trainables.frameworks import available
 from trainables.workloads.shipped import WORKLOADS
@@ -92,6 +92,65 @@ def test_a_space_for_all_and_for_one(tmp_path: Path) -> None:
 def test_bad_values_are_named(setting: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_plan("quickstart", settings=[setting])
+
+
+RESNET = "workload=mnist-resnet18"
+ALL = "space.all.batch_size"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([f"{ALL}={{choices=[32, 4096]}}"], f"{ALL} has 1080|{ALL} has 4096, more than the 1079 training samples"),
+        ([f"{ALL}={{low=8, high=2000, log=true}}"], f"{ALL} has 1080, more than the 1079 training samples"),
+        (["space.pytorch.batch_size={choices=[5000]}"], "space.pytorch.batch_size has 5000, more than"),
+        ([RESNET, f"{ALL}={{choices=[1, 64]}}"], f"{ALL} has 1, but the BatchNorm of resnet18 needs 2 samples"),
+        ([RESNET, f"{ALL}={{low=1, high=64}}"], f"{ALL} has 1, but the BatchNorm"),
+        ([RESNET, f"{ALL}={{choices=[49999]}}"], f"{ALL} has 49999, which leaves a last batch of 1 of 50000"),
+        ([RESNET, f"{ALL}={{low=2, high=50000}}"], f"{ALL} has 49999, which leaves a last batch of 1"),
+        (["training.epochs=2", "training.evaluate_every_samples=2159"], "evaluate_every_samples is 2159.*2158 samples"),
+    ],
+)
+def test_what_is_impossible_is_refused_with_its_key(settings: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_plan("quickstart", settings=settings, frameworks=["pytorch", "simulated"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [f"{ALL}={{choices=[1, 2, 7, 1078, 1079]}}"],  # LeNet has no BatchNorm
+        [RESNET, f"{ALL}={{low=2, high=49998, log=true}}"],
+        [RESNET, f"{ALL}={{choices=[50000, 24999]}}"],  # a last batch of 2
+        ["training.epochs=2", "training.evaluate_every_samples=2158"],
+        ["training.target=1"],
+    ],
+)
+def test_what_is_possible_is_not(settings: list[str]) -> None:
+    load_plan("quickstart", settings=settings, frameworks=["pytorch"])
+
+
+@pytest.mark.parametrize(
+    ("over", "fixed", "message"),
+    [
+        ({"batch_size": (64, 60000)}, {}, "sweep.over.batch_size has 60000, more than the 50000 training samples"),
+        ({"batch_size": (64, 1)}, {}, "sweep.over.batch_size has 1, but the BatchNorm"),
+        ({"num_workers": (0, 1)}, {"batch_size": 49999}, "sweep.batch_size is 49999, which leaves a last batch of 1"),
+    ],
+)
+def test_a_sweep_of_the_impossible_is_refused(
+    over: dict[str, tuple[int, ...]], fixed: dict[str, int], message: str
+) -> None:
+    point = {"learning_rate": 0.02, "batch_size": 128, "num_workers": 0, **fixed}
+    with pytest.raises(UserError, match=message):
+        sweep_plan("mnist-resnet18", {"over": over, "repeats": 1, **point}, frameworks=["simulated"])
+
+
+def test_a_study_that_was_begun_with_it_can_still_be_read(tmp_path: Path) -> None:
+    freeze(load_plan("quickstart"), tmp_path / "plan.toml")
+    text = (tmp_path / "plan.toml").read_text()
+    (tmp_path / "plan.toml").write_text(text.replace("128,", "4096,"))
+    assert thaw(tmp_path / "plan.toml").space["pytorch"]["batch_size"] == Choices((8, 16, 32, 64, 4096))
 
 
 def test_unknown_plan() -> None:
