@@ -1,13 +1,16 @@
 # Everything a person does here. `make study` and `make test` need Python 3.11 or newer and nothing else.
 
 PYTHON ?= python3
+JULIA_TIME_LIMIT ?= 900# seconds
 NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .PHONY: study test lint bench chaos wheel clean
 
+# Where Julia cannot be had, the study says why and goes on with what there is.
 study: $(INSTALLED)
+	$(BIN)/tuneoff setup-julia --time-limit $(JULIA_TIME_LIMIT) || true
 	$(BIN)/tuneoff launch quickstart --name $(NAME) --frameworks available
 
 test: $(INSTALLED)

@@ -217,12 +217,22 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 @app.command(name="setup-julia")
 def setup_julia(
     gpu: Annotated[bool | None, typer.Option(help="Install CUDA.jl too; if not given, where there is a GPU.")] = None,
+    time_limit: Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="Give up after so long.")] = 1800.0,
+    again: Annotated[bool, typer.Option("--again", help="Even where it has been done.")] = False,
 ) -> None:
-    """Install and compile Julia and Flux, once; studies without Flux do not need it."""
+    """Install and compile Julia and Flux, once; studies without Flux do not need it.
+
+    Can be interrupted: the next call goes on.
+    """
     from study.store.provenance import gpus
     from trainables.flux.setup import set_up
 
-    found = set_up(gpu=bool(gpus()) if gpu is None else gpu, say=lambda text: out.print(text, highlight=False))
+    found = set_up(
+        gpu=bool(gpus()) if gpu is None else gpu,
+        say=lambda text: out.print(text, highlight=False),
+        limit_s=time_limit,
+        again=again,
+    )
     out.print(f"Flux is ready: Julia {found.julia}, Flux {found.flux}.", highlight=False)
 
 

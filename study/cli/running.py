@@ -96,6 +96,7 @@ def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[st
 
     progress = Progress(out)
     progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
+    _say_left_out(plan)
     try:
         with run.driving(plan, folder, address=address, progress=progress) as driver:
             for phase in phases or run.phases_of(plan):
@@ -111,6 +112,16 @@ def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[st
     except (ClusterDied, TuneStopped, StorageGone, OSError) as stopped:  # OSError: storage gone where nobody waits
         fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
     write_report(folder)
+    _say_left_out(plan)
+
+
+def _say_left_out(plan: Plan) -> None:
+    """A line for every framework that could take part and does not, at a study's start and at its end."""
+    from study.store.provenance import left_out
+    from trainables.frameworks import framework
+
+    for name, reason in left_out(plan).items():
+        out.print(f"{framework(name).title} is left out: {reason}", highlight=False)
 
 
 def write_report(folder: StudyFolder, price: Price | None = None) -> None:

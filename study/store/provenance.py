@@ -55,7 +55,7 @@ def write_provenance(plan: Plan, folder: StudyFolder, *, say: Callable[[str], No
             **now,
             "dataset": workload(plan.workload).dataset,
             "md5": checksums(workload(plan.workload).dataset),
-            "did_not_run": _did_not_run(plan),
+            "did_not_run": left_out(plan),
         }
         if certifiable(plan.frameworks):  # what a certificate must match
             known["verified_by"] = {"versions": framework_versions(plan.frameworks), "sources": sources_digest()}
@@ -158,10 +158,11 @@ def _software(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _did_not_run(plan: Plan) -> dict[str, str]:
-    """Real frameworks that the plan leaves out, and why: a report must say so."""
-    left_out = [each for each in FRAMEWORKS.values() if each.real and each.name not in plan.frameworks]
-    return {each.name: each.missing() or "it was not asked for" for each in left_out}
+def left_out(plan: Plan) -> dict[str, str]:
+    """Real frameworks that the plan leaves out, and why: terminal and report must say so."""
+    others = [each for each in FRAMEWORKS.values() if each.real and each.name not in plan.frameworks]
+    reasons = {each: each.missing() or "it was not asked for" for each in others}
+    return {each.name: reason.removeprefix(f"{each.title} cannot run: ") for each, reason in reasons.items()}
 
 
 def _git_state() -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -163,37 +165,101 @@ def test_a_damaged_memory_of_juliapkg_is_one_line(unset: Path) -> None:
         find_runtime()
 
 
-def test_setup_without_a_network_is_one_line(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import juliapkg
+@pytest.fixture
+def note() -> Iterator[Path]:
+    """The file in which a failed set-up is written down, gone afterwards."""
+    yield julia_runtime.failure_note()
+    julia_runtime.failure_note().unlink(missing_ok=True)
 
-    def resolve(**_: object) -> None:
-        raise OSError("<urlopen error\n[Errno -3] no name>")
 
-    monkeypatch.setattr(juliapkg, "resolve", resolve)
-    with pytest.raises(
-        UserError, match=r"could not set up Julia \(<urlopen error \[Errno -3\] no name>\); without a net"
-    ):
+@pytest.mark.parametrize(
+    ("last_line", "cause"),
+    [
+        ("urllib.error.URLError: <urlopen error [Errno -2] Name or service not known>", "no network"),
+        ("ERROR: RequestError: HTTP/1.1 403 Forbidden by policy", "the download was refused"),
+        ("curl: (60) SSL certificate problem", "the network's certificates were not accepted"),
+        ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("ERROR: RequestError: Connection refused", "the network did not answer"),
+        ("ERROR: something else", "it failed"),
+    ],
+)
+def test_why_a_set_up_failed_is_one_line_and_remembered(
+    unset: Path, note: Path, monkeypatch: pytest.MonkeyPatch, last_line: str, cause: str
+) -> None:
+    script = f"echo at work; echo '{last_line}'; exit 1"
+    monkeypatch.setattr(julia_setup, "python", lambda *_: ["/bin/sh", "-c", script])
+    with pytest.raises(UserError) as failed:
         julia_setup.set_up(gpu=False, say=lambda _: None)
+    message = str(failed.value)
+    assert message.startswith(f"Julia could not be set up: {cause} (")
+    assert last_line in message
+    assert note.with_suffix(".log").read_text() == f"at work\n{last_line}\n"
+    with pytest.raises(UserError, match="Julia is not set up here ") as later:
+        find_runtime()
+    assert f"(tried on {datetime.now(UTC).date()}: {message})" in str(later.value)
 
 
-def test_setup_into_a_place_that_cannot_be_written_is_one_line(unset: Path) -> None:
+def test_a_set_up_that_takes_too_long_is_ended(unset: Path, note: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = f"sleep 100 & echo $! > {unset.parent}/child; echo half of it; wait"
+    monkeypatch.setattr(julia_setup, "python", lambda *_: ["/bin/sh", "-c", script])
+    with pytest.raises(UserError, match=r"not set up within the time limit of 1 s .* `tuneoff setup-julia` goes on"):
+        julia_setup.set_up(gpu=False, say=lambda _: None, limit_s=1.0)
+    child = int((unset.parent / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_progress_is_told_also_where_the_helper_is_silent(
+    unset: Path, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(julia_setup, "LINE_INTERVAL_S", 0.0)
+    monkeypatch.setattr("trainables.common.helpers.SILENCE_S", 0.1)
+    script = "printf 'one 10 %%\\rone 90 %%\\r'; echo two; sleep 0.5; exit 1"
+    monkeypatch.setattr(julia_setup, "python", lambda *_: ["/bin/sh", "-c", script])
+    said: list[str] = []
+    with pytest.raises(UserError):
+        julia_setup.set_up(gpu=False, say=said.append, limit_s=60.0)
+    texts = [line.partition(" s: ")[2] for line in said[1:]]
+    assert texts[:3] == ["one 10 %", "one 90 %", "two"]
+    assert len(texts) > 3
+    assert set(texts[3:]) == {"two"}
+
+
+def test_setup_into_a_place_that_cannot_be_written_is_one_line(unset: Path, note: Path) -> None:
     unset.write_text("a file where the folder should be")
     with pytest.raises(UserError, match="cannot make the Julia project"):
         julia_setup.set_up(gpu=False, say=lambda _: None)
 
 
-def test_setup_of_a_given_julia_reports_its_failure(julia: Callable[..., JuliaRuntime]) -> None:
+def test_setup_of_a_given_julia_reports_its_failure(julia: Callable[..., JuliaRuntime], note: Path) -> None:
     julia(GOOD, exit_code=1)
-    with pytest.raises(UserError, match="Julia could not install the packages into"):
+    with pytest.raises(UserError, match="Julia could not be set up: it failed"):
         julia_setup.set_up(gpu=False, say=lambda _: None)
 
 
-def test_setup_of_a_given_julia_says_what_it_does(julia: Callable[..., JuliaRuntime]) -> None:
-    julia(GOOD)
+def test_setup_of_a_given_julia_says_what_it_does_once(
+    julia: Callable[..., JuliaRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = julia(GOOD)
     said: list[str] = []
     assert julia_setup.set_up(gpu=False, say=said.append).flux == "0.16.9"
     assert said[0].startswith("using ")
     assert said[-1] == "a first training step, in a process of its own"
+    assert julia_setup.set_up(gpu=False, say=said.append).flux == "0.16.9"
+    assert len(said) == 3  # nothing was to be done
+    monkeypatch.setattr(julia_setup, "flux_trainer_digest", lambda: "changed")
+    julia_setup.set_up(gpu=False, say=said.append)
+    assert len(said) == 6
+    assert (Path(runtime.project) / julia_setup.READY).exists()
+
+
+def test_flux_trainer_of_another_checkout_is_refused(julia: Callable[..., JuliaRuntime], tmp_path: Path) -> None:
+    other = tmp_path / "other checkout"
+    shutil.copytree(julia_runtime.PACKAGE, other)
+    check_runtime(julia([*GOOD, str(other)]))  # the same, somewhere else
+    changed = other / "src" / "run.jl"
+    changed.write_text(changed.read_text() + "# changed\n")
+    with pytest.raises(UserError, match=r"has the FluxTrainer of .*other checkout, not that of"):
+        check_runtime(julia([*GOOD, str(other)]))
 
 
 def test_launch_with_flux_by_name_and_no_julia_exits_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,13 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 
+SILENCE_S = 10.0
 _KEPT_BYTES = 2**20  # of each output
 _TOLD_CHARACTERS = 300
 _LOOK_EVERY_S = 0.05
@@ -70,6 +71,61 @@ def ask(command: Sequence[str], *, timeout_s: float, environment: Mapping[str, s
     if code is None:
         return Answer(out, err, f"gave no answer in {timeout_s:g} s")
     return Answer(out, err, _failure(code, telling(err) or telling(out)) if code else None)
+
+
+def follow(
+    command: Sequence[str],
+    *,
+    timeout_s: float,
+    hear: Callable[[str | None], None],
+    environment: Mapping[str, str] | None = None,
+) -> Answer:
+    """Run a helper that works for minutes, and hear what it says while it does.
+
+    Parameters
+    ----------
+    command, timeout_s, environment
+        As for `ask`; outputs are one.
+    hear
+        Called with each line, and with None when none has come for `SILENCE_S`.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Answer("", "", f"cannot be started ({error.strerror})")
+    assert process.stdout is not None
+    deadline, said, rest = time.monotonic() + timeout_s, bytearray(), b""
+    try:
+        with process.stdout as pipe, selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0:
+                if not selector.select(min(left, SILENCE_S)):
+                    hear(None)
+                    continue
+                chunk = os.read(pipe.fileno(), 2**16)
+                if not chunk:
+                    break
+                said.extend(chunk)
+                del said[:-_KEPT_BYTES]
+                *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+                for line in filter(None, (each.decode("utf-8", errors="replace").strip() for each in lines)):
+                    hear(line)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline - time.monotonic()))
+        code = process.poll()
+    finally:
+        _end(process)
+    text = bytes(said).decode("utf-8", errors="replace")
+    if code is None:
+        return Answer(text, "", f"was not done in {timeout_s:.0f} s")
+    return Answer(text, "", _failure(code, telling(text)) if code else None)
 
 
 def telling(text: str) -> str:

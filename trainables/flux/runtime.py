@@ -7,8 +7,10 @@ Python environment, where ``tuneoff setup-julia`` put them.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -19,14 +21,16 @@ from filelock import FileLock, Timeout
 
 from trainables.common.errors import UserError
 from trainables.common.helpers import Answer, ask, telling
-from trainables.common.house import HOUSE
+from trainables.common.house import HOUSE, digest
+from trainables.workloads.datasets import cache_folder
 
 PACKAGE = HOUSE / "julia"  # FluxTrainer
 OLDEST_JULIA = (1, 10)
 EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 SET_UP = "run `tuneoff setup-julia`"
 _ANSWER_S = 30.0  # a cold Julia on a slow disk takes ten
-# Printed by the probe, one line each: Julia's version, then the version or "missing" of these packages.
+# Printed by the probe, one line each: Julia's version, the version or "missing" of these packages, and where the first
+# of them lies.
 _PACKAGES = ("FluxTrainer", "Flux", "PythonCall", "CUDA")
 _PROBE = f"""
 import Pkg
@@ -34,6 +38,9 @@ println(VERSION)
 found = Dict(package.name => package.version for package in values(Pkg.dependencies()))
 for name in {list(_PACKAGES)}
     println(something(get(found, name, nothing), "missing"))
+end
+for package in values(Pkg.dependencies())
+    package.name == "FluxTrainer" && println(package.source)
 end
 """.replace("'", '"')
 _VERSION = re.compile(r"\d+\.\d+\S*|missing")
@@ -60,6 +67,7 @@ class JuliaVersions:
     flux: str | None
     python_call: str | None
     cuda: str | None
+    source: str | None = None  # the folder of FluxTrainer
 
 
 def find_runtime() -> JuliaRuntime:
@@ -87,7 +95,7 @@ def find_runtime() -> JuliaRuntime:
         raise UserError(f"cannot use the folder of the Julia project ({error}); set {EXE} and {PROJECT}") from None
     if not ready:
         raise UserError(
-            f"Julia is not set up here; {SET_UP}, which downloads Julia and Flux, "
+            f"Julia is not set up here{_last_failure()}; {SET_UP}, which downloads Julia and Flux, "
             f"or set {EXE} and {PROJECT} to ones that exist"
         )
     return JuliaRuntime(juliapkg.executable(), juliapkg.project())
@@ -113,6 +121,11 @@ def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
     ):
         if found is None:
             raise UserError(f"the Julia project {runtime.project} has no {name}; {SET_UP}")
+    if versions.source is not None and PACKAGE.is_dir() and _digest(Path(versions.source)) != flux_trainer_digest():
+        raise UserError(
+            f"the Julia project {runtime.project} has the FluxTrainer of {versions.source}, "
+            f"not that of {PACKAGE}; {SET_UP}"
+        )
     if versions.python_call != juliacall_version():
         raise UserError(
             f"juliacall is {juliacall_version()} and PythonCall in {runtime.project} is {versions.python_call}; "
@@ -155,6 +168,29 @@ def juliacall_version() -> str | None:
         return None
 
 
+def flux_trainer_digest() -> str:
+    """SHA-256 over the sources of FluxTrainer here."""
+    return _digest(PACKAGE)
+
+
+def _digest(package: Path) -> str:
+    return digest(package / "src", ".jl") + digest(package / "ext", ".jl")
+
+
+def failure_note() -> Path:
+    """Where ``tuneoff setup-julia`` writes down why it failed."""
+    return cache_folder() / "setup-julia.json"
+
+
+def _last_failure() -> str:
+    """Why it failed when it was last tried in this Python environment, to stand in a message."""
+    try:
+        note = json.loads(failure_note().read_text(encoding="utf-8"))
+        return f" (tried on {note['at']}: {note['reason']})" if note["prefix"] == sys.prefix else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def forget_probes() -> None:
     """Ask every runtime again at the next `check_runtime`."""
     _asked.cache_clear()
@@ -185,12 +221,13 @@ def _probe(runtime: JuliaRuntime) -> JuliaVersions:
     answer = _asked(runtime)
     if answer.problem:
         raise UserError(f"{runtime.executable} {answer.problem}; set {EXE} to a Julia")
-    lines = answer.out.split()
-    if len(lines) != 1 + len(_PACKAGES) or not all(_VERSION.fullmatch(line) for line in lines):
+    lines = answer.out.splitlines()
+    lines, rest = lines[: 1 + len(_PACKAGES)], lines[1 + len(_PACKAGES) :]
+    if len(lines) != 1 + len(_PACKAGES) or len(rest) > 1 or not all(_VERSION.fullmatch(line) for line in lines):
         said = telling(answer.out) or telling(answer.err) or "it says nothing"
         raise UserError(f"{runtime.executable} does not answer as a Julia does ({said}); set {EXE} to a Julia")
     found = [None if line == "missing" else line for line in lines[1:]]
-    return JuliaVersions(lines[0], *found)
+    return JuliaVersions(lines[0], *found, *rest)
 
 
 @lru_cache

@@ -1,14 +1,25 @@
-"""``tuneoff setup-julia``: Julia, Flux and FluxTrainer, installed and compiled, so that trials only load them."""
+"""``tuneoff setup-julia``: Julia, Flux and FluxTrainer, installed and compiled, so that trials only load them.
+
+Each step is a process that is ended when the time is over. A second call goes on with what the first has brought:
+packages that are there stay; only a download that was cut in its midst begins again.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
+import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from trainables.common.errors import UserError
+from trainables.common.files import write_text
+from trainables.common.helpers import follow
+from trainables.common.house import python
 from trainables.flux.runtime import (
     EXE,
     PACKAGE,
@@ -16,10 +27,16 @@ from trainables.flux.runtime import (
     JuliaRuntime,
     JuliaVersions,
     check_runtime,
+    failure_note,
     find_runtime,
+    flux_trainer_digest,
     forget_probes,
     juliacall_version,
 )
+
+TIME_LIMIT_S = 1800.0
+LINE_INTERVAL_S = 10.0
+READY = "tuneoff-ready.json"  # in the project: what has been set up there, and has taken a first step
 
 # CUDA.jl and cuDNN.jl, with which FluxTrainer's extension loads.
 GPU_PACKAGES = {
@@ -34,89 +51,182 @@ run = start(; model="lenet", data=Dict(split => samples for split in ("train", "
     momentum=0.9, weight_decay=0.0, device="cpu", threads=1)
 warm_up!(run)
 """
+_CAUSES = {  # what the line of a failure means for a person; the first that matches
+    r"No space left|Disk quota|ENOSPC": "the disk is full",
+    r"\b(401|403|407|451)\b|Forbidden|Unauthorized|denied by policy": "the download was refused",
+    r"certificate|SSL|TLS": "the network's certificates were not accepted",
+    r"Name or service|name resolution|resolve host|getaddrinfo|unreachable|No route to host|nodename nor": "no network",
+    r"Connection (refused|reset)|[Tt]imed? ?out|RemoteDisconnected|RequestError": "the network did not answer",
+    r"Read-only file system|Permission denied|EACCES|EROFS": "a folder cannot be written",
+}
 
 
-def set_up(*, gpu: bool, say: Callable[[str], None]) -> JuliaVersions:
-    """Install what is missing, compile, and take a first training step.
+class _Work:
+    """The steps of one set-up, under one time limit, with a line now and then about what is going on."""
+
+    def __init__(self, limit_s: float, say: Callable[[str], None]) -> None:
+        self._began = time.monotonic()
+        self._limit_s = limit_s
+        self._say = say
+        self._said_at = 0.0
+        self._last = ""
+
+    def step(self, command: Sequence[str], doing: str, **environment: str) -> None:
+        """Run a command.
+
+        Raises
+        ------
+        UserError
+            When it fails or the time is over; the message says why in a line.
+        """
+        self._say(doing)
+        self._said_at, self._last = time.monotonic(), ""
+        left_s = max(1.0, self._limit_s - (time.monotonic() - self._began))
+        answer = follow(command, timeout_s=left_s, hear=self._hear, environment=environment)
+        if answer.problem is None:
+            return
+        log = failure_note().with_suffix(".log")
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(answer.out, encoding="utf-8")
+        except OSError:  # a cache that cannot be written: the line must do
+            where = ""
+        else:
+            where = f"; all that was said is in {log}"
+        if "was not done in" in answer.problem:
+            raise UserError(
+                f"Julia was not set up within the time limit of {self._limit_s:.0f} s (while {doing}); "
+                f"`tuneoff setup-julia` goes on{where}"
+            )
+        cause = next((said for pattern, said in _CAUSES.items() if re.search(pattern, answer.out)), "it failed")
+        raise UserError(f"Julia could not be set up: {cause} ({answer.problem}){where}")
+
+    def _hear(self, line: str | None) -> None:
+        self._last = line or self._last
+        now = time.monotonic()
+        if now - self._said_at >= LINE_INTERVAL_S:
+            self._said_at = now
+            self._say(f"  {now - self._began:.0f} s, of at most {self._limit_s:.0f} s: {self._last[:100] or 'at work'}")
+
+
+def set_up(
+    *, gpu: bool, say: Callable[[str], None], limit_s: float = TIME_LIMIT_S, again: bool = False
+) -> JuliaVersions:
+    """Install what is missing, compile, and take a first training step; nothing, where all that was done before.
+
+    A failure is written down, so that whoever asks later why Flux cannot run is told the reason.
 
     Parameters
     ----------
     gpu
         Install CUDA.jl and cuDNN.jl as well.
     say
-        Told what is about to happen; Julia's own progress goes to standard error.
+        Told what is about to happen, and every few seconds how far it is.
+    limit_s
+        Seconds after which to give up.
+    again
+        Install and compile even what seems to be there.
 
     Raises
     ------
     UserError
-        When a step fails: no network, a folder that cannot be written, a Julia that is too old.
+        When a step fails: no network, a full disk, a folder that cannot be written, a Julia that is too old.
     """
-    if os.environ.get(EXE) or os.environ.get(PROJECT):
-        runtime = find_runtime()
-        say(f"using {runtime.executable} with the project {runtime.project} ({EXE} and {PROJECT} are set)")
-        _add_to_project(runtime, gpu=gpu, say=say)
-    else:
-        say("finding or downloading Julia, then downloading and compiling Flux; this can take ten minutes")
-        _resolve(gpu=gpu)
-        runtime = find_runtime()
-    forget_probes()
-    versions = check_runtime(runtime)
-    say("a first training step, in a process of its own")
-    _run(runtime, _FIRST_STEP, "the first training step failed")
+    if not again and (found := _ready(gpu=gpu)) is not None:
+        return found
+    try:
+        versions = _install(gpu=gpu, work=_Work(limit_s, say), say=say)
+    except UserError as error:
+        _note(str(error))
+        raise
+    failure_note().unlink(missing_ok=True)
     return versions
 
 
-def _resolve(*, gpu: bool) -> None:
-    """Let juliapkg find or install Julia, and install what the installed packages' juliapkg.json ask for."""
-    import juliapkg
+def _install(*, gpu: bool, work: _Work, say: Callable[[str], None]) -> JuliaVersions:
+    if os.environ.get(EXE) or os.environ.get(PROJECT):
+        runtime = find_runtime()
+        say(f"using {runtime.executable} with the project {runtime.project} ({EXE} and {PROJECT} are set)")
+        _check_writable(Path(runtime.project), f"choose another with {PROJECT}")
+        work.step(
+            _julia(runtime, _add_script(gpu=gpu)),
+            "adding FluxTrainer and PythonCall to it, and compiling",
+            JULIA_PYTHONCALL_EXE=sys.executable,
+        )
+    else:
+        _check_writable(_own_project(), f"set {PROJECT} and {EXE}")
+        more = [f"{name}={uuid}" for name, uuid in GPU_PACKAGES.items()] if gpu else []
+        work.step(
+            python("trainables.flux.resolve", *more),
+            "downloading Julia where there is none, downloading and compiling Flux; this can take ten minutes",
+        )
+        _forget_resolved()
+        runtime = find_runtime()
+    forget_probes()
+    versions = check_runtime(runtime)
+    work.step(
+        _julia(runtime, _FIRST_STEP),
+        "a first training step, in a process of its own",
+        JULIA_PYTHONCALL_EXE=sys.executable,
+    )
+    with suppress(OSError):  # where it cannot be written, the next call does all this again
+        write_text(Path(runtime.project) / READY, json.dumps(_state(versions, gpu=gpu)) + "\n")
+    return versions
+
+
+def _ready(*, gpu: bool) -> JuliaVersions | None:
+    """Versions of a runtime that has been set up from these sources and has taken its first step."""
+    try:
+        runtime = find_runtime()
+        versions = check_runtime(runtime)
+        known = json.loads((Path(runtime.project) / READY).read_text(encoding="utf-8"))
+    except (UserError, OSError, ValueError):
+        return None
+    wanted = _state(versions, gpu=gpu)
+    return versions if known in (wanted, {**wanted, "gpu": True}) else None
+
+
+def _state(versions: JuliaVersions, *, gpu: bool) -> dict[str, object]:
+    return {"sources": flux_trainer_digest(), "julia": versions.julia, "flux": versions.flux, "gpu": gpu}
+
+
+def _note(reason: str) -> None:
+    text = json.dumps({"prefix": sys.prefix, "at": datetime.now(UTC).date().isoformat(), "reason": reason})
+    with suppress(OSError):  # nothing depends on it
+        failure_note().parent.mkdir(parents=True, exist_ok=True)
+        write_text(failure_note(), text + "\n")
+
+
+def _own_project() -> Path:
+    """Where juliapkg keeps its Julia project."""
     from juliapkg.state import STATE
 
-    folder = Path(STATE["project"])
+    return Path(STATE["project"])
+
+
+def _forget_resolved() -> None:
+    """Make juliapkg look again: another process has resolved."""
+    from juliapkg.state import reset_state
+
+    reset_state()
+
+
+def _check_writable(folder: Path, instead: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the Julia project {folder} ({error.strerror}); set {PROJECT} and {EXE}") from None
+        raise UserError(f"cannot make the Julia project {folder} ({error.strerror}); {instead}") from None
     if not os.access(folder, os.W_OK):
-        raise UserError(f"the Julia project {folder} is not writable; make it so, or set {PROJECT} and {EXE}")
-    if gpu:
-        for name, uuid in GPU_PACKAGES.items():
-            juliapkg.add(name, uuid)
-    try:
-        juliapkg.resolve(force=True)
-    except subprocess.CalledProcessError:
-        raise UserError(
-            "Julia could not install the packages; see its message above, mend it and run this again"
-        ) from None
-    except Exception as error:  # juliapkg raises plain Exception, and whatever its downloads raise
-        raise UserError(
-            f"juliapkg could not set up Julia ({' '.join(str(error).split())}); without a network, install Julia and "
-            f"the packages elsewhere and set {EXE} and {PROJECT}"
-        ) from None
+        raise UserError(f"the Julia project {folder} is not writable; make it so, or {instead}")
 
 
-def _add_to_project(runtime: JuliaRuntime, *, gpu: bool, say: Callable[[str], None]) -> None:
-    """Bring FluxTrainer and PythonCall into a project that the user keeps."""
-    folder = Path(runtime.project)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{PROJECT} is {folder}, which cannot be made ({error.strerror})") from None
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{PROJECT} is {folder}, which is not writable; make it so, or choose another")
-    say("adding FluxTrainer and PythonCall to it, and compiling")
+def _add_script(*, gpu: bool) -> str:
+    """Brings FluxTrainer and PythonCall into a project that the user keeps."""
     packages = [f'Pkg.PackageSpec(name="PythonCall", version="{juliacall_version()}")']
     if gpu:
         packages += [f'Pkg.PackageSpec(name="{name}", uuid="{uuid}")' for name, uuid in GPU_PACKAGES.items()]
-    script = f'import Pkg; Pkg.develop(path=raw"{PACKAGE}"); Pkg.add([{", ".join(packages)}]); Pkg.precompile()'
-    _run(runtime, script, f"Julia could not install the packages into {folder}")
+    return f'import Pkg; Pkg.develop(path=raw"{PACKAGE}"); Pkg.add([{", ".join(packages)}]); Pkg.precompile()'
 
 
-def _run(runtime: JuliaRuntime, script: str, failure: str) -> None:
-    command = [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-e", script]
-    environment = {**os.environ, "JULIA_PYTHONCALL_EXE": sys.executable}
-    try:
-        answer = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-    except OSError as error:
-        raise UserError(f"{runtime.executable} does not start ({error}); set {EXE} to a Julia") from None
-    if answer.returncode != 0:
-        raise UserError(f"{failure}; see Julia's message above, mend it and run `tuneoff setup-julia` again")
+def _julia(runtime: JuliaRuntime, script: str) -> list[str]:
+    return [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-e", script]
