@@ -6,6 +6,7 @@ after an upgrade that changes a default.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
@@ -79,7 +80,7 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
     path = Path(source)
     if source in shipped_plans():
         text, where = (SHIPPED / f"{source}.toml").read_text(encoding="utf-8"), f"plan {source}"
-    elif path.is_file():
+    elif os.path.exists(source):  # noqa: PTH110 - Path's raises where a name is too long or a folder closed
         text, where = _read(path), str(path)
     else:
         raise UserError(f"unknown plan '{source}', and no such file{nearest(source, shipped_plans())}")
@@ -236,10 +237,17 @@ def _as_toml(values: Searched) -> dict[str, Any]:
 
 
 def _read(path: Path) -> str:
+    """A plan's text, whatever its editor did about line ends and a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+        raw = path.read_bytes()
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw:
+            raise UserError(f"cannot read {path}: it is UTF-16 or no text; save it as UTF-8")
+        return raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UserError(f"cannot read {path}: line {line} is not UTF-8; save it as that") from None
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, processes, leases; never anything about training."""
+"""What every room may use: errors, files, processes, helpers, leases; never anything about training."""

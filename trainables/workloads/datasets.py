@@ -7,11 +7,10 @@ once are safe) and checked against the checksums below whenever it is read. Tria
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,12 @@ import numpy.typing as npt
 
 from trainables.common.errors import DatasetError, UserError
 from trainables.common.files import replacing
+from trainables.common.helpers import ask, telling
 from trainables.common.house import python
 from trainables.common.suggest import nearest
 from trainables.contract import LabelledImages, Split
 from trainables.workloads import idx
+from trainables.workloads.folders import candidates, check_folder
 
 IMAGE_SIZE = 28
 DOWNLOAD_TIMEOUT_S = 600
@@ -31,6 +32,13 @@ _IDX_FILES = {
     "train_labels": "train-labels-idx1-ubyte",
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
+}
+
+_REMEDIES = {
+    "certificate": "set SSL_CERT_FILE to the certificates of this network",
+    "no space left|errno 28|quota": "make room, or set TMPDIR to a folder that has some",
+    "forbidden|proxy|HTTP Error 40[137]": "ask for this network's proxy and set HTTPS_PROXY",
+    "not found or corrupted": "look whether this network wants a login first",
 }
 
 Arrays = dict[str, npt.NDArray[np.uint8]]
@@ -117,7 +125,8 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     name
         A name of `DATASETS`.
     data_dir
-        A folder with the IDX files, gzipped or not, directly or below ``NAME/raw`` as torchvision lays them.
+        A folder with the IDX files, gzipped or not, directly or below ``NAME/raw`` as torchvision lays them, or as
+        Kaggle does; nothing is taken from it for digits, which are installed.
 
     Returns
     -------
@@ -130,6 +139,9 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     """
     wanted = dataset(name)
     cached = cache_folder() / f"{name}.npz"
+    data_dir = check_folder(data_dir) if data_dir is not None else None
+    if "images" in wanted.md5:
+        data_dir = None
     if data_dir is None and cached.exists():
         _read_cached(wanted, cached)
         return cached
@@ -212,17 +224,23 @@ def _read_cached(wanted: Dataset, path: Path) -> Arrays:
             arrays: Arrays = {name: file[name] for name in wanted.md5}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{path} is damaged ({error}); delete it and start again") from None
-    _verify(wanted, arrays, str(path))
+    for name in wanted.md5:
+        if problem := _problem(wanted, name, arrays[name]):
+            raise DatasetError(f"{path} is damaged ({problem}); delete it and start again")
     return arrays
 
 
-def _verify(wanted: Dataset, arrays: Arrays, where: str) -> None:
-    for name, expected in wanted.md5.items():
-        found = idx.md5(arrays[name])
-        if found != expected:
-            raise DatasetError(
-                f"{where} is not {wanted.title}: {name} has MD5 {found}, not {expected}; delete it and fetch it again"
-            )
+def _problem(wanted: Dataset, name: str, array: npt.NDArray[np.uint8]) -> str | None:
+    """What else than it should be an array is."""
+    found = idx.md5(array)
+    if found == wanted.md5[name]:
+        return None
+    should = f"the {name.replace('_', ' ')} of {wanted.title}"
+    for other in DATASETS.values():
+        for role, md5 in other.md5.items():
+            if md5 == found:
+                return f"these are the {role.replace('_', ' ')} of {other.title}, not {should}"
+    return f"this is not {should}: {name} has MD5 {found}, not {wanted.md5[name]}"
 
 
 def _from_anywhere(wanted: Dataset) -> Arrays:
@@ -238,41 +256,53 @@ def _from_scikit_learn(wanted: Dataset) -> Arrays:
 
     digits = load_digits()
     arrays: Arrays = {"images": digits.images.astype(np.uint8), "labels": digits.target.astype(np.uint8)}
-    _verify(wanted, arrays, "scikit-learn's load_digits()")
+    for name, array in arrays.items():
+        if problem := _problem(wanted, name, array):
+            raise DatasetError(f"scikit-learn's load_digits(): {problem}; pip install --force-reinstall scikit-learn")
     return arrays
 
 
 def _from_idx_folder(wanted: Dataset, folder: Path) -> Arrays:
-    arrays: Arrays = {}
-    for name, file_name in _IDX_FILES.items():
-        path = next(_candidates(wanted, folder, file_name), None)
-        if path is None:
-            raise DatasetError(f"{folder} has no {file_name}[.gz], which {wanted.title} needs; {where_to_get(wanted)}")
-        array = idx.read(path)
-        expected = {name: wanted.md5[name]}
-        _verify(replace(wanted, md5=expected), {name: array}, str(path))
-        arrays[name] = array
-    return arrays
-
-
-def _candidates(wanted: Dataset, folder: Path, file_name: str) -> Iterator[Path]:
     places = [folder, folder / "raw"]
     if wanted.torchvision:
         places.append(folder / wanted.torchvision / "raw")
-    for place in places:
-        for path in (place / file_name, place / f"{file_name}.gz"):
-            if path.is_file():
-                yield path
+    return {name: _from_idx_file(wanted, folder, places, name) for name in _IDX_FILES}
+
+
+def _from_idx_file(wanted: Dataset, folder: Path, places: list[Path], name: str) -> npt.NDArray[np.uint8]:
+    """The first file of its name that is what it should be; where none is, what is wrong with the first."""
+    problems = []
+    for path in candidates(places, _IDX_FILES[name]):
+        try:
+            array = idx.read(path)
+        except DatasetError as error:
+            problems.append(str(error))
+            continue
+        problem = _problem(wanted, name, array)
+        if problem is None:
+            return array
+        problems.append(f"{path}: {problem}; pass --data-dir FOLDER with {wanted.title}'s own files")
+    if problems:
+        raise DatasetError(problems[0])
+    raise DatasetError(f"{folder} has no {_IDX_FILES[name]}[.gz], which {wanted.title} needs; {where_to_get(wanted)}")
 
 
 def _from_torchvision(wanted: Dataset) -> Arrays:
     assert wanted.torchvision is not None
-    with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:
-        command = python("trainables.workloads.download", wanted.torchvision, folder)
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=DOWNLOAD_TIMEOUT_S)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            raise DatasetError(
-                f"{wanted.title} is not here and torchvision could not download it; {where_to_get(wanted)}"
-            ) from None
-        return _from_idx_folder(wanted, Path(folder))
+    try:
+        with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:
+            command = python("trainables.workloads.download", wanted.torchvision, folder)
+            answer = ask(command, timeout_s=DOWNLOAD_TIMEOUT_S)
+            if answer.problem is None:
+                return _from_idx_folder(wanted, Path(folder))
+    except OSError as error:
+        raise DatasetError(f"no temporary folder to download {wanted.title} into ({error}); set TMPDIR") from None
+    line = telling(answer.err)
+    said = line.removeprefix("error: ") if line.startswith("error: ") else f"the process {answer.problem}"
+    failed = f"{wanted.title} is not here and torchvision could not download it: {said}{_remedy(said)}"
+    raise DatasetError(f"{failed}; {where_to_get(wanted)}")
+
+
+def _remedy(said: str) -> str:
+    """What to do about a download that failed so, where that is known."""
+    return next((f", so {todo}" for pattern, todo in _REMEDIES.items() if re.search(pattern, said, re.IGNORECASE)), "")

@@ -15,6 +15,13 @@ import numpy.typing as npt
 from trainables.common.errors import DatasetError
 
 _UNSIGNED_BYTE = 0x08
+_OTHERS = {
+    b"PK": "a ZIP archive, which must be unpacked",
+    b"BZh": "packed by bzip2, which must be unpacked",
+    b"\xfd7zXZ": "packed by xz, which must be unpacked",
+    b"\x93NUMPY": "a NumPy array",
+    b"version https://git-lfs": "the pointer that Git LFS leaves in a file's place",
+}
 
 
 def read(path: Path) -> npt.NDArray[np.uint8]:
@@ -27,20 +34,40 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
     Raises
     ------
     DatasetError
-        When the file cannot be unpacked or is not IDX of unsigned bytes of the stated size.
+        When the file cannot be unpacked or is not IDX of unsigned bytes of the stated size; the message says what it
+        is instead.
     """
     try:
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        zero, kind, dimensions = struct.unpack(">HBB", raw[:4])
-        shape = struct.unpack(f">{dimensions}I", raw[4 : 4 + 4 * dimensions])
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise DatasetError(f"{path} is damaged ({error}); delete it and fetch it again") from None
-    values = np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * dimensions)
-    if zero != 0 or kind != _UNSIGNED_BYTE or len(values) != prod(shape):
-        raise DatasetError(f"{path} is damaged (not an IDX file of unsigned bytes); delete it and fetch it again")
-    return values.reshape(shape)
+        packed = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror})") from None
+    try:
+        raw = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path} is damaged (cut short or changed: {error}); fetch it again") from None
+    if len(raw) < 4:
+        what = f"it has {len(raw)} bytes" if raw else "it is empty"
+        raise DatasetError(f"{path} is damaged ({what}); fetch it again")
+    zero, kind, dimensions = struct.unpack(">HBB", raw[:4])
+    if zero != 0 or kind != _UNSIGNED_BYTE:
+        raise DatasetError(f"{path} is no IDX file of unsigned bytes: it is {_kind(raw)}; fetch it again")
+    header = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", raw[4:header]) if len(raw) >= header else ()
+    if len(raw) < header or len(raw) != header + prod(shape):
+        announced = f", its header announces {header + prod(shape)}" if shape else ", which is not even its header"
+        raise DatasetError(f"{path} is damaged (it has {len(raw)} bytes{announced}); fetch it again")
+    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _kind(raw: bytes) -> str:
+    """What a file that is not IDX seems to be."""
+    start = raw[:1000].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, perhaps an error or a login"
+    for magic, kind in _OTHERS.items():
+        if raw.startswith(magic):
+            return kind
+    return f"something that begins with {raw[:8]!r}"
 
 
 def md5(array: npt.NDArray[np.uint8]) -> str:

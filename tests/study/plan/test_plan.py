@@ -158,14 +158,54 @@ def test_unknown_plan() -> None:
         load_plan("quikstart")
 
 
+PLAN = 'workload = "digits-lenet"\nsearch.trials = 7\n'
+
+
 def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("workload = ")
     with pytest.raises(UserError, match="is not TOML"):
         load_plan(str(path))
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="cannot read"):
-        load_plan(str(path))
+    for damaged, message in (
+        (b"\xff\xfe\x00", "is UTF-16 or no text; save it as UTF-8"),
+        (PLAN.encode("utf-16"), "is UTF-16"),
+        (PLAN.encode("utf-16-be"), "is UTF-16"),
+        (PLAN.encode() + "# caf\xe9".encode("latin-1"), "line 3 is not UTF-8; save it as that"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "no text"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=f"cannot read.*{message}"):
+            load_plan(str(path))
+    with pytest.raises(UserError, match=r"cannot read .* \(Is a directory\)"):
+        load_plan(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        PLAN.encode("utf-8-sig"),
+        PLAN.replace("\n", "\r\n").encode(),
+        PLAN.replace("\n", "\r\n").encode("utf-8-sig"),
+    ],
+    ids=["byte order mark", "CRLF", "both"],
+)
+def test_what_editors_do_to_a_plan_does_not_matter(written: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_bytes(written)
+    assert load_plan(str(path), frameworks=["pytorch"]).search.trials == 7
+
+
+def test_a_frozen_plan_with_a_byte_order_mark_thaws(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    freeze(load_plan("quickstart"), path)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert thaw(path) == load_plan("quickstart")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/b/plan.toml", "quickstart/plan.toml"])
+def test_a_plan_that_cannot_be_a_file(name: str) -> None:
+    with pytest.raises(UserError, match="and no such file"):
+        load_plan(name)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from trainables.common.errors import DatasetError, UserError
-from trainables.workloads import datasets, idx
+from trainables.common.helpers import Answer
+from trainables.workloads import datasets, download, idx
 from trainables.workloads.datasets import DATASETS, Dataset, load, prepare
 
 FILES = {
@@ -98,8 +99,9 @@ def test_another_data_set_is_refused(small: Dataset, tmp_path: Path) -> None:
     array = idx.read(path).copy()
     array[0, 0, 0] ^= 1  # one bit
     path.write_bytes(as_idx(array))
-    with pytest.raises(DatasetError, match="train_images has MD5"):
+    with pytest.raises(DatasetError, match="this is not the train images of MNIST: train_images has MD5") as refused:
         prepare("small", data_dir=tmp_path / "raw")
+    assert "delete" not in str(refused.value)
 
 
 @pytest.mark.parametrize("cut", [0, 3, 10, 40, -1])
@@ -121,7 +123,147 @@ def test_a_damaged_cache_is_named(small: Dataset, tmp_path: Path) -> None:
 
 def test_nowhere_to_be_found(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "small", replace(small, torchvision="NoSuchClass"))
-    with pytest.raises(DatasetError, match="pass --data-dir FOLDER"):
+    with pytest.raises(DatasetError, match=r"AttributeError: .*NoSuchClass.*; pass --data-dir FOLDER"):
+        prepare("small")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", ["{0}", "{0}/{0}", "{1}", "{1}/{1}", "{1}/{0}"])
+def test_kaggles_names_are_taken(small: Dataset, tmp_path: Path, name: str, zipped: bool) -> None:
+    for file in FILES.values():
+        path = tmp_path / "kaggle" / name.format(file, file.replace("-idx", ".idx"))
+        path = path.with_name(f"{path.name}.gz") if zipped else path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = (tmp_path / "raw" / file).read_bytes()
+        path.write_bytes(gzip.compress(whole) if zipped else whole)
+    assert prepare("small", data_dir=tmp_path / "kaggle").is_file()
+
+
+def test_a_whole_file_beside_a_damaged_one_is_taken(small: Dataset, tmp_path: Path) -> None:
+    for file in FILES.values():
+        path = tmp_path / "raw" / file
+        path.with_name(f"{file}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.write_bytes(path.read_bytes()[:-1])
+    assert prepare("small", data_dir=tmp_path / "raw").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "taken_for", "message"),
+    [
+        ("train_images", "train_images", "these are the train images of MNIST, not the train images of Fashion-MNIST"),
+        ("test_labels", "train_labels", "these are the test labels of MNIST, not the train labels of Fashion-MNIST"),
+    ],
+)
+def test_the_files_of_another_data_set_are_named(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, taken_for: str, message: str
+) -> None:
+    fashion = replace(DATASETS["fashion"], name="other", md5={**small.md5, taken_for: "of another"})
+    monkeypatch.setitem(datasets.DATASETS, "other", fashion)
+    raw = tmp_path / "raw"
+    (raw / FILES[taken_for]).write_bytes((raw / FILES[given]).read_bytes())
+    with pytest.raises(DatasetError, match=f"{FILES[taken_for]}: {message}; pass --data-dir FOLDER with") as refused:
+        prepare("other", data_dir=raw)
+    assert "delete" not in str(refused.value)
+
+
+def test_train_files_given_as_test_files_are_named(small: Dataset, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    (raw / FILES["test_images"]).write_bytes((raw / FILES["train_images"]).read_bytes())
+    with pytest.raises(DatasetError, match="these are the train images of MNIST, not the test images of MNIST"):
+        prepare("small", data_dir=raw)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is damaged \(it is empty\)"),
+        (b"\0\0", r"is damaged \(it has 2 bytes\)"),
+        (b"<!DOCTYPE html><html>403 Forbidden</html>", "it is a web page, perhaps an error or a login"),
+        (gzip.compress(b"\n<html><body>log in</body>"), "it is a web page"),
+        (b"PK\x03\x04" + bytes(100), "it is a ZIP archive, which must be unpacked"),
+        (b"version https://git-lfs.github.com/spec/v1", "it is the pointer that Git LFS leaves"),
+        (b"label,pixel1,pixel2", "it is something that begins with b'label,pi'"),
+        (struct.pack(">HBBI", 0, 0x0D, 1, 60) + bytes(240), "is no IDX file of unsigned bytes"),
+        (struct.pack(">HBBI", 0, 8, 1, 60) + bytes(59), "it has 67 bytes, its header announces 68"),
+        (struct.pack(">HBBI", 0, 8, 1, 60) + bytes(61), "it has 69 bytes, its header announces 68"),
+        (struct.pack(">HBBI", 0, 8, 3, 60), "it has 8 bytes, which is not even its header"),
+    ],
+    ids=["empty", "two bytes", "page", "gzipped page", "ZIP", "LFS", "CSV", "floats", "short", "long", "header"],
+)
+def test_what_is_wrong_with_a_file_is_told(small: Dataset, tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "raw" / FILES["train_labels"]).write_bytes(content)
+    with pytest.raises(DatasetError, match=message) as refused:
+        prepare("small", data_dir=tmp_path / "raw")
+    assert FILES["train_labels"] in str(refused.value)
+    assert "delete" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["small", "digits"])
+def test_a_data_dir_that_is_none_is_said_to_be_so(small: Dataset, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetError, match="nowhere does not exist"):
+        prepare(name, data_dir=tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="train-labels-idx1-ubyte is a file; give the folder"):
+        prepare(name, data_dir=tmp_path / "raw" / FILES["train_labels"])
+
+
+@pytest.mark.parametrize(("method", "what"), [("iterdir", "raw"), ("read_bytes", "train-images-idx3-ubyte")])
+def test_what_cannot_be_read_is_told(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, what: str
+) -> None:
+    def closed(*_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, method, closed)
+    with pytest.raises(DatasetError, match=rf"{what} cannot be read \(Permission denied\)"):
+        prepare("small", data_dir=tmp_path / "raw")
+
+
+def test_digits_take_nothing_from_a_data_dir(small: Dataset, tmp_path: Path) -> None:
+    assert prepare("digits", data_dir=tmp_path / "raw").is_file()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("HTTP Error 403: Forbidden by policy", r"403: Forbidden by policy \(from http://a/ and http://b/\), so ask"),
+        ("HTTP Error 407: Proxy Authentication Required", ", so ask for this network's proxy and set HTTPS_PROXY"),
+        ("<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed>", ", so set SSL_CERT_FILE"),
+        ("<urlopen error [Errno -2] Name or service not known>", "Name or service not known.*connect to the internet"),
+        ("File not found or corrupted.", ", so look whether this network wants a login first"),
+    ],
+)  # fmt: skip
+def test_what_torchvision_said_is_told(small: Dataset, monkeypatch: pytest.MonkeyPatch, answer: str, said: str) -> None:
+    error = RuntimeError(f"Error downloading x.gz:\nTried http://a/, got:\n{answer}\nTried http://b/, got:\n{answer}\n")
+    noise = "  0%|          | 0.00/9.91M [00:00<?, ?B/s]\nUserWarning: x"
+    told = Answer("", f"{noise}\nerror: {download.reason(error)}\n", "failed with exit code 1")
+    monkeypatch.setattr(datasets, "ask", lambda *_, **__: told)
+    with pytest.raises(DatasetError, match=f"could not download it: .*{said}"):
+        prepare("small")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            Answer("", f"error: {download.reason(OSError(28, 'No space left on device'))}", "failed with exit code 1"),
+            "No space left on device, so make room, or set TMPDIR to a folder that has some; pass --data-dir",
+        ),
+        (Answer("", "99%", "gave no answer in 600 s"), "the process gave no answer in 600 s; pass --data-dir"),
+        (Answer("", "", "was ended by SIGKILL"), "the process was ended by SIGKILL; pass --data-dir"),
+    ],
+    ids=["full disk", "hangs", "dies"],
+)
+def test_what_else_becomes_of_a_download_is_told(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch, answer: Answer, said: str
+) -> None:
+    monkeypatch.setattr(datasets, "ask", lambda *_, **__: answer)
+    with pytest.raises(DatasetError, match=said):
+        prepare("small")
+
+
+def test_no_place_to_download_into(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(DatasetError, match=r"no temporary folder to download MNIST into .*; set TMPDIR"):
         prepare("small")
 
 

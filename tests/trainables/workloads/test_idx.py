@@ -27,5 +27,5 @@ def test_round_trip_and_checksum(array: np.ndarray, packed: bool, tmp_path_facto
 def test_a_file_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "page"
     path.write_text("<html>not found</html>")
-    with pytest.raises(DatasetError, match="damaged"):
+    with pytest.raises(DatasetError, match="it is a web page"):
         idx.read(path)
