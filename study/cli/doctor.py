@@ -84,7 +84,7 @@ def _package(distribution: str, title: str) -> Finding:
 def _torch() -> Finding:
     if package_version("torch") is None:
         return Finding("PyTorch", "missing", "not installed", "pip install torch torchvision", needed=True)
-    answer = ask([sys.executable, "-c", _PROBE], timeout_s=_IMPORT_S)
+    answer = ask([sys.executable, "-P", "-c", _PROBE], timeout_s=_IMPORT_S)
     try:
         version, cuda, devices = json.loads(answer.out.strip().rpartition("\n")[2])
     except ValueError:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from study.cli import doctor
@@ -28,3 +30,10 @@ def test_nvidia_smi_that_hangs_is_a_problem_that_no_plan_needs_solved(monkeypatc
     monkeypatch.setattr(doctor, "gpu_problem", lambda: "nvidia-smi gave no answer in 20 s")
     finding = doctor._gpus()
     assert (finding.state, finding.found, finding.needed) == ("problem", "nvidia-smi gave no answer in 20 s", False)
+
+
+def test_pytorch_is_the_installed_one_wherever_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the json of where the user stands')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "_PROBE", "import json; print(json.dumps(['2.9', None, []]))")
+    assert doctor._torch().found == "2.9, CUDA none, sees no GPU"
