@@ -11,8 +11,8 @@ from search_spaces.ranges import Choices, Range, Searched
 HYPERPARAMETERS = ("learning_rate", "batch_size", "num_workers")
 
 _DIGITS: dict[str, Searched] = {
-    "learning_rate": Range(0.005, 0.3, log=True),
-    "batch_size": Choices((8, 16, 32, 64, 128)),
+    "learning_rate": Range(0.005, 0.1, log=True),
+    "batch_size": Choices((16, 32, 64, 128)),
 }
 _MNIST: dict[str, Searched] = {
     "learning_rate": Range(0.01, 0.5, log=True),

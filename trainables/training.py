@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from math import ceil, isfinite
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy.typing as npt
 
 from trainables import checkpoint
 from trainables.common.house import code_digest
+from trainables.common.load import cpu_time_s, load_average
 from trainables.common.process import claim_process, pin_threads
 from trainables.contract import Record, Run
 from trainables.determinism import initial_parameters, sample_order
@@ -126,7 +129,8 @@ class Training:
         if self.finished:
             return self.evaluations[-1]
         run = self._run if self._run is not None else self._begin()
-        finite = self._train_to_next_evaluation(run)
+        with self._counting_cpu():
+            finite = self._train_to_next_evaluation(run)
         with self._watch.charging("eval_s"):
             score = run.evaluate("validation")
         loss_sum, samples = self._loss_since
@@ -160,7 +164,7 @@ class Training:
     def result(self) -> Record:
         """The trial as one flat record of JSON values; complete once `finished`."""
         state = self._state
-        last = state.segments[-1] if state.segments else {}
+        first, last = (state.segments[0], state.segments[-1]) if state.segments else ({}, {})
         return {
             "outcome": state.outcome,
             "objective": self.objective(),
@@ -181,12 +185,33 @@ class Training:
             "segments": len(state.segments),
             "segment_wall_s": last.get("wall_s", 0.0),
             "wall_s": sum(segment["wall_s"] for segment in state.segments),
-            "began_at": state.segments[0]["started_at"] if state.segments else None,
+            "began_at": first.get("started_at"),
+            "load_start": first.get("load_start"),
+            "load_end": last.get("load_end"),
+            "train_cpu_s": self._over_segments("train_cpu_s"),
+            "train_wall_s": self._over_segments("train_wall_s"),
+            "host_cpus": last.get("host_cpus"),
             "host": last.get("host"),
             "pid": last.get("pid"),
             "code": last.get("code"),
             **self._ledger.as_record(),
         }
+
+    def _over_segments(self, key: str) -> float | None:
+        """A sum; None where a segment lacks it, which an older version ran."""
+        values = [segment[key] for segment in self._state.segments if key in segment]
+        return sum(values) if len(values) == len(self._state.segments) else None
+
+    @contextmanager
+    def _counting_cpu(self) -> Iterator[None]:
+        """Add the block's CPU and wall seconds to the segment; around the clocks, so that counting is not charged."""
+        segment = self._state.segments[-1]
+        cpu_s, began = cpu_time_s(), time.perf_counter()
+        try:
+            yield
+        finally:
+            segment["train_wall_s"] += time.perf_counter() - began
+            segment["train_cpu_s"] += cpu_time_s() - cpu_s
 
     def _begin(self) -> Run:
         """Everything before the first touch of training data by the model: start-up, compilation, restoring."""
@@ -194,6 +219,11 @@ class Training:
         self._state.segments.append(
             {
                 "started_at": time.time() - (time.perf_counter() - self._started),
+                "load_start": load_average(),
+                "load_end": None,
+                "train_cpu_s": 0.0,
+                "train_wall_s": 0.0,
+                "host_cpus": os.cpu_count(),
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "code": code_digest(),
@@ -315,6 +345,7 @@ class Training:
 
     def _checkpoint(self, run: Run) -> None:
         """Save; where that fails the training goes on without, and only an interruption would show the difference."""
+        self._state.segments[-1]["load_end"] = load_average()
         with self._watch.charging("checkpoint_s"):
             self._state.segments[-1]["wall_s"] = run.clock() - self._segment_began
             if self._folder is not None:

@@ -15,7 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.errors import ReportError
-from study.cli.running import check_available, drive, fail, open_study, out, prepare_data, start, write_report
+from study.cli.running import (
+    check_available,
+    check_local_slice,
+    drive,
+    fail,
+    open_study,
+    out,
+    prepare_data,
+    start,
+    write_report,
+)
 from trainables.common.errors import UserError
 
 BAD_INPUT = 2
@@ -102,6 +112,7 @@ def resume(
         if not (found.report / "index.html").exists():
             write_report(found)
         return
+    check_local_slice(plan, address, begun=True)
     prepare_data(plan, data_dir)
     drive(plan, found, address)
 
@@ -112,6 +123,7 @@ def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None)
     found, plan = open_study(folder)
     if plan.sweep is not None:
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
+    check_local_slice(plan, address, begun=True)
     prepare_data(plan, data_dir)
     drive(plan, found, address, ("confirm",))
 
@@ -287,7 +299,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Train so many, target or not.")] = None,
     target: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Validation accuracy, a fraction.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Compute threads; all CPUs, if not given.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Compute threads; every usable CPU, if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     report_every: Annotated[int, typer.Option(min=1, help="Print every so many evaluations.")] = 1,
     as_json: AsJson = False,

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 from study.plan.files import load_plan, shipped_plans
 from study.plan.plan import Plan
-from study.store.provenance import gpu_problem, gpus, package_version, processor
+from study.store.provenance import gpu_problem, gpus, package_version
 from trainables.common.errors import UserError
 from trainables.common.helpers import ask
+from trainables.common.load import busyness
+from trainables.common.machine import cpus, memory, processor
 from trainables.flux.runtime import check_runtime, find_runtime
 from trainables.workloads.datasets import DATASETS, cache_folder, prepare, where_to_get
 from trainables.workloads.shipped import workload
@@ -54,6 +53,7 @@ def examine(*, data_dir: Path | None = None) -> list[Finding]:
         _julia(),
         *(_dataset(name, data_dir) for name in DATASETS),
         _cpus(),
+        _load(),
         _memory(),
         _disk(),
         *(_plan_fits(name) for name in shipped_plans()),
@@ -134,14 +134,22 @@ def _dataset(name: str, data_dir: Path | None) -> Finding:
 
 
 def _cpus() -> Finding:
-    return Finding("CPUs", "ok", f"{os.cpu_count()} ({processor()})", needed=True)
+    return Finding("CPUs", "ok", f"{cpus()}, {processor()}", needed=True)
+
+
+def _load() -> Finding:
+    found = busyness()
+    if found.busy:
+        return Finding("load", "problem", str(found), "wait, or end what else runs: times would be too long")
+    return Finding("load", "ok", str(found))
 
 
 def _memory() -> Finding:
-    free = psutil.virtual_memory().available
-    state: State = "ok" if free > _MEMORY_NEEDED_BYTES else "problem"
-    todo = "" if state == "ok" else "free some: Ray and one trial need about 2 GB"
-    return Finding("memory", state, f"{free / 2**30:.1f} GiB available", todo, needed=True)
+    found = memory()
+    state: State = "ok" if found.available_bytes > _MEMORY_NEEDED_BYTES else "problem"
+    todo = "" if state == "ok" else "free some, or raise its limit: Ray and one trial need about 2 GB"
+    limit = f" of {found.limit_bytes / 2**30:.1f} GiB{f' ({found.limited_by})' if found.limited_by else ''}"
+    return Finding("memory", state, f"{found.available_bytes / 2**30:.1f}{limit} available", todo, needed=True)
 
 
 def _disk() -> Finding:
@@ -163,10 +171,10 @@ def _plan_fits(name: str) -> Finding:
 
 
 def _fits(item: str, plan: Plan, *, needed: bool) -> Finding:
-    cpus, cards = os.cpu_count() or 1, len(gpus())
+    ours, cards = cpus(), len(gpus())
     want = f"{plan.slice.cpus} CPUs and {plan.slice.gpus} GPUs a trial"
-    if plan.slice.cpus > cpus or plan.slice.gpus > cards:
+    if plan.slice.cpus > ours.usable or plan.slice.gpus > cards:
         todo = "--set slice.cpus=... --set slice.gpus=..., or --address of a larger cluster"
-        return Finding(item, "missing", f"{want}; this machine has {cpus} and {cards}", todo, needed=needed)
-    at_once = min(cpus // plan.slice.cpus, cards // plan.slice.gpus if plan.slice.gpus else cpus)
+        return Finding(item, "missing", f"{want}; {ours.told} and {cards} GPUs", todo, needed=needed)
+    at_once = min(ours.usable // plan.slice.cpus, cards // plan.slice.gpus if plan.slice.gpus else ours.usable)
     return Finding(item, "ok", f"{workload(plan.workload).name}: {want}, {at_once} at once here", needed=needed)

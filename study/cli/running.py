@@ -30,7 +30,7 @@ def start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) ->
 
     check_available(plan.frameworks)
     prepare_data(plan, data_dir)
-    _check_local_slice(plan, address)
+    check_local_slice(plan, address)
     folder = create(path, plan)
     try:
         drive(plan, folder, address)
@@ -60,21 +60,27 @@ def prepare_data(plan: Plan, data_dir: Path | None) -> None:
     prepare(workload(plan.workload).dataset, data_dir=data_dir)
 
 
-def _check_local_slice(plan: Plan, address: str | None) -> None:
-    """Refuse a slice that this machine cannot hold before a folder is made or Ray is started."""
+def check_local_slice(plan: Plan, address: str | None, *, begun: bool = False) -> None:
+    """Refuse a slice that this machine cannot hold before a folder is made or Ray is started.
+
+    Parameters
+    ----------
+    begun
+        Whether the study has begun, so that its slice cannot be changed any more.
+    """
     from study.store.provenance import gpus
+    from trainables.common.machine import cpus
 
     if address is not None:
         return
-    for key, wanted, found in (
-        ("cpus", plan.slice.cpus, os.cpu_count() or 1),
-        ("gpus", plan.slice.gpus, len(gpus()) if plan.slice.gpus else 0),
+    ours, cards = cpus(), len(gpus()) if plan.slice.gpus else 0
+    for key, wanted, found, told in (
+        ("cpus", plan.slice.cpus, ours.usable, ours.told),
+        ("gpus", plan.slice.gpus, cards, f"this machine has {cards}"),
     ):
         if wanted > found:
-            raise UserError(
-                f"slice.{key} is {wanted}, but this machine has {found}; --set slice.{key}={found} "
-                "or give the --address of a larger cluster"
-            )
+            todo = f"go on where there are {wanted}" if begun else f"--set slice.{key}={found}"
+            raise UserError(f"slice.{key} is {wanted}, but {told}; {todo} or give the --address of a larger cluster")
 
 
 def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...] | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from math import inf
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from study.plan.possible import refuse_impossible
 from study.store.provenance import gpus
 from trainables.common.errors import UserError
+from trainables.common.machine import cpus
 from trainables.common.suggest import nearest
 from trainables.contract import Device, Hyperparameters, Optimizer
 from trainables.frameworks import framework as find_framework
@@ -68,6 +68,9 @@ def single_spec(
         evaluate_every_samples=chosen.evaluate_every_samples,
         target_key="--target",
     )
+    ours = cpus()
+    if threads is not None and threads > ours.usable:
+        raise UserError(f"--threads is {threads}, but {ours.told}; use --threads {ours.usable} or fewer")
     return TrainingSpec(
         framework=framework,
         workload=workload_name,
@@ -80,7 +83,7 @@ def single_spec(
         limit_s=chosen.limit_s if epochs is None else NO_LIMIT_S,
         epochs=chosen.epochs if epochs is None else epochs,
         device=_device(device),
-        threads=threads or os.cpu_count() or 1,
+        threads=threads or ours.usable,
         test_accuracy=True,
         training_accuracy=True,
         stop_at_target=epochs is None or target is not None,

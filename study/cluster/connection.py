@@ -23,8 +23,10 @@ from study.interrupts import ray_exits_as_interruption
 from study.processes import end_processes, living_children
 from trainables.common.errors import UserError
 from trainables.common.house import HOUSE, PACKAGES
+from trainables.common.machine import cpus, memory
 
 OBJECT_STORE_BYTES = 256 * 2**20  # results are small; without a bound Ray takes a third of the memory
+LEAST_OBJECT_STORE_BYTES = 75 * 2**20  # Ray refuses less
 CONNECT_TIMEOUT_S = 10.0
 SERVICES = ("gcs_server", "raylet")  # of Ray, as children of the driver that started it
 WATCH_INTERVAL_S, WATCH_MISSES = 1.0, 5  # a cluster that has not answered for so long is dead
@@ -80,7 +82,7 @@ def _start(address: str | None, options: dict[str, Any]) -> None:
                 ray.init(
                     address="local",
                     include_dashboard=False,
-                    object_store_memory=OBJECT_STORE_BYTES,
+                    **_resources(),
                     _skip_env_hook=True,  # RAY_RUNTIME_ENV_HOOK is some cluster's; here it would rewrite our workers
                     **options,
                 )
@@ -107,6 +109,13 @@ def _standing_in(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+def _resources() -> dict[str, Any]:
+    """What a local Ray may deal out: Ray's own count knows neither affinities nor nested control groups."""
+    limit = memory().limit_bytes
+    store = min(OBJECT_STORE_BYTES, max(LEAST_OBJECT_STORE_BYTES, limit // 8))
+    return {"num_cpus": cpus().usable, "object_store_memory": store, "_memory": max(1, limit - store)}
 
 
 class _Watch(threading.Thread):

@@ -33,6 +33,7 @@ from study.store.provenance import write_provenance
 from study.store.records import Records
 from trainables.common.errors import UserError
 from trainables.common.lease import Lease
+from trainables.common.load import busyness
 from trainables.contract import Record
 from trainables.frameworks import framework
 
@@ -78,7 +79,10 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
         try:
             charge_losses(folder, records, seen_at=hold.seen_at)
             mend_evaluations(folder, records)
-            write_provenance(plan, folder, say=progress.say)
+            found = busyness()
+            if found.busy and address is None:
+                progress.say(f"this machine is busy ({found}): times will be too long, and fewer trials in time")
+            write_provenance(plan, folder, found, say=progress.say)
             with connected(address, on_death=progress.stop):
                 interrupts.install()
                 hold.note_family()

@@ -11,8 +11,9 @@ from typing import Any
 
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
-from study.store.provenance import certifiable, framework_versions, processor
+from study.store.provenance import certifiable, framework_versions
 from trainables.common.files import write_text
+from trainables.common.machine import processor
 from trainables.verify.compare import BATCH_SIZE, Comparison, sources_digest
 from trainables.workloads.datasets import cache_folder
 

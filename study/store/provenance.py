@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
 import shutil
@@ -14,10 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
-
-import psutil
 
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
@@ -25,6 +21,8 @@ from study.store.log import set_aside
 from trainables.common.files import write_text
 from trainables.common.helpers import Answer, ask
 from trainables.common.house import HOUSE, code_digest
+from trainables.common.load import Busyness
+from trainables.common.machine import cpus, memory, processor
 from trainables.frameworks import FRAMEWORKS, framework, traced
 from trainables.verify.compare import sources_digest
 from trainables.workloads.datasets import checksums
@@ -36,17 +34,19 @@ _COMMIT = re.compile(r"\S*[0-9a-f]{40}(-dirty)?")
 _DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 
-def write_provenance(plan: Plan, folder: StudyFolder, *, say: Callable[[str], None]) -> None:
+def write_provenance(plan: Plan, folder: StudyFolder, busyness: Busyness, *, say: Callable[[str], None]) -> None:
     """Write provenance.json at the first run of a driver; add the later ones under ``resumed``.
 
     Parameters
     ----------
+    busyness
+        Of this machine, as the driver begins.
     say
         Told of a damaged file, which is put aside, and of GPUs that could not be looked up.
     """
     if problem := gpu_problem():
         say(f"{problem}; no GPU is recorded")
-    now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(), **_software(plan)}
+    now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(busyness), **_software(plan)}
     known = _read(folder, say)
     if known:
         known.setdefault("resumed", []).append(now)
@@ -128,24 +128,19 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def processor() -> str:
-    """Model name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _machine() -> dict[str, Any]:
+def _machine(busyness: Busyness) -> dict[str, Any]:
+    ours, usable = cpus(), memory()
     return {
         "host": platform.node(),
         "platform": platform.platform(),
         "processor": processor(),
-        "cpus": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "cpus": ours.usable,
+        "cpus_present": ours.present,
+        "cpus_limited_by": ours.limited_by,
+        "memory_bytes": usable.limit_bytes,
+        "memory_limited_by": usable.limited_by,
         "gpus": gpus(),
+        **busyness.as_record(),
     }
 
 

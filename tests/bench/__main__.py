@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from study.store.provenance import package_version, processor
+from study.store.provenance import package_version
 from tests.bench import flux, scale, startup, studies, throughput
+from trainables.common.machine import processor
 
 BENCHMARKS = {module.__name__.rpartition(".")[2]: module for module in (throughput, flux, startup, studies, scale)}
 

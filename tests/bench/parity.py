@@ -8,7 +8,6 @@ that are one rounding off, and Flux with its own, approximate max-pooling. Each 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from scipy import stats
 
 from study.cli.single import NO_LIMIT_S, single_spec
 from trainables import training
+from trainables.common.machine import cpus
 from trainables.training import Training, run_to_end
 
 WORKLOAD = "mnist-lenet"
@@ -86,7 +86,7 @@ def _rows(arm: str) -> list[dict[str, object]]:
 
 def main() -> None:
     """Compare, and print a table with a row per configuration and seed, and each arm's ratio to PyTorch."""
-    with ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) - 1)) as pool:  # one thread each: no contention
+    with ThreadPoolExecutor(max_workers=max(1, cpus().usable - 1)) as pool:  # one thread each: no contention
         rows = [row for found in pool.map(_rows, ARMS) for row in found]
     table = pd.DataFrame(rows).pivot_table(
         index=["learning_rate", "batch_size", "seed"], columns="arm", values="samples_to_target"

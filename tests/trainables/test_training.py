@@ -58,6 +58,10 @@ def without_times(result: dict[str, object]) -> dict[str, object]:
         "fresh_process",
         "began_at",
         "segment_wall_s",
+        "train_cpu_s",
+        "train_wall_s",
+        "load_start",
+        "load_end",
     }
     return {key: value for key, value in result.items() if key not in real}
 

@@ -25,7 +25,7 @@ class Workload:
 
 
 _WORKLOADS = (
-    Workload("digits-lenet", "digits", "lenet", target=0.95, evaluate_every_samples=539, limit_s=6.0, epochs=40),
+    Workload("digits-lenet", "digits", "lenet", target=0.95, evaluate_every_samples=539, limit_s=30.0, epochs=40),
     Workload("mnist-lenet", "mnist", "lenet", target=0.985, evaluate_every_samples=5_000, limit_s=60.0, epochs=20),
     Workload("fashion-lenet", "fashion", "lenet", target=0.88, evaluate_every_samples=5_000, limit_s=120.0, epochs=30),
     Workload("mnist-resnet18", "mnist", "resnet18", target=0.99, evaluate_every_samples=5_000, limit_s=3600, epochs=10),
