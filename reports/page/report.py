@@ -29,6 +29,7 @@ from reports.tables.cost import Price
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
 from reports.tables.verdict import goal, verdict_sentences, verdicts
+from reports.tables.weakness import weaknesses
 from trainables.frameworks import FRAMEWORKS
 
 _TEMPLATES = resources.files("reports.page") / "templates"
@@ -60,16 +61,17 @@ def write_report(folder: str | Path, into: str | Path, *, price: Price | None = 
 
     Returns
     -------
-    The verdict.
+    The verdict, and what weakens it.
 
     Raises
     ------
     reports.errors.ReportError
         When the records are missing or damaged.
     """
-    page = build_page(read_records(folder), price)
+    records = read_records(folder)
+    page = build_page(records, price)
     write_page(page, Path(into))
-    return " ".join(map(plain, page.verdict))
+    return " ".join([*map(plain, page.verdict), *weaknesses(records.trials)])
 
 
 def build_page(records: StudyRecords, price: Price | None = None) -> Page:

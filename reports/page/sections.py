@@ -16,6 +16,7 @@ from reports.tables.cost import Price, best_so_far, incumbents, reordered, searc
 from reports.tables.equality import equality_said, equality_table
 from reports.tables.provenance import changes, facts
 from reports.tables.trials import phase
+from reports.tables.weakness import disturbed
 from reports.tables.why import ACCOUNTS, attribution, break_even, ledger
 from trainables.frameworks import FRAMEWORKS
 
@@ -170,22 +171,22 @@ def why_section(trials: pd.DataFrame) -> Section | None:
 
 def where_section(records: StudyRecords) -> Section:
     """Hardware, versions, data, the equality certificate and the records."""
-    changed = changes(records.provenance)
+    changed, shared = changes(records.provenance), disturbed(records.trials)
     said, tables = _equality(records, changed)
-    warned: tuple[Sentence, ...] = ()
+    warned: tuple[Sentence, ...] = tuple((row.say("caution", "text"),) for row in rows("disturbed", shared))
     if len(changed):
         parts = [
             part
             for row in rows("changes", changed)
             for part in ("; ", f"{row['what']} ", row.say("launched", "text"), ", then ", row.say("resumed", "text"))
         ]
-        warned = (("It was resumed where something differs, and its times are from both: ", *parts[1:], "."),)
+        warned += (("It was resumed where something differs, and its times are from both: ", *parts[1:], "."),)
     return Section(
         "where",
         "Is it the same training, and where was it measured?",
         said=said,
         cautions=warned,
-        tables=(*tables, Table("changes", changed)),
+        tables=(*tables, Table("changes", changed), Table("disturbed", shared)),
         facts=tuple(facts(records.provenance)),
         links=tuple((file, meaning) for file, meaning in _RECORDS if file in records.files),
     )

@@ -10,6 +10,7 @@ from scipy import stats
 
 from reports.names import title
 from reports.tables.trials import KNOBS, confirmation_runs, frameworks, phase, search_winners
+from reports.tables.weakness import few_reached
 from reports.tables.why import attribution
 
 EDGE = 0.02  # of a range's width, on its own scale
@@ -18,7 +19,8 @@ _WORTH_TESTING = 12  # trials of a search
 
 
 def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Optima at the edge of the search space, settings that changed nothing, few confirmation runs, luck of a search.
+    """Few trials that reached the target, optima at the edge of the search space, settings that changed nothing, few
+    confirmation runs, luck of a search.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     -------
     Columns: framework, caution.
     """
-    table = []
+    table = list(few_reached(trials).itertuples(index=False, name=None))
     best = search_winners(trials)
     for name in frameworks(trials):
         if name not in best:

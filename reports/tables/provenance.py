@@ -46,8 +46,14 @@ def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     """Hardware, versions and data for people: what, and its value."""
     keys = ("processor", "cpus", "gpus", "platform", "python", "git")
     found = [(key.replace("_", " "), provenance.get(key)) for key in keys]
+    if provenance.get("cpus_limited_by"):
+        found[1] = ("cpus", f"{provenance['cpus']} of {provenance['cpus_present']} ({provenance['cpus_limited_by']})")
     if "memory_bytes" in provenance:
-        found.insert(2, ("memory", f"{provenance['memory_bytes'] / 2**30:.1f} GiB"))
+        limit = provenance.get("memory_limited_by")
+        found.insert(2, ("memory", f"{provenance['memory_bytes'] / 2**30:.1f} GiB{f' ({limit})' if limit else ''}"))
+    if provenance.get("load_average") is not None:
+        load = f"load average {provenance['load_average']:.1f}, a thread of its own got {provenance['cpu_share']:.0%}"
+        found.insert(3, ("when it began", f"{load} of a CPU"))
     for name, digest in provenance.get("lockfiles_sha256", {}).items():
         found.append((f"SHA-256 of {title(name)}'s lock file", digest))
     versions = provenance.get("versions", {})

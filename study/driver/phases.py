@@ -33,7 +33,7 @@ from study.store.provenance import write_provenance
 from study.store.records import Records
 from trainables.common.errors import UserError
 from trainables.common.lease import Lease
-from trainables.common.load import busyness
+from trainables.common.load import Busyness, busyness
 from trainables.contract import Record
 from trainables.frameworks import framework
 
@@ -79,10 +79,7 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
         try:
             charge_losses(folder, records, seen_at=hold.seen_at)
             mend_evaluations(folder, records)
-            found = busyness()
-            if found.busy and address is None:
-                progress.say(f"this machine is busy ({found}): times will be too long, and fewer trials in time")
-            write_provenance(plan, folder, found, say=progress.say)
+            write_provenance(plan, folder, _looked_at(progress, local=address is None), say=progress.say)
             with connected(address, on_death=progress.stop):
                 interrupts.install()
                 hold.note_family()
@@ -94,6 +91,14 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
                 yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent, start_limit_s)
         finally:
             records.close()
+
+
+def _looked_at(progress: Progress, *, local: bool) -> Busyness:
+    """How busy this machine is; told where trials will run on it and be slowed."""
+    found = busyness()
+    if found.busy and local:
+        progress.say(f"this machine is busy ({found}): times will be too long, and fewer trials will be in time")
+    return found
 
 
 def search(driver: Driver) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainables import checkpoint
 from trainables.common import process
 from trainables.contract import Hyperparameters
 from trainables.simulated.backend import SimulatedRun
@@ -292,3 +296,59 @@ def test_a_spec_survives_json(spec: TrainingSpec) -> None:
 
 def test_evaluations_are_typed(spec: TrainingSpec) -> None:
     assert all(isinstance(each, Evaluation) for each in run(spec).evaluations)
+
+
+@pytest.fixture
+def counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the CPU time finds a second more, and at the load one more."""
+    cpu_s, load = count(0.0, 1.0), count(1.0)
+    monkeypatch.setattr("trainables.training.cpu_time_s", lambda: next(cpu_s))
+    monkeypatch.setattr("trainables.training.load_average", lambda: next(load))
+
+
+@pytest.mark.usefixtures("counters")
+@pytest.mark.parametrize("framework", ["simulated", "pytorch"])
+def test_cpu_time_and_load_are_summed_over_segments(pytorch_spec: TrainingSpec, tmp_path: Path, framework: str) -> None:
+    spec = replace(pytorch_spec, framework=framework)
+    first = Training(spec, folder=tmp_path)
+    for _ in range(2):
+        first.advance()
+    before = first.result()
+    first.close()
+    result = run(spec, tmp_path).result()
+    assert before["train_cpu_s"] == 2.0
+    assert result["train_cpu_s"] == result["evaluations"] == 6
+    assert result["train_wall_s"] > before["train_wall_s"] > 0.0
+    assert result["load_start"] == 1.0  # of the first segment
+    assert result["load_end"] == 8.0  # two beginnings and six evaluations
+    assert result["host_cpus"] == os.cpu_count()
+
+
+def test_cpu_time_of_a_real_training_is_about_its_wall_time_and_in_no_account(
+    pytorch_spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow() -> float:
+        time.sleep(0.05)
+        return time.process_time()
+
+    monkeypatch.setattr("trainables.training.cpu_time_s", slow)
+    result = run(pytorch_spec).result()
+    accounts = ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s")
+    looked_s = 2 * 0.05 * result["evaluations"]
+    assert sum(result[account] for account in accounts) <= result["wall_s"] - looked_s
+    assert 0.0 < result["train_cpu_s"] < result["train_wall_s"] * (os.cpu_count() or 1) * 1.5
+
+
+def test_a_checkpoint_of_a_version_that_did_not_count_goes_on(spec: TrainingSpec, tmp_path: Path) -> None:
+    first = Training(spec, folder=tmp_path)
+    first.advance()
+    for segment in first._state.segments:
+        for name in ("load_start", "load_end", "train_cpu_s", "train_wall_s", "host_cpus"):
+            del segment[name]
+    found = checkpoint.read_state(tmp_path)
+    assert found is not None
+    checkpoint.save(tmp_path, 2, {**found, "segments": first._state.segments}, save_model=first._run.save)  # type: ignore[union-attr]
+    result = run(spec, tmp_path).result()
+    assert (result["segments"], result["outcome"]) == (2, "reached")
+    assert (result["train_cpu_s"], result["train_wall_s"], result["load_start"]) == (None, None, None)
+    assert result["host_cpus"] == os.cpu_count()

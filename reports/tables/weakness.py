@@ -1,0 +1,85 @@
+"""What weakens a result: few trials that reached the target, and trials that a busy machine disturbed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.names import title
+from reports.tables.trials import frameworks, phase
+from trainables.frameworks import FRAMEWORKS
+
+FEW = 5  # trials that reached the target; also fewer than a third of those that the scheduler let end
+STARVED = 0.5  # CPUs: a training on the CPU always has something to compute, unless it is kept waiting
+SLOWED = 0.9  # CPUs: with this or more its process never waited, whatever other trials had
+CROWDED = 2.0  # load average per CPU, when a trial begins and when it ends
+LONG_ENOUGH_S = 0.5  # of training: loader processes' CPU times come in hundredths
+_WORDS = {
+    "out_of_time": "out of time",
+    "out_of_epochs": "out of epochs",
+    "stopped": "stopped by the scheduler",
+}
+
+
+def weaknesses(trials: pd.DataFrame) -> list[str]:
+    """All of them as text, for the terminal."""
+    return [*few_reached(trials)["caution"], *disturbed(trials)["caution"]]
+
+
+def few_reached(trials: pd.DataFrame) -> pd.DataFrame:
+    """Searches in which few trials reached the target.
+
+    Returns
+    -------
+    Columns: framework, caution.
+    """
+    table = []
+    for name in frameworks(trials):
+        search = phase(trials[trials["framework"] == name], "search")
+        hits, judged = int(search["reached"].astype(bool).sum()), int((search["outcome"] != "stopped").sum())
+        if hits == len(search) or (hits >= FEW and 3 * hits >= judged):
+            continue
+        missed = search.loc[~search["reached"].astype(bool), "outcome"].value_counts()
+        why = ", ".join(f"{count} {_WORDS.get(str(outcome), outcome)}" for outcome, count in missed.items())
+        counted = f"{hits or 'none'} of {len(search)} search trials reached {100 * search['target'].iloc[0]:.4g} %"
+        rests = "; its best configuration rests on few" if hits else ""
+        table.append((name, f"{title(name)}: {counted} ({why}){rests}."))
+    return pd.DataFrame(table, columns=["framework", "caution"])
+
+
+def disturbed(trials: pd.DataFrame) -> pd.DataFrame:
+    """Frameworks some of whose trials shared their CPUs with something else.
+
+    Told from the CPU seconds that their processes got in each wall second of training: fewer than `STARVED` on the CPU,
+    or fewer than half of the framework's median and than `SLOWED`. Or from the load average, above `CROWDED` for each
+    CPU of the machine at a trial's start and end. Trainings that only simulate do not compute, and are left out.
+
+    Returns
+    -------
+    Columns: framework, trials (that ran disturbed), of (trials of which it is known), caution.
+    """
+    table = []
+    for name in frameworks(trials):
+        if name in FRAMEWORKS and not FRAMEWORKS[name].real:
+            continue
+        mine = trials[(trials["framework"] == name) & (trials["train_wall_s"] >= LONG_ENOUGH_S)]
+        known = mine.assign(share=mine["train_cpu_s"] / mine["train_wall_s"])
+        median = known["share"].median()
+        starved = (known["device"] == "cpu") & (known["share"] < STARVED)
+        slowed = (known["share"] < SLOWED) & (known["share"] < median / 2)
+        crowded = known[["load_start", "load_end"]].min(axis=1, skipna=False) > CROWDED * known["host_cpus"]
+        bad = known[starved | slowed | crowded].sort_values("share", kind="stable")
+        if len(bad):
+            worst = bad.iloc[0]
+            caution = (
+                f"{title(name)}: {len(bad)} of {len(known)} trials ran on a busy machine, and their times are too "
+                f"long: {worst['trial_id']} got {worst['share']:.2f} CPUs while it trained (the median trial "
+                f"{median:.2f}){_load(worst)}."
+            )
+            table.append((name, len(bad), len(known), caution))
+    return pd.DataFrame(table, columns=["framework", "trials", "of", "caution"])
+
+
+def _load(trial: pd.Series) -> str:
+    if pd.isna(trial["load_end"]) or pd.isna(trial["host_cpus"]):
+        return ""
+    return f", at a load average of {trial['load_end']:.1f} on {trial['host_cpus']:.0f} CPUs"
