@@ -66,3 +66,21 @@ def test_only_records_that_exist_are_linked(tmp_path: Path) -> None:
     page = (tmp_path / "report" / "index.html").read_text()
     assert 'href="../trials.parquet"' in page
     assert 'href="../optuna.journal"' not in page
+
+
+def test_a_part_of_a_machine_and_a_busy_one_are_facts() -> None:
+    told = dict(
+        facts(
+            {
+                "processor": "This CPU", "cpus": 1, "cpus_present": 2, "cpus_limited_by": "affinity",
+                "memory_bytes": 2**30, "memory_limited_by": "cgroup limit", "load_average": 4.04, "cpu_share": 0.412,
+            }
+        )
+    )  # fmt: skip
+    assert told["cpus"] == "1 of 2 (affinity)"
+    assert told["memory"] == "1.0 GiB (cgroup limit)"
+    assert told["when it began"] == "load average 4.0, a thread of its own got 41% of a CPU"
+    assert list(told)[:4] == ["processor", "cpus", "memory", "when it began"]
+    whole = dict(facts({"cpus": 2, "cpus_present": 2, "cpus_limited_by": "", "memory_bytes": 2**30}))
+    assert (whole["cpus"], whole["memory"]) == ("2", "1.0 GiB")
+    assert "when it began" not in whole
