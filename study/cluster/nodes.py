@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.common.errors import UserError
+from trainables.common.machine import Cpus, cpus
 from trainables.frameworks import framework
 
 PROBE_TIMEOUT_S = 120.0
@@ -21,10 +22,15 @@ def alive_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def check_nodes(folder: Path, frameworks: Sequence[str]) -> None:
+def check_nodes(folder: Path, frameworks: Sequence[str], *, say: Callable[[str], None]) -> None:
     """Make sure that every node can import the project, has the frameworks, and shares the study's folder.
 
     Where a node lacks one of these, each trial there fails while Tune itself ends as if all were well.
+
+    Parameters
+    ----------
+    say
+        Told of nodes whose Ray deals out more CPUs than they may use.
 
     Raises
     ------
@@ -38,20 +44,35 @@ def check_nodes(folder: Path, frameworks: Sequence[str]) -> None:
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             pending = _probe.options(scheduling_strategy=here, num_cpus=0).remote(str(marker), list(frameworks))
             try:
-                problem = ray.get(pending, timeout=PROBE_TIMEOUT_S)
+                problem, ours = ray.get(pending, timeout=PROBE_TIMEOUT_S)
             except Exception as error:  # whatever a foreign node can do wrong, the user needs its name
-                problem = first_line(error)
+                problem, ours = first_line(error), None
             if problem:
                 raise UserError(f"node {node['NodeManagerAddress']} cannot take part: {problem}")
+            if ours is not None and (notice := too_many(node["Resources"].get("CPU", 0.0), ours)):
+                say(f"node {node['NodeManagerAddress']}: {notice}")
     finally:
         for left in folder.glob(f"{marker.name}*"):
             left.unlink(missing_ok=True)
 
 
+def too_many(dealt: float, ours: Cpus) -> str | None:
+    """What is wrong where Ray, which counts a machine's CPUs, deals out more of them than it may use."""
+    if dealt <= ours.usable:
+        return None
+    return (
+        f"Ray deals out {dealt:g} CPUs, but may use {ours}, so trials will share them; "
+        f"start it there with `ray start --num-cpus={ours.usable}`"
+    )
+
+
 @ray.remote
-def _probe(marker: str, frameworks: list[str]) -> str | None:
-    """What a node lacks, or None."""
-    path = Path(marker)
+def _probe(marker: str, frameworks: list[str]) -> tuple[str | None, Cpus]:
+    """What a node lacks, or None; and its CPUs."""
+    return _lacks(Path(marker), frameworks), cpus()
+
+
+def _lacks(path: Path, frameworks: list[str]) -> str | None:
     if not path.exists():
         return f"it does not see {path.parent}; --out must be on storage that all nodes share"
     try:

@@ -119,11 +119,16 @@ def test_a_real_study_from_launch_to_report(tmp_path: Path) -> None:
     assert set(confirmed["seed"]).isdisjoint(table.loc[table["phase"] == "search", "seed"])
     assert (confirmed["cold_tta_s"] > confirmed["warm_tta_s"]).all()
     assert table["loader_workers"].tolist() == table["num_workers"].tolist()
+    assert (table["train_wall_s"] >= table["train_s"]).all()
+    assert (table["train_cpu_s"] > 0).all()
+    assert table[["load_start", "load_end", "host_cpus"]].notna().all(axis=None)
     assert list(table.columns) == [column.name for column in TRIALS]
     assert list(pd.read_parquet(folder / "evaluations.parquet").columns) == [column.name for column in EVALUATIONS]
     assert "PyTorch reaches" in (folder / "report" / "index.html").read_text()
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["versions"]["torch"]
+    assert 0 < provenance["cpus"] <= provenance["cpus_present"]
+    assert 0 < provenance["cpu_share"] <= 1
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert "finished: nothing to run" in finish(tuneoff("resume", str(folder), cwd=tmp_path))
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before

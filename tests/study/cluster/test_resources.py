@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from study.cluster import connection
+from study.cluster.nodes import too_many
 from trainables.common.machine import Cpus, Memory
 
 START = """
@@ -38,3 +39,12 @@ def test_ray_under_taskset_deals_out_one_cpu() -> None:
     command = ["taskset", "-c", first, sys.executable, "-c", START]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert json.loads(answer.stdout.splitlines()[-1])["CPU"] == 1.0
+
+
+def test_a_node_that_deals_out_more_than_it_may_use_is_told() -> None:
+    assert too_many(1.0, Cpus(1, 2, "affinity")) is None
+    assert too_many(2.0, Cpus(2, 2)) is None
+    assert too_many(2.0, Cpus(1, 2, "affinity")) == (
+        "Ray deals out 2 CPUs, but may use 1 of 2 CPUs (affinity), so trials will share them; "
+        "start it there with `ray start --num-cpus=1`"
+    )

@@ -229,7 +229,7 @@ def test_a_damaged_plan_without_a_journal_is_named(study: StudyFolder) -> None:
     [
         (("target = 0.95", "target = 0.9"), r"training\.target = 0.95 \(now 0.9\)"),
         (('workload = "digits-lenet"', 'workload = "mnist-lenet"'), r"workload = 'digits-lenet' \(now 'mnist-lenet'\)"),
-        (("high = 0.3", "high = 0.6"), r"space\.simulated\.learning_rate\.high = 0.3 \(now 0.6\)"),
+        (("high = 0.1", "high = 0.6"), r"space\.simulated\.learning_rate\.high = 0.1 \(now 0.6\)"),
         (('objective = "warm"', 'objective = "cold"'), r"search\.objective"),
     ],
 )

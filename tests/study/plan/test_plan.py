@@ -55,7 +55,7 @@ def test_a_space_for_all_and_for_one(tmp_path: Path) -> None:
     plan = load_plan(str(path))
     assert plan.space["pytorch"]["learning_rate"] == plan.space["simulated"]["learning_rate"] == Range(0.01, 0.1, True)
     assert plan.space["simulated"]["batch_size"] == Choices((16, 32))
-    assert plan.space["pytorch"]["batch_size"] == Choices((8, 16, 32, 64, 128))
+    assert plan.space["pytorch"]["batch_size"] == Choices((16, 32, 64, 128))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_study_that_was_begun_with_it_can_still_be_read(tmp_path: Path) -> Non
     freeze(load_plan("quickstart"), tmp_path / "plan.toml")
     text = (tmp_path / "plan.toml").read_text()
     (tmp_path / "plan.toml").write_text(text.replace("128,", "4096,"))
-    assert thaw(tmp_path / "plan.toml").space["pytorch"]["batch_size"] == Choices((8, 16, 32, 64, 4096))
+    assert thaw(tmp_path / "plan.toml").space["pytorch"]["batch_size"] == Choices((16, 32, 64, 4096))
 
 
 def test_unknown_plan() -> None:

@@ -12,6 +12,7 @@ from study.plan.files import load_plan
 from study.store import provenance
 from study.store.folder import create
 from study.store.provenance import gpu_problem, gpus, write_provenance
+from trainables.common.load import Busyness
 
 Program = Callable[[str, str], Path]
 
@@ -41,7 +42,7 @@ def said(tmp_path: Path) -> Callable[[], tuple[list[str], dict[str, object]]]:
         plan = load_plan("quickstart", frameworks=["simulated"])
         folder = create(tmp_path / "study", plan)
         told: list[str] = []
-        write_provenance(plan, folder, say=told.append)
+        write_provenance(plan, folder, Busyness(0.5, 2, 1.0), say=told.append)
         return told, json.loads(folder.provenance.read_text())
 
     return write
