@@ -1,13 +1,24 @@
-"""Where the command speaks: output that cannot be written, on a full disk or into a closed pipe, ends no study."""
+"""Where the command speaks: output that cannot be written ends no study.
+
+Neither on a full disk, nor into a closed pipe, nor in letters that the terminal's encoding does not have.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
+
+
+def speak_in_any_encoding() -> None:
+    """From now on stdout and stderr spell out what their encoding lacks, where Python would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class SteadyConsole(Console):

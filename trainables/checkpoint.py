@@ -105,6 +105,12 @@ def drop_models(folder: Path) -> None:
         model.unlink(missing_ok=True)
 
 
+def forget(folder: Path) -> None:
+    """Delete a trial's checkpoints: it begins anew."""
+    for path in folder.glob("*"):
+        path.unlink(missing_ok=True)
+
+
 def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     try:
         content = json.loads(path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from contextlib import suppress
@@ -24,8 +25,10 @@ from study.cli.running import (
     out,
     prepare_data,
     start,
+    tell_failures,
     write_report,
 )
+from study.console import speak_in_any_encoding
 from trainables.common.errors import UserError
 
 BAD_INPUT = 2
@@ -98,23 +101,29 @@ def resume(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="More trials or runs than were planned.")
     ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run trials that failed again.")] = False,
     address: Address = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Go on with a study where it stopped, whatever stopped it."""
+    """Go on with a study where it stopped, whatever stopped it.
+
+    Exit code 1 when failures left a framework without a result.
+    """
     from study.cli.status import status as look
     from study.store.manifest import changed
 
     found, plan = open_study(folder)
     plan = changed(plan, found, settings or [])
-    if look(plan, found)["done"]:
+    state = look(plan, found)
+    if state["done"] and not (retry_failed and state["failures"]):
         out.print(f"{folder} is finished: nothing to run.")
         if not (found.report / "index.html").exists():
             write_report(found)
+        tell_failures(plan, found)
         return
     check_local_slice(plan, address, begun=True)
     prepare_data(plan, data_dir)
-    drive(plan, found, address)
+    drive(plan, found, address, retry_failed=retry_failed)
 
 
 @app.command()
@@ -187,7 +196,9 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(state, indent=2))
         return
-    doing = "running" if state["running"] else "finished" if state["done"] else f"stopped; `tuneoff resume {folder}`"
+    stopped = f"stopped; `tuneoff resume {folder}`"
+    finished = "finished, without a usable result" if state["without_result"] else "finished"
+    doing = "running" if state["running"] else finished if state["done"] else stopped
     out.print(f"{state['study']} ({state['workload']}): {doing}")
     table = Table()
     for column in ("framework", "trials", "reached", "failed", "confirmed", "cost in slice-s", "best"):
@@ -203,6 +214,8 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
             describe(each["best"]) if each["best"] else "none yet",
         )
     out.print(table)
+    if (failed := state["failures"]) is not None:
+        out.print(f"{failed['said']}; `tuneoff resume {folder} --retry-failed` runs them again", highlight=False)
     if state["report"]:
         out.print(f"report: {state['report']}")
 
@@ -357,6 +370,8 @@ def train(
 
 def main() -> None:
     """Entry point: bad input becomes one line on stderr and exit code 2."""
+    speak_in_any_encoding()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it may not keep its fonts is not worth a line
     command = typer.main.get_command(app)
     try:
         code = command.main(sys.argv[1:] or ["--help"], standalone_mode=False)
@@ -364,6 +379,10 @@ def main() -> None:
         fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
         fail(f"{error.format_message()} (see tuneoff --help)", BAD_INPUT)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"cannot use {error.filename} ({error.strerror})", 1)
     else:
         sys.exit(code or 0)
 

@@ -25,17 +25,24 @@ out = SteadyConsole(soft_wrap=True, markup=False)
 
 
 def start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) -> None:
-    """Make a study's folder and run it; a study that is refused before anything ran leaves no folder behind."""
-    from study.store.folder import create
+    """Make a study's folder and run it; one that ends before its first trial leaves no folder behind.
+
+    Where it could not take its folder away, killed or interrupted, the next launch takes that over.
+    """
+    from study.store.folder import StudyFolder, clear, create
+    from study.store.lock import is_running
 
     check_available(plan.frameworks)
     prepare_data(plan, data_dir)
     check_local_slice(plan, address)
+    left = StudyFolder(path.absolute())
+    if left.plan.exists() and left.lock.exists() and not left.begun and not is_running(left):
+        clear(left)
     folder = create(path, plan)
     try:
         drive(plan, folder, address)
-    except UserError:
-        if folder.plan.exists() and not folder.journal.exists() and not folder.log.exists():
+    except (UserError, SystemExit):
+        if folder.plan.exists() and not folder.begun and not is_running(folder):
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
 
@@ -83,8 +90,18 @@ def check_local_slice(plan: Plan, address: str | None, *, begun: bool = False) -
             raise UserError(f"slice.{key} is {wanted}, but {told}; {todo} or give the --address of a larger cluster")
 
 
-def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[str, ...] | None = None) -> None:
-    """Run a study's phases, or those named, then write its report; ends the process where it is stopped."""
+def drive(
+    plan: Plan,
+    folder: StudyFolder,
+    address: str | None,
+    phases: tuple[str, ...] | None = None,
+    *,
+    retry_failed: bool = False,
+) -> None:
+    """Run a study's phases, or those named, then write its report; ends the process where it is stopped.
+
+    Where failures left a framework without a result, too: with exit code 1.
+    """
     from study.cluster.environment import prepare
     from trainables.frameworks import framework
 
@@ -104,21 +121,22 @@ def drive(plan: Plan, folder: StudyFolder, address: str | None, phases: tuple[st
     progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
     _say_left_out(plan)
     try:
-        with run.driving(plan, folder, address=address, progress=progress) as driver:
+        with run.driving(plan, folder, address=address, progress=progress, retry_failed=retry_failed) as driver:
             for phase in phases or run.phases_of(plan):
                 getattr(run, phase)(driver)
     except Interrupted as interrupted:
         complain(f"{interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}")
         leave_at_once(interrupted.exit_code)
     except NothingStarts as nothing:
-        ran = "; what ran before is safe" if folder.log.exists() and folder.log.stat().st_size else ""
+        ran = "; what ran before is safe" if folder.begun else ""
         fail(f"{nothing}{ran}", 1)
-    except run.StudyIncomplete as incomplete:
-        fail(str(incomplete), 1)
-    except (ClusterDied, TuneStopped, StorageGone, OSError) as stopped:  # OSError: storage gone where nobody waits
+    except (run.StudyIncomplete, ClusterDied, TuneStopped, StorageGone, OSError) as stopped:
+        if not folder.begun:
+            fail(f"no trial could begin: {stopped}. Mend that, then launch it again; `tuneoff doctor` may know more", 1)
         fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
     write_report(folder)
     _say_left_out(plan)
+    tell_failures(plan, folder)
 
 
 def _say_left_out(plan: Plan) -> None:
@@ -134,9 +152,35 @@ def write_report(folder: StudyFolder, price: Price | None = None) -> None:
     """Write the report and print its verdict."""
     from study.driver.phases import report as write
 
-    said = write(folder, price=price, say=lambda text: out.print(text, highlight=False))
+    try:
+        said = write(folder, price=price, say=lambda text: out.print(text, highlight=False))
+    except OSError as error:
+        fail(
+            f"cannot write the report ({error.filename or folder.report}: {error.strerror or error}); "
+            f"`tuneoff report {folder.path}` does when that can be written",
+            1,
+        )
     out.print(said, style="bold", highlight=False)
     out.print(f"report: {folder.report / 'index.html'}", highlight=False)
+
+
+def tell_failures(plan: Plan, folder: StudyFolder) -> None:
+    """Say which trials failed, if any; ends the process where that left a framework without a result."""
+    from study.driver.failures import failures, fruitless
+    from study.store.log import read_log
+    from trainables.frameworks import framework
+
+    rows = list(read_log(folder.log).trials.values())
+    without = fruitless(rows, plan.frameworks)
+    found = failures(row for row in rows if not without or row["framework"] in without)
+    if found is None:
+        return
+    again = f"`tuneoff resume {folder.path} --retry-failed` runs them again"
+    if not without:
+        out.print(f"{found}. {again}", highlight=False)
+        return
+    who = " and ".join(framework(name).title for name in without)
+    fail(f"{who}: no usable result, {found}. Mend that, then {again}", 1)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from reports.winners import confirmations, winners
+from study.driver.failures import failures, fruitless
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.lock import is_running
@@ -16,10 +18,13 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
 
     Returns
     -------
-    ``study``, ``running``, ``done`` (nothing left to run), ``report`` (its path, or None), and per framework under
-    ``frameworks``: trials done and wanted, reached, failed, confirmed runs, cost in slice-seconds, the incumbent.
+    ``study``, ``running``, ``done`` (nothing left to run), ``report`` (its path, or None); ``failures`` (None, or how
+    many of how many trials failed, the most frequent error, how often it came, and that in words) and
+    ``without_result``, the frameworks that failures left without one; and per framework under ``frameworks``: trials
+    done and wanted, reached, failed, confirmed runs, cost in slice-seconds, the incumbent.
     """
-    rows = list(read_log(folder.log).trials.values())
+    log = read_log(folder.log)
+    rows = list(log.trials.values())
     best, confirming = winners(rows), confirmations(rows)
     frameworks = {}
     for name in plan.frameworks:
@@ -33,10 +38,10 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
             "failed": sum(row["outcome"] == "failed" for row in searched),
             "confirmed": len(confirmed),
             "confirmed_wanted": plan.confirm.runs,
-            "cost_slice_s": sum(row["slice_s"] for row in mine),
+            "cost_slice_s": sum(row["slice_s"] for row in log.rows() if row["framework"] == name),
             "best": best.get(name),
         }
-    index = folder.report / "index.html"
+    index, failed = folder.report / "index.html", failures(rows)
     return {
         "study": folder.name,
         "workload": plan.workload,
@@ -47,5 +52,7 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
             for each in frameworks.values()
         ),
         "report": str(index) if index.exists() else None,
+        "failures": {**asdict(failed), "said": str(failed)} if failed is not None else None,
+        "without_result": fruitless(rows, plan.frameworks),
         "frameworks": frameworks,
     }

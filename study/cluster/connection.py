@@ -37,7 +37,7 @@ class ClusterDied(Exception):
 
 
 @contextmanager
-def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[None]:
+def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[None]:
     """A Ray cluster for the time of the block.
 
     Parameters
@@ -46,8 +46,8 @@ def connected(address: str | None, *, on_death: Callable[[], None]) -> Iterator[
         Of a running cluster, which then gets this project's packages sent; None starts a local one, listening on this
         machine only, and stops it at the end.
     on_death
-        Called when the cluster dies, before this process ends with exit code 1: Ray itself would wait for a dead
-        cluster for minutes, or for ever.
+        Called when the cluster dies, before this process ends with exit code 1 and what it returns as a line: what
+        becomes of the study. Ray itself would wait for a dead cluster for minutes, or for ever.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _resources() -> dict[str, Any]:
 class _Watch(threading.Thread):
     """Looks whether the cluster lives: its control service answers, and its services on this machine run."""
 
-    def __init__(self, on_death: Callable[[], None]) -> None:
+    def __init__(self, on_death: Callable[[], str]) -> None:
         super().__init__(name="cluster-watch", daemon=True)
         self._control: tuple[str, int] | None = None
         self._services: set[psutil.Process] = set()
@@ -143,14 +143,13 @@ class _Watch(threading.Thread):
                     self._end(f"Ray did not start within {START_LIMIT_S:.0f} s{last_words()}")
             misses = 0 if self._alive() else misses + 1
             if misses == WATCH_MISSES:
-                self._end("the Ray cluster died; the study is safe, `tuneoff resume` goes on")
+                self._end("the Ray cluster died")
 
-    def _end(self, message: str) -> None:
+    def _end(self, problem: str) -> None:
         """The end of the process: its main thread may be inside Ray, and never come back."""
         if self._stopping.is_set():
             return
-        self._on_death()
-        complain(message)
+        complain(f"{problem}; {self._on_death()}")
         end_processes(living_children())  # what is left of the cluster: trials, agents
         os._exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -32,5 +33,8 @@ def prepare(*, local: bool) -> None:
     local
         Whether Ray will be started on this machine for this study alone.
     """
+    if local:
+        # Of this driver's Ray alone. Without it Ray keeps one in ~/.ray, and the home folder may be full or read-only.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     for name, value in {**_ALWAYS, **(_LOCAL if local else {})}.items():
         os.environ.setdefault(name, value)

@@ -18,7 +18,14 @@ from study.cluster.slices import check_slice
 from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.driver.progress import Progress, describe
 from study.driver.recorder import Recorder
-from study.driver.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended, recover
+from study.driver.repair import (
+    charge_losses,
+    mend_evaluations,
+    mended_searches,
+    record_what_ended,
+    recover,
+    retry_failures,
+)
 from study.driver.searcher import DealingSearcher, ListSearcher, confirmation_seed, trial_config
 from study.driver.tuning import fit, make_scheduler
 from study.interrupts import Interrupts
@@ -26,7 +33,7 @@ from study.plan.files import freeze, thaw
 from study.plan.plan import Plan
 from study.store.certificate import attach_certificate
 from study.store.folder import StudyFolder, remove_leftovers
-from study.store.journal import reconcile
+from study.store.journal import enqueue_again, reconcile
 from study.store.lock import is_running, locked
 from study.store.parquet import refresh_parquet
 from study.store.provenance import write_provenance
@@ -62,8 +69,15 @@ class Driver:
 
 
 @contextmanager
-def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: Progress) -> Iterator[Driver]:
+def driving(
+    plan: Plan, folder: StudyFolder, *, address: str | None, progress: Progress, retry_failed: bool = False
+) -> Iterator[Driver]:
     """Hold the study and a cluster for the time of the block; records are on disk at its end, whatever happens.
+
+    Parameters
+    ----------
+    retry_failed
+        Whether trials that failed are to run again.
 
     Raises
     ------
@@ -80,7 +94,16 @@ def driving(plan: Plan, folder: StudyFolder, *, address: str | None, progress: P
             charge_losses(folder, records, seen_at=hold.seen_at)
             mend_evaluations(folder, records)
             write_provenance(plan, folder, _looked_at(progress, local=address is None), say=progress.say)
-            with connected(address, on_death=progress.stop):
+            if retry_failed and (count := retry_failures(folder, records)):
+                progress.say(f"failed trials that run again, from their beginning: {count}")
+
+            def left_behind() -> str:
+                progress.stop()
+                if folder.begun:
+                    return "the study is safe, `tuneoff resume` goes on"
+                return "no trial had begun; launch the study again, and it takes this folder over"
+
+            with connected(address, on_death=left_behind):
                 interrupts.install()
                 hold.note_family()
                 fitting = check_slice(plan.slice)
@@ -117,6 +140,7 @@ def search(driver: Driver) -> None:
     for each in searches.values():
         record_what_ended(plan, folder, records, each)
     again = reconcile(searches, records.trials)
+    enqueue_again(searches, records.retried)
     if again:
         say(f"interrupted trials that go on from their last checkpoints: {again}")
     wanted = plan.search.trials
@@ -140,9 +164,7 @@ def search(driver: Driver) -> None:
     counts = {name: len(each.finished()) for name, each in searches.items()}
     missing = {name: wanted - count for name, count in counts.items() if count < wanted}
     if missing:
-        raise StudyIncomplete(
-            f"the search ended with trials missing: {missing}; `tuneoff resume {folder.path}` goes on"
-        )
+        raise StudyIncomplete(f"the search ended with trials missing: {missing}")
 
 
 def confirm(driver: Driver) -> None:
@@ -247,9 +269,7 @@ def _alone(
             )
     missing = sum(wanted.values()) - len(done())
     if missing > 0:
-        raise StudyIncomplete(
-            f"{missing} trainings of phase {phase} are missing; `tuneoff resume {driver.folder.path}` goes on"
-        )
+        raise StudyIncomplete(f"{missing} trainings of phase {phase} are missing")
 
 
 def report(folder: StudyFolder, *, say: Callable[[str], None], price: Price | None = None) -> str:

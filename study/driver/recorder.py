@@ -10,6 +10,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from study.cluster.starting import StartWatch
+from study.driver.causes import cause
 from study.driver.progress import Progress
 from study.driver.searcher import IDENTITY
 from study.plan.plan import Plan
@@ -159,11 +160,9 @@ def lost_s(folder: Path, *, started_at: float, until: float) -> float:
 
 
 def _reason(trial: Trial) -> str:
-    """The last line of the traceback that Tune kept: the exception itself."""
+    """Why it died, from what Tune kept of it."""
     try:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace") if trial.error_file else ""
     except OSError:
         text = ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("RuntimeError", "ray.exceptions", "The actor", "Exception"))]
-    return (told or lines or ["the trial's process died"])[-1][:500]
+    return cause(text)

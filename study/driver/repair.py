@@ -50,6 +50,22 @@ def charge_losses(folder: StudyFolder, records: Records, *, seen_at: float | Non
         records.add_loss(name, lost_s(folder.checkpoints(name), started_at=started_at, until=until))
 
 
+def retry_failures(folder: StudyFolder, records: Records) -> int:
+    """Let trials that failed run again from their beginning; what they cost stays charged to them.
+
+    The records are told of all at once; what follows from it, the phases find there, in this run or in the next.
+
+    Returns
+    -------
+    How many.
+    """
+    failed = [name for name, row in records.trials.items() if row["outcome"] == "failed"]
+    for name in failed:
+        checkpoint.forget(folder.checkpoints(name))
+    records.retry(failed)
+    return len(failed)
+
+
 def mend_evaluations(folder: StudyFolder, records: Records) -> None:
     """Take evaluations that the log has lost from the checkpoints of their trials."""
     counts = records.evaluations_by_trial()
@@ -101,7 +117,7 @@ def record_what_ended(plan: Plan, folder: StudyFolder, records: Records, search:
             continue
         if trial.state == TrialState.COMPLETE:  # only a scheduler ends a trial before its training does
             _record(plan, folder, records, identity, spec, {"outcome": "stopped"})
-        elif trial.state == TrialState.FAIL:
+        elif trial.state == TrialState.FAIL and name not in records.retried:
             _record(plan, folder, records, identity, spec, {"outcome": "failed", "error": "the driver died with it"})
 
 

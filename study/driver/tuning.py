@@ -26,6 +26,7 @@ from study.driver.searcher import IDENTITY
 from study.interrupts import Interrupts
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
+from study.store.patience import StorageGone
 from trainables.tune_trainable import ACCURACY, SPEC, TrainingTrainable
 from trainables.workloads.datasets import dataset
 from trainables.workloads.shipped import workload
@@ -98,13 +99,13 @@ def fit(
             tuner.fit()
     except Exception as error:  # Tune wraps and rewraps what happens inside it
         first = _first_cause(error)
-        if isinstance(first, NothingStarts):
+        if isinstance(first, (NothingStarts, StorageGone)):
             raise first from None
         raise TuneStopped(f"{type(first).__name__}: {' '.join(str(first).split())[:300]}") from error
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    while (cause := error.__cause__ or error.__context__) is not None:
+    while not isinstance(error, StorageGone) and (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
 

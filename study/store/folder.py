@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,8 @@ class StudyFolder:
 
     @property
     def name(self) -> str:
-        """The study's name: its folder's."""
-        return self.path.name
+        """The study's name: its folder's, in letters that every file of a study can hold."""
+        return os.fsencode(self.path.name).decode("utf-8", errors="replace")
 
     @property
     def plan(self) -> Path:
@@ -72,6 +74,11 @@ class StudyFolder:
         return self.path / "tune"
 
     @property
+    def begun(self) -> bool:
+        """Whether a trial of it has ever started."""
+        return self.log.exists() or any(self.checkpoints("").glob("*"))
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.path / "report"
@@ -102,6 +109,14 @@ def create(path: Path, plan: Plan) -> StudyFolder:
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); choose another folder with --out") from None
     return folder
+
+
+def clear(folder: StudyFolder) -> None:
+    """Remove what a launch left that ended before its first trial, and nothing that anybody else has put there."""
+    shutil.rmtree(folder.tune, ignore_errors=True)
+    left = (folder.journal, folder.provenance, folder.certificate, folder.evaluations, folder.trials, folder.owner)
+    for path in (*left, *folder.path.glob("*Manifest.toml"), folder.plan, folder.lock):
+        path.unlink(missing_ok=True)
 
 
 def find(path: Path) -> StudyFolder:

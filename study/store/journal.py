@@ -8,6 +8,7 @@ driver before left open.
 from __future__ import annotations
 
 import json
+import uuid
 import warnings
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import distributions
@@ -112,7 +113,7 @@ class PatientJournal(JournalFileBackend):
     """
 
     def __init__(self, path: Path, *, say: Callable[[str], None]) -> None:
-        super().__init__(str(path))
+        super().__init__(str(path), lock_obj=_file_lock(path))
         self._path = path
         self._patience = Patience(say)
 
@@ -137,6 +138,20 @@ class PatientJournal(JournalFileBackend):
                 raise
 
         self._patience.attempt(self._path, append)
+
+
+def _file_lock(path: Path) -> JournalFileSymlinkLock | JournalFileOpenLock:
+    """The lock that works where the journal lies: exFAT, SMB and some of FUSE have no symbolic links.
+
+    Each keeps the other out: whichever takes the name first has it.
+    """
+    probe = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
+    try:
+        probe.symlink_to(path.name)
+    except OSError:
+        return JournalFileOpenLock(str(path))
+    probe.unlink(missing_ok=True)
+    return JournalFileSymlinkLock(str(path))
 
 
 def _crc32(log: Mapping[str, Any]) -> int:
@@ -231,6 +246,28 @@ def reconcile(searches: Mapping[str, Search], recorded: Mapping[str, Record]) ->
                 again += 1
             search.study.tell(trial.number, state=TrialState.FAIL)
         search.forget_places()
+    return again
+
+
+def enqueue_again(searches: Mapping[str, Search], retried: Collection[str]) -> int:
+    """Let failed trials run again, with the parameters that they had and under their own names.
+
+    Parameters
+    ----------
+    retried
+        Their trial ids; one that is waiting again already is left alone.
+
+    Returns
+    -------
+    How many were enqueued.
+    """
+    again = 0
+    for search in searches.values():
+        for trial in search.trials():
+            if trial.state == TrialState.FAIL and trial_id(search.framework, origin(trial)) in retried:
+                links = {ORIGIN: origin(trial), _PREDECESSOR: trial.number}
+                search.study.enqueue_trial(trial.params, user_attrs=links)
+                again += 1
     return again
 
 

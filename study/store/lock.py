@@ -7,20 +7,22 @@ that its owner writes again every few seconds. It also tells the next driver whe
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from study.console import complain
 from study.processes import end_processes, living_children
@@ -31,6 +33,7 @@ from trainables.common.lease import Lease
 
 BEAT_S = 2.0
 STALE_S = 30.0  # without a beat for so long, a driver on another host is dead
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,14 @@ def locked(folder: StudyFolder) -> Iterator[Hold]:
     lock = FileLock(folder.lock)
     before = _read(folder.owner)
     try:
-        lock.acquire(timeout=0)
+        locks = _acquire(lock)
     except Timeout:
         raise UserError(f"{folder.path} is being run by {_told(before)}; wait for it or stop it") from None
     except OSError as error:
-        raise UserError(f"cannot write {folder.path} ({error.strerror})") from None
+        where = "resume a copy of it where you can write"
+        raise UserError(f"cannot write {folder.path} ({error.strerror}); {where}") from None
     try:
-        alive_s = _alive_elsewhere(folder, before)
+        alive_s = _alive_unlocked(folder, before, locks=locks)
         if alive_s is not None:
             raise UserError(
                 f"{folder.path} is being run by {_told(before)}, alive {alive_s:.0f} s ago; stop it, or if it has died "
@@ -83,15 +87,34 @@ def is_running(folder: StudyFolder) -> bool:
     if not folder.lock.exists():
         return False
     try:
-        lock.acquire(timeout=0)
+        locks = _acquire(lock)
+        return _alive_unlocked(folder, owner, locks=locks) is not None
     except Timeout:
         return True
     except OSError:  # a folder one can only read
         return bool(owner) and not owner.get("ended") and time.time() - owner.get("beat_at", 0.0) < STALE_S
-    try:
-        return _alive_elsewhere(folder, owner) is not None
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock) -> bool:
+    """Take the operating system's lock, or raise `filelock.Timeout`.
+
+    Returns
+    -------
+    False on storage that has no such locks, as some of FUSE and SMB: the heartbeat alone keeps a second driver out.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where there are none, filelock takes a lock of its own and says so
+            lock.acquire(timeout=0)
+    except NotImplementedError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 class _Heart(threading.Thread):
@@ -129,7 +152,8 @@ class _Heart(threading.Thread):
         self._stopping.set()
         self.join()
         if self._folder.path.is_dir():
-            self._write(ended=True)
+            with suppress(OSError):  # storage that is away; the beat has stopped, too
+                self._write(ended=True)
 
     def _write(self, *, ended: bool = False) -> None:
         write_text(self._folder.owner, json.dumps({**self._owner, "beat_at": time.time(), "ended": ended}) + "\n")
@@ -152,11 +176,19 @@ def _process(pid: int | None, created: float | None) -> psutil.Process | None:
         return None
 
 
-def _alive_elsewhere(folder: StudyFolder, owner: dict[str, Any]) -> float | None:
-    """Seconds since the last beat of a living owner on another host; to be called with the lock held."""
-    if not owner or owner.get("ended") or owner.get("host") == socket.gethostname():
+def _alive_unlocked(folder: StudyFolder, owner: dict[str, Any], *, locks: bool) -> float | None:
+    """Seconds since the last beat of a living owner that no lock keeps apart from this process.
+
+    Parameters
+    ----------
+    locks
+        Whether the storage has locks and this process holds this one; they tell of owners on this host.
+    """
+    if not owner or owner.get("ended"):
         return None
-    os.utime(folder.lock)  # both times by the clock of the storage: hosts' clocks may differ
+    if owner.get("host") == socket.gethostname() and (locks or not _process(owner.get("pid"), owner.get("created"))):
+        return None
+    folder.lock.touch()  # both times by the clock of the storage: hosts' clocks may differ
     age_s = folder.lock.stat().st_mtime - folder.owner.stat().st_mtime
     return max(age_s, 0.0) if age_s < STALE_S else None
 

@@ -18,7 +18,7 @@ from trainables.contract import Record
 def build_parquet(log: Log, folder: StudyFolder) -> None:
     """Write both Parquet files, each in one step."""
     _write_parquet(folder.evaluations, list(log.evaluations.values()), EVALUATIONS)
-    _write_parquet(folder.trials, list(log.trials.values()), TRIALS)
+    _write_parquet(folder.trials, log.rows(), TRIALS)
 
 
 def refresh_parquet(folder: StudyFolder, *, say: Callable[[str], None]) -> None:
@@ -52,11 +52,11 @@ def parquet_differences(folder: StudyFolder) -> list[str]:
     log = read_log(folder.log)
     found: list[str] = []
     for path, rows, columns in (
-        (folder.trials, log.trials, TRIALS),
-        (folder.evaluations, log.evaluations, EVALUATIONS),
+        (folder.trials, log.rows(), TRIALS),
+        (folder.evaluations, list(log.evaluations.values()), EVALUATIONS),
     ):
         ours = _by_key(pq.read_table(path)) if path.exists() and _readable(path) else {}
-        theirs = _by_key(pa.Table.from_pylist(list(rows.values()), schema=arrow_schema(columns)))
+        theirs = _by_key(pa.Table.from_pylist(rows, schema=arrow_schema(columns)))
         for key in dict.fromkeys([*theirs, *ours]):
             found += _different_cells(f"{path.name}, {key}", ours.get(key), theirs.get(key))
     return found

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_S = 600.0
 RETRY_S = 1.0
+# What an hour from now would be refused as today; a disk that is full, a server or a folder that is away may come back.
+REFUSALS = frozenset(
+    {
+        errno.EPERM,
+        errno.EACCES,
+        errno.EROFS,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EINVAL,
+        errno.EILSEQ,
+    }
+)
 
 
 class StorageGone(Exception):
-    """Storage could not be used for longer than anybody waits."""
+    """Storage could not be used for longer than anybody waits, or refused what waiting does not change."""
+
+
+def passes(error: OSError) -> bool:
+    """Whether storage that refuses with this error may do later what it refuses now."""
+    return error.errno not in REFUSALS
 
 
 class Patience:
@@ -36,7 +59,7 @@ class Patience:
         Raises
         ------
         StorageGone
-            When it still fails after the limit.
+            When it still fails after the limit; at once where the error is one that does not pass.
         """
         began = time.monotonic()
         told = False
@@ -45,6 +68,8 @@ class Patience:
                 action()
                 break
             except OSError as error:
+                if not passes(error):
+                    raise StorageGone(f"cannot use {path} ({error.strerror}), and no waiting changes that") from error
                 if time.monotonic() - began > self._limit_s:
                     raise StorageGone(f"{path} could not be used for {self._limit_s:.0f} s ({error})") from error
                 if not told:

@@ -10,7 +10,7 @@ import errno
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import IO
 
 from reports.schema import EVALUATIONS, TRIALS, Column
@@ -50,6 +50,11 @@ class Records:
         return self._log.trials
 
     @property
+    def retried(self) -> Collection[str]:
+        """Ids of trials that failed and are to run again."""
+        return self._log.retried.keys()
+
+    @property
     def unfinished(self) -> dict[str, float]:
         """Trials that were started and have not ended, with the time of their last start, seconds since 1970."""
         return self._log.starts
@@ -82,6 +87,11 @@ class Records:
     def add_loss(self, trial_id: str, lost_s: float) -> None:
         """Record slice-seconds of work that an interruption lost."""
         self._append("loss", [{"trial_id": trial_id, "lost_s": lost_s}])
+
+    def retry(self, trial_ids: Iterable[str]) -> None:
+        """Record that failed trials are to run again, all or none; on disk when this returns."""
+        rows = [{"trial_id": name, "lost_s": self.trials[name]["slice_s"] or 0.0} for name in trial_ids]
+        self._append("retry", rows, durable=True)
 
     def build_if_due(self) -> None:
         """Bring the Parquet files up to date, unless that was done just now."""

@@ -41,7 +41,7 @@ def check(folder: Path, *, alive_s: float) -> Tally:
         Seconds for which drivers of this study ran: no trial can have held its slice for longer.
     """
     study = StudyFolder(folder)
-    plan = thaw(study.plan.plan)
+    plan = thaw(study.plan)
     trials = pd.read_parquet(study.trials)
     points = pd.read_parquet(study.evaluations)
     tally = _tally(study, trials)

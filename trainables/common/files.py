@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)  # mkstemp's 0600 would hide results from the rest of a team
+        with suppress(OSError):  # FAT and its like have no modes and refuse to change them
+            temporary.chmod(0o644)  # mkstemp's 0600 would hide results from the rest of a team
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""What failed in a study, in a line; and whether that left anything to report."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reports.winners import confirmations
+from trainables.contract import Record
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Of some trials, those that failed."""
+
+    count: int
+    trials: int
+    error: str  # the most frequent one
+    times: int  # how often it came
+
+    def __str__(self) -> str:
+        whole = "all" if self.count == self.trials else f"{self.count} of"
+        among = "" if self.times == self.count else f", {self.times} of them"
+        return f"{whole} {self.trials} trials failed{among} with: {self.error}"
+
+
+def failures(rows: Iterable[Record]) -> Failures | None:
+    """The failures among rows of the trial records; None where there are none."""
+    rows = list(rows)
+    errors = [row["error"] or "no error was recorded" for row in rows if row["outcome"] == "failed"]
+    if not errors:
+        return None
+    kinds = Counter(map(_kind, errors))
+    kind, times = kinds.most_common(1)[0]
+    return Failures(len(errors), len(rows), next(error for error in errors if _kind(error) == kind), times)
+
+
+def _kind(error: str) -> str:
+    """An error without its numbers, which differ from trial to trial: process ids, amounts of memory."""
+    return re.sub(r"\d+(\.\d+)?", "0", error)
+
+
+def fruitless(rows: Iterable[Record], frameworks: Sequence[str]) -> list[str]:
+    """Frameworks of which failures left no usable result: all trials failed, or all runs that confirm the winner."""
+    rows = list(rows)
+    confirming = confirmations(rows)
+    trying = [row for row in rows if row["phase"] != "confirm"]
+    return [name for name in frameworks if _all_failed(trying, name) or _all_failed(confirming, name)]
+
+
+def _all_failed(rows: list[Record], framework: str) -> bool:
+    outcomes = {row["outcome"] for row in rows if row["framework"] == framework}
+    return outcomes == {"failed"}
