@@ -21,9 +21,10 @@ class Failures:
     times: int  # how often it came
 
     def __str__(self) -> str:
-        whole = "all" if self.count == self.trials else f"{self.count} of"
+        whole = f"{self.count} of" if self.count < self.trials else "all" if self.trials > 1 else "the"
         among = "" if self.times == self.count else f", {self.times} of them"
-        return f"{whole} {self.trials} trials failed{among} with: {self.error}"
+        trials = "trial" if self.trials == 1 else "trials"
+        return f"{whole} {self.trials} {trials} failed{among} with: {self.error}"
 
 
 def failures(rows: Iterable[Record]) -> Failures | None:

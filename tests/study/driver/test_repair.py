@@ -6,17 +6,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
 from study.driver.recorder import trial_row
-from study.driver.repair import charge_losses, mend_evaluations, mended_searches, record_what_ended
+from study.driver.repair import (
+    charge_losses,
+    mend_evaluations,
+    mended_searches,
+    record_what_ended,
+    retry_failures,
+)
 from study.driver.searcher import search_seed
 from study.plan.files import as_toml, load_plan, thaw
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder, create
-from study.store.journal import open_searches, open_storage, origin, reconcile, search_distributions, trial_id
+from study.store.journal import (
+    Search,
+    enqueue_again,
+    open_searches,
+    open_storage,
+    origin,
+    reconcile,
+    search_distributions,
+    trial_id,
+)
 from study.store.manifest import PLAN, changed, plan_of
+from study.store.parquet import parquet_differences
 from study.store.records import Records
 from trainables import checkpoint
 from trainables.common.errors import UserError
@@ -261,3 +278,94 @@ def test_more_trials_may_be_asked_for(plan: Plan, study: StudyFolder) -> None:
 def test_other_changes_are_refused(plan: Plan, study: StudyFolder, setting: str, named: str) -> None:
     with pytest.raises(UserError, match=named):
         changed(plan, study, [setting])
+
+
+@pytest.fixture
+def failed(plan: Plan, study: StudyFolder) -> StudyFolder:
+    """The same study, of which the second trial failed in its midst, at a cost of 7 s."""
+    records = Records(study, say=print)
+    search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
+    name = trial_id("simulated", FINISHED)
+    spec = plan.spec("simulated", search.study.trials[FINISHED].params, seed=search_seed(plan, FINISHED))
+    identity = {"study": "study", "phase": "search", "framework": "simulated", "trial_id": name, "number": FINISHED}
+    training = Training(spec, folder=study.checkpoints(name))
+    records.add_evaluations({**vars(each), **identity} for each in training.evaluations)
+    result = {**training.result(), "outcome": "failed", "error": "RuntimeError: broken"}
+    records.add_trial(trial_row(identity, plan, spec, result, held_s=0.0, lost_s=7.0))
+    search.study.tell(FINISHED, state=TrialState.FAIL)
+    records.close()
+    return study
+
+
+def searched(plan: Plan, folder: StudyFolder) -> tuple[Records, Search]:
+    """As the search phase begins."""
+    records = Records(folder, say=print)
+    charge_losses(folder, records, seen_at=0.0)
+    searches = mended_searches(plan, folder, records, concurrent=False, say=pytest.fail)
+    record_what_ended(plan, folder, records, searches["simulated"])
+    reconcile(searches, records.trials)
+    enqueue_again(searches, records.retried)
+    return records, searches["simulated"]
+
+
+def states(search: Search) -> dict[int, TrialState]:
+    return {origin(trial): trial.state for trial in search.trials()}
+
+
+def test_failed_trials_run_again_only_where_that_is_asked_for(plan: Plan, failed: StudyFolder) -> None:
+    records, search = searched(plan, failed)
+    assert states(search)[FINISHED] == TrialState.FAIL
+    assert records.trials[trial_id("simulated", FINISHED)]["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("interrupted", ["never", "before the journal knows", "while it waits", "while it runs"])
+def test_a_failed_trial_runs_again_and_its_cost_stays(plan: Plan, failed: StudyFolder, interrupted: str) -> None:
+    name = trial_id("simulated", FINISHED)
+    before = Records(failed, say=print)
+    cost_s = before.trials[name]["slice_s"]
+    assert cost_s > 7.0
+    assert retry_failures(failed, before) == 1
+    assert retry_failures(failed, before) == 0  # asked twice
+    before.close()
+    assert pd.read_parquet(failed.trials).set_index("trial_id")["slice_s"][name] == pytest.approx(cost_s)
+    if interrupted != "before the journal knows":
+        _, search = searched(plan, failed)
+        if interrupted == "while it runs":
+            search.study.ask(search_distributions(plan, "simulated"))
+    records, search = searched(plan, failed)
+    assert sorted(states(search)) == list(range(FINISHED + STARTED))
+    assert states(search)[FINISHED] == TrialState.WAITING
+    waiting = next(trial for trial in search.trials() if origin(trial) == FINISHED)
+    assert search.drawn(waiting) == search.study.trials[FINISHED].params
+    assert name not in records.trials
+    spec = plan.spec("simulated", search.study.trials[FINISHED].params, seed=search_seed(plan, FINISHED))
+    training = Training(spec, folder=failed.checkpoints(name))
+    assert training.evaluations == []  # from its beginning, and without a word of damage
+    assert training.notices == []
+    identity = {"study": "study", "phase": "search", "framework": "simulated", "trial_id": name, "number": FINISHED}
+    result = run_to_end(training)
+    lost_s = records.lost_s(name)
+    records.add_trial(trial_row(identity, plan, spec, result, held_s=0.0, lost_s=lost_s))
+    records.close()
+    row = pd.read_parquet(failed.trials).set_index("trial_id").loc[name]
+    assert row["outcome"] != "failed"
+    assert row["lost_s"] == pytest.approx(cost_s)
+    assert row["slice_s"] == pytest.approx(cost_s + result["wall_s"])
+    assert parquet_differences(failed) == []
+    assert Records(failed, say=print).retried == set()
+
+
+def test_a_journal_lost_while_a_failed_trial_was_to_run_again(plan: Plan, failed: StudyFolder) -> None:
+    retry_failures(failed, Records(failed, say=print))
+    failed.journal.unlink()
+    said: list[str] = []
+    records = Records(failed, say=print)
+    search = mended_searches(plan, failed, records, concurrent=False, say=said.append)["simulated"]
+    assert states(search)[FINISHED] == TrialState.WAITING
+
+
+def test_a_damaged_checkpoint_folder_is_no_obstacle(plan: Plan, failed: StudyFolder) -> None:
+    for path in failed.checkpoints(trial_id("simulated", FINISHED)).iterdir():
+        path.unlink()
+    failed.checkpoints(trial_id("simulated", FINISHED)).rmdir()
+    assert retry_failures(failed, Records(failed, say=print)) == 1

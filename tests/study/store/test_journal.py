@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from optuna.storages.journal import JournalFileOpenLock, JournalFileSymlinkLock
 from optuna.trial import TrialState
 
-from study.plan.files import load_plan
+from study.plan.files import freeze, load_plan
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder, create
 from study.store.journal import (
     Search,
+    enqueue_again,
     enqueue_initial_points,
     open_searches,
     open_storage,
@@ -122,6 +127,27 @@ def test_a_trial_that_failed_untold_is_not_tried_for_ever(plan: Plan, folder: St
     assert len(search.finished()) == 1
 
 
+def test_a_failed_trial_runs_again_in_its_own_place(plan: Plan, folder: StudyFolder) -> None:
+    search = reopen(plan, folder)
+    first, failed, last = drawn(search, plan, 1)[0], search.study.ask(search_distributions(plan, "simulated")), None
+    search.study.tell(failed, state=TrialState.FAIL)
+    last = drawn(search, plan, 1)[0]
+    name = trial_id("simulated", failed.number)
+    assert enqueue_again({"simulated": search}, {name}) == 1
+    assert enqueue_again({"simulated": reopen(plan, folder)}, {name}) == 0  # it waits already
+    search = reopen(plan, folder)
+    assert len(search.finished()) == 2
+    again = search.study.ask(search_distributions(plan, "simulated"))
+    assert again.params == failed.params not in (first, last)
+    assert origin(search.study.trials[again.number]) == failed.number
+    search = reopen(plan, folder)
+    assert reconcile({"simulated": search}, {}) == 1  # interrupted meanwhile: it goes on
+    again = search.study.ask(search_distributions(plan, "simulated"))
+    search.study.tell(again, 1.0)
+    assert [origin(trial) for trial in search.finished()] == [0, 2, 1]
+    assert search.place(again.number + 1) == 3
+
+
 def test_a_trial_killed_before_it_had_parameters_is_dropped(plan: Plan, folder: StudyFolder) -> None:
     search = reopen(plan, folder)
     search.study.ask()
@@ -173,6 +199,40 @@ def test_a_journal_that_has_gone_away_is_not_started_anew(plan: Plan, folder: St
     with pytest.raises(StorageGone):
         search.study.ask()
     assert not folder.journal.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_storage_without_symbolic_links(
+    plan: Plan, folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As FAT, some SMB and some FUSE are; they have no modes either."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("symlink", "chmod"):
+        monkeypatch.setattr(os, name, refuse)
+    search = reopen(plan, folder)
+    search.study._storage._backend._patience = Patience(print, limit_s=0.0)
+    points = drawn(search, plan, 2)
+    assert [trial.params for trial in reopen(plan, folder).trials()] == points
+    freeze(plan, folder.plan)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["optuna.journal", "plan.toml"]
+
+
+def test_the_two_locks_keep_each_other_out(plan: Plan, folder: StudyFolder) -> None:
+    """A dashboard that writes a note takes Optuna's own lock."""
+    reopen(plan, folder)
+    ours, theirs = JournalFileOpenLock(str(folder.journal)), JournalFileSymlinkLock(str(folder.journal))
+    for first, second in ((ours, theirs), (theirs, ours)):
+        first.acquire()
+        waiting = threading.Thread(target=second.acquire, daemon=True)
+        waiting.start()
+        waiting.join(timeout=0.2)
+        assert waiting.is_alive()
+        first.release()
+        waiting.join(timeout=10)
+        second.release()
 
 
 def test_initial_points_come_first_and_once(tmp_path: Path) -> None:

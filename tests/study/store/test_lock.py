@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,6 +49,56 @@ def test_a_dead_or_ended_driver_on_another_host_is_not(folder: StudyFolder, ago_
     assert not is_running(folder)
     with locked(folder) as hold:
         assert hold.seen_at == pytest.approx(time.time() - ago_s, abs=1.0)
+
+
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storage without locks of the operating system."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+OTHER_DRIVER = """
+import errno, fcntl, os, sys
+from pathlib import Path
+def refuse(*_):
+    raise OSError(int(sys.argv[2]), "refused")
+fcntl.flock = refuse
+from study.store.folder import StudyFolder
+from study.store.lock import locked
+with locked(StudyFolder(Path(sys.argv[1]))):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_storage_without_locks_has_the_heartbeat(folder: StudyFolder, no_locks: None) -> None:
+    assert not is_running(folder)
+    for _ in range(2):  # one that has ended is no obstacle to the next
+        with locked(folder):
+            assert json.loads(folder.owner.read_text())["pid"] == os.getpid()
+    assert not is_running(folder)
+
+
+def test_a_second_driver_is_kept_out_where_there_are_no_locks(
+    folder: StudyFolder, no_locks: None, request: pytest.FixtureRequest
+) -> None:
+    number = request.node.callspec.params["no_locks"]
+    command = [sys.executable, "-c", OTHER_DRIVER, str(folder.path), str(number)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        assert is_running(folder)
+        with pytest.raises(UserError, match=f"is being run by process {first.pid} on"), locked(folder):
+            pass
+        first.kill()
+        first.wait()
+        assert not is_running(folder)
+        with locked(folder):  # at once: it is known to be dead
+            pass
 
 
 def test_the_heart_beats_while_the_study_is_held(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
