@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from reports.errors import ReportError
 from reports.schema import EVALUATIONS, TRIALS, Column
+from trainables.common.files import as_text
 
 _REBUILD = "records.jsonl beside it holds the same rows, to build it from again"
 
@@ -55,7 +56,7 @@ def read_records(folder: str | Path) -> StudyRecords:
         provenance=_json(folder / "provenance.json"),
         certificate=_json(folder / "certificate.json"),
         plan=_toml(folder / "plan.toml"),
-        name=str(trials["study"].iloc[0]) if len(trials) else folder.absolute().name,
+        name=str(trials["study"].iloc[0]) if len(trials) else as_text(folder.absolute().name),
         files=frozenset(path.name for path in folder.iterdir()),
     )
 
@@ -64,7 +65,8 @@ def _table(path: Path, columns: tuple[Column, ...]) -> pd.DataFrame:
     if not path.exists():
         raise ReportError(f"{path} is missing; {_REBUILD}")
     try:
-        table = pd.read_parquet(path)
+        with path.open("rb") as file:  # by its handle: pyarrow takes no path that is not UTF-8
+            table = pd.read_parquet(file)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ReportError(f"{path} is damaged ({_one_line(error)}); {_REBUILD}") from None
     return complete(table, columns)

@@ -121,8 +121,8 @@ def _dataset(name: str, data_dir: Path | None) -> Finding:
     wanted = DATASETS[name]
     item = f"data set {name}"
     embedded = wanted.torchvision is None
-    cached = cache_folder() / f"{name}.npz"
     try:
+        cached = cache_folder() / f"{name}.npz"
         if embedded or cached.exists() or data_dir is not None:
             path = prepare(name, data_dir=None if embedded else data_dir)
             return Finding(item, "ok", str(path), needed=embedded)

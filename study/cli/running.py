@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from study.console import SteadyConsole, complain
 from trainables.common.errors import UserError
+from trainables.common.files import as_text
 
 if TYPE_CHECKING:
     from reports.tables.cost import Price
@@ -105,6 +106,7 @@ def drive(
     from study.cluster.environment import prepare
     from trainables.frameworks import framework
 
+    _check_encodable(folder.path)
     prepare(local=address is None)
     if address is None:
         for name in plan.frameworks:
@@ -146,6 +148,17 @@ def _say_left_out(plan: Plan) -> None:
 
     for name, reason in left_out(plan).items():
         out.print(f"{framework(name).title} is left out: {reason}", highlight=False)
+
+
+def _check_encodable(path: Path) -> None:
+    """Refuse a path that Ray cannot take: with letters that the locale's encoding does not have."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{as_text(str(path))} is no text in the encoding of this locale, and Ray takes no such path; "
+            "set PYTHONUTF8=1, or choose another with --name or --out"
+        ) from None
 
 
 def write_report(folder: StudyFolder, price: Price | None = None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.provenance import certifiable, framework_versions
+from trainables.common.errors import UserError
 from trainables.common.files import write_text
 from trainables.common.machine import processor
 from trainables.verify.compare import BATCH_SIZE, Comparison, sources_digest
@@ -51,11 +52,11 @@ def attach_certificate(plan: Plan, folder: StudyFolder) -> None:
     """
     if not certifiable(plan.frameworks):
         return
-    newest = certificate_path(plan.workload)
     try:
+        newest = certificate_path(plan.workload)
         certificate = json.loads(newest.read_text(encoding="utf-8"))
         provenance = json.loads(folder.provenance.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, UserError):
         return
     ran = provenance.get("verified_by", {})
     same = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from study.plan.files import freeze, thaw
 from study.plan.plan import Plan
 from trainables.common.errors import UserError
+from trainables.common.files import as_text
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class StudyFolder:
     @property
     def name(self) -> str:
         """The study's name: its folder's, in letters that every file of a study can hold."""
-        return os.fsencode(self.path.name).decode("utf-8", errors="replace")
+        return as_text(self.path.name)
 
     @property
     def plan(self) -> Path:

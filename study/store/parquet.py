@@ -55,7 +55,7 @@ def parquet_differences(folder: StudyFolder) -> list[str]:
         (folder.trials, log.rows(), TRIALS),
         (folder.evaluations, list(log.evaluations.values()), EVALUATIONS),
     ):
-        ours = _by_key(pq.read_table(path)) if path.exists() and _readable(path) else {}
+        ours = _by_key(_table(path)) if path.exists() and _readable(path) else {}
         theirs = _by_key(pa.Table.from_pylist(rows, schema=arrow_schema(columns)))
         for key in dict.fromkeys([*theirs, *ours]):
             found += _different_cells(f"{path.name}, {key}", ours.get(key), theirs.get(key))
@@ -79,13 +79,18 @@ def _different_cells(where: str, ours: Record | None, theirs: Record | None) -> 
 
 def _readable(path: Path) -> bool:
     try:
-        pq.read_table(path, page_checksum_verification=True)
+        _table(path)
     except (pa.ArrowException, OSError, ValueError):
         return False
     return True
 
 
+def _table(path: Path) -> pa.Table:
+    with path.open("rb") as file:  # by its handle: pyarrow takes no path that is not UTF-8
+        return pq.read_table(file, page_checksum_verification=True)
+
+
 def _write_parquet(path: Path, rows: list[Record], columns: tuple[Column, ...]) -> None:
     table = pa.Table.from_pylist(rows, schema=arrow_schema(columns))
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, write_page_checksum=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        pq.write_table(table, file, write_page_checksum=True)

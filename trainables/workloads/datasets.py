@@ -108,10 +108,19 @@ def dataset(name: str) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """``$TUNEOFF_CACHE``, or tuneoff's folder in the user's cache directory (XDG)."""
+    """``$TUNEOFF_CACHE``, or tuneoff's folder in the user's cache directory (XDG).
+
+    Raises
+    ------
+    UserError
+        When there is neither: a container may run as a user without a home.
+    """
     if folder := os.environ.get("TUNEOFF_CACHE"):
         return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuneoff"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuneoff"
+    except RuntimeError:
+        raise UserError("this user has no home folder; set TUNEOFF_CACHE to a folder for data sets") from None
 
 
 def prepare(name: str, *, data_dir: Path | None = None) -> Path:
