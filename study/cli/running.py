@@ -133,9 +133,11 @@ def drive(
         ran = "; what ran before is safe" if folder.begun else ""
         fail(f"{nothing}{ran}", 1)
     except (run.StudyIncomplete, ClusterDied, TuneStopped, StorageGone, OSError) as stopped:
+        unnamed = isinstance(stopped, OSError) and stopped.filename is None
+        why = f"{stopped}: {folder.path}" if unnamed else str(stopped)
         if not folder.begun:
-            fail(f"no trial could begin: {stopped}. Mend that, then launch it again; `tuneoff doctor` may know more", 1)
-        fail(f"the study stopped ({stopped}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
+            fail(f"no trial could begin: {why}. Mend that, then launch it again; `tuneoff doctor` may know more", 1)
+        fail(f"the study stopped ({why}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
     write_report(folder)
     _say_left_out(plan)
     tell_failures(plan, folder)

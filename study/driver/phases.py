@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,7 +103,8 @@ def driving(
                 progress.stop()
                 if folder.begun:
                     return "the study is safe, `tuneoff resume` goes on"
-                return "no trial had begun; launch the study again, and it takes this folder over"
+                where = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+                return f"no trial had begun. See that there is memory, and space in {where}, and launch the study again"
 
             with connected(address, on_death=left_behind):
                 interrupts.install()
@@ -113,7 +116,8 @@ def driving(
                 start_limit_s = START_LIMIT_S if address is None else None
                 yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent, start_limit_s)
         finally:
-            records.close()
+            if folder.begun:  # else there is nothing to build, and a full disk would be waited for
+                records.close()
 
 
 def _looked_at(progress: Progress, *, local: bool) -> Busyness:
