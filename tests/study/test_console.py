@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from study.plan.files import load_plan
+from study.store.folder import create
+from study.store.records import Records
 
 MANY_LINES = """
 import sys
@@ -36,3 +43,52 @@ def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         subprocess.run([sys.executable, "-c", MANY_LINES, str(end), "100"], stdout=full, stderr=full, check=False)
     assert end.read_text() == "came to its end"
+
+
+ANY_LETTERS = """
+from study.cli.commands import main
+from study.cli import commands
+import sys
+@commands.app.command()
+def letters() -> None:
+    commands.out.print("gr\\u00f6\\u00dfe \\u2026 \\udcff \\u4e2d")
+    print("\\u2026")
+    commands.fail("\\u2026 \\u4e2d \\udcff", 3)
+sys.argv = ["tuneoff", "letters"]
+main()
+"""
+CONSOLES = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "cp437": {"PYTHONIOENCODING": "cp437"},
+    "utf-8": {"PYTHONIOENCODING": "utf-8"},
+    "POSIX": {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("console", CONSOLES)
+def test_letters_that_the_console_does_not_have_end_nothing(console: str) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", ANY_LETTERS], env={**os.environ, **CONSOLES[console]}, capture_output=True, check=False
+    )
+    assert answer.returncode == 3, answer.stderr
+    assert b"Traceback" not in answer.stderr
+    assert len(answer.stdout.splitlines()) == 2
+    assert answer.stderr.startswith(b"tuneoff: ")
+    if console == "ascii":
+        assert answer.stdout.splitlines()[0] == rb"gr\xf6\xdfe \u2026 \udcff \u4e2d"
+
+
+@pytest.mark.parametrize("console", ["ascii", "POSIX"])
+def test_a_study_with_letters_in_its_name_is_told_and_reported(console: str, tmp_path: Path) -> None:
+    plan = load_plan("quickstart", frameworks=["simulated"])
+    folder = create(tmp_path / "gr\u00f6\u00dfe", plan)
+    Records(folder, say=print).close()
+    tuneoff = [sys.executable, "-m", "study"]
+    environment = {**os.environ, **CONSOLES[console]}
+    for arguments in (["--help"], ["status"], ["report"], ["report", "--verify"]):
+        command = [*tuneoff, *arguments] if arguments == ["--help"] else [*tuneoff, *arguments, str(folder.path)]
+        answer = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert (answer.returncode, answer.stderr) == (0, b""), arguments
+    page = (folder.report / "index.html").read_text(encoding="utf-8")
+    assert "gr\u00f6\u00dfe" in page

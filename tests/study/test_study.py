@@ -248,6 +248,32 @@ def test_a_trial_that_dies_too_often_is_recorded_and_the_study_goes_on(tmp_path:
     assert failed["slice_s"] > 0
 
 
+def test_trials_that_all_failed_run_again_when_that_is_asked_for(tmp_path: Path) -> None:
+    """And go on after a kill in the midst of it; nothing is asked of, or left in, the home folder meanwhile."""
+    folder, home = tmp_path / "results" / "s", {"HOME": "/proc/nowhere"}
+    arguments = simulated(3, "slice.max_concurrent=1", "search.max_failures=0", *LONG)
+    broken = {"TUNEOFF_SIMULATED_SPEED": "nonsense"}
+    said = finish(tuneoff(*arguments, cwd=tmp_path, env={**broken, **home}), expected=1)
+    assert "Simulated: no usable result, all 3 trials failed with: ValueError: could not convert" in said
+    assert f"`tuneoff resume {folder} --retry-failed` runs them again" in said
+    failed = check_whole(folder, 3)
+    assert failed["outcome"].eq("failed").all()
+    assert (folder / "report" / "index.html").exists()
+    driver = tuneoff("resume", str(folder), "--retry-failed", cwd=tmp_path, env={**SLOW, **home})
+    wait_for(lambda: evaluations(folder) >= 2, "evaluations")
+    driver.kill()
+    driver.communicate()
+    assert "failed trials that run again" not in finish(tuneoff("resume", str(folder), cwd=tmp_path, env=home))
+    table = check_whole(folder, 3)
+    assert table["outcome"].ne("failed").all()
+    assert sorted(table["trial_id"]) == sorted(failed["trial_id"])
+    both = table.set_index("trial_id").join(failed.set_index("trial_id"), rsuffix="_before")
+    assert (both["learning_rate"] == both["learning_rate_before"]).all()
+    assert (both["seed"] == both["seed_before"]).all()
+    assert (both["lost_s"] >= both["slice_s_before"] - 1e-6).all()  # what failed stays charged
+    assert "Every number" in finish(tuneoff("report", str(folder), "--verify", cwd=tmp_path))
+
+
 def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(2, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "16"})
