@@ -88,7 +88,7 @@ TRIALS = (
     *_LEDGER,
     Column("wall_s", _REAL, "seconds from the start of its set-up to its last checkpoint, interruptions left out"),
     Column("slice_s", _REAL, "seconds for which it held its slice; the search is charged with these"),
-    Column("lost_s", _REAL, "the part of `slice_s` that interruptions lost: work that had to be done again"),
+    Column("lost_s", _REAL, "the part of `slice_s` that interruptions and failures lost: work that was done again"),
     Column("train_wall_s", _REAL, "wall seconds of its training, on the machine's own clock"),
     Column("train_cpu_s", _REAL, "CPU seconds (user and system) of its process and loader processes in `train_wall_s`"),
     Column("load_start", _REAL, "load average of its machine over a minute when it first began"),
