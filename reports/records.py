@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from reports.errors import ReportError
+from reports.names import study_name
 from reports.schema import EVALUATIONS, TRIALS, Column
-from trainables.common.files import as_text
 
 _REBUILD = "records.jsonl beside it holds the same rows, to build it from again"
 
@@ -56,7 +56,7 @@ def read_records(folder: str | Path) -> StudyRecords:
         provenance=_json(folder / "provenance.json"),
         certificate=_json(folder / "certificate.json"),
         plan=_toml(folder / "plan.toml"),
-        name=str(trials["study"].iloc[0]) if len(trials) else as_text(folder.absolute().name),
+        name=str(trials["study"].iloc[0]) if len(trials) else study_name(folder.absolute().name),
         files=frozenset(path.name for path in folder.iterdir()),
     )
 

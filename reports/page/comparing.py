@@ -10,14 +10,13 @@ import pandas as pd
 
 from reports.errors import ReportError
 from reports.figures.drawing import canvas, colour, drawn
-from reports.names import title
+from reports.names import study_name, title
 from reports.page.content import Column, Picture, Section, Table
 from reports.page.report import Page, write_page
 from reports.records import StudyRecords, read_records
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.across import comparison, differences, geometric_means, performance_profile
 from reports.tables.cost import Price
-from trainables.common.files import as_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -185,4 +184,4 @@ def _shortest(path: Path, paths: list[Path]) -> str:
     length = next(
         n for n in range(1, len(path.parts) + 1) if [each.parts[-n:] for each in paths].count(path.parts[-n:]) == 1
     )
-    return as_text("/".join(path.parts[-length:]).replace("//", "/"))
+    return study_name("/".join(path.parts[-length:]).replace("//", "/"))

@@ -106,9 +106,9 @@ def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
         "What finding it cost",
         said=tuple(_found(row) for row in incumbent) + tuple(_pays(row) for row in incumbent),
         note="Finished: reached the target. Capped: out of time or epochs, diverged, or stopped by the scheduler. "
-        "Lost: done again after an interruption or a failure. CPU-s and GPU-s are slice-s times the slice's CPUs and GPUs; the "
-        "share of start-up and compilation is of slice-s. A process that is not fresh found its framework started and "
-        "compiled.",
+        "Lost: done again after an interruption or a failure. CPU-s and GPU-s are slice-s times the slice's CPUs and "
+        "GPUs; the share of start-up and compilation is of slice-s. A process that is not fresh found its framework "
+        "started and compiled.",
         tables=(
             Table("search_cost", cost, tuple(columns), "slice_s, cpus, gpus, outcome and lost_s of all trials"),
             Table("incumbents", found),

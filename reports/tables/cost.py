@@ -37,8 +37,8 @@ def search_cost(trials: pd.DataFrame, price: Price | None = None) -> pd.DataFram
     """What searching and confirming cost, by framework and by what became of it.
 
     Every slice-second is in exactly one of the fates *finished* (reached the target), *capped* (out of time or epochs,
-    diverged, or stopped by the scheduler), *failed*, *lost* (done again after an interruption or a failure), *confirmation* and
-    *sweep*; *search in all* sums the first four.
+    diverged, or stopped by the scheduler), *failed*, *lost* (done again after an interruption or a failure),
+    *confirmation* and *sweep*; *search in all* sums the first four.
 
     Returns
     -------

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from study.console import SteadyConsole, complain
 from trainables.common.errors import UserError
-from trainables.common.files import as_text
 
 if TYPE_CHECKING:
     from reports.tables.cost import Price
@@ -158,7 +157,7 @@ def _check_encodable(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise UserError(
-            f"{as_text(str(path))} is no text in the encoding of this locale, and Ray takes no such path; "
+            f"{path} is no text in the encoding of this locale, and Ray takes no such path; "
             "set PYTHONUTF8=1, or choose another with --name or --out"
         ) from None
 

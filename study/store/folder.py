@@ -6,10 +6,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from reports.names import study_name
 from study.plan.files import freeze, thaw
 from study.plan.plan import Plan
 from trainables.common.errors import UserError
-from trainables.common.files import as_text
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class StudyFolder:
     @property
     def name(self) -> str:
         """The study's name: its folder's, in letters that every file of a study can hold."""
-        return as_text(self.path.name)
+        return study_name(self.path.name)
 
     @property
     def plan(self) -> Path:

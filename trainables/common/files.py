@@ -30,11 +30,6 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def as_text(path: str) -> str:
-    """A path, or a part of one, in letters that every file can hold, whatever its bytes and the locale's encoding."""
-    return os.fsencode(path).decode("utf-8", errors="replace")
-
-
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` with this text in one step."""
     with replacing(path) as temporary:

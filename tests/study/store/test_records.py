@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -180,8 +181,8 @@ def test_parquet_files_are_replaced_whole(folder: StudyFolder, monkeypatch: pyte
     records.build()
     before = folder.trials.read_bytes()
 
-    def tear(table: object, path: Path, **options: object) -> None:
-        path.write_bytes(b"PAR1")
+    def tear(table: object, file: IO[bytes], **options: object) -> None:
+        file.write(b"PAR1")
         raise OSError("disk full")
 
     monkeypatch.setattr("study.store.parquet.pq.write_table", tear)
