@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +12,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from trainables.contract import (
     EVALUATION_BATCH_SIZE,
@@ -26,14 +24,8 @@ from trainables.contract import (
     Split,
     TracedStep,
 )
+from trainables.pytorch.loader import Batch, Loader
 from trainables.pytorch.models import MODELS
-
-Batch = tuple[Tensor, Tensor]
-
-
-# Batches come from memory, in milliseconds. A worker that cannot hand one over (no room left in shared memory) drops it
-# without a word, and DataLoader would wait for ever.
-LOADER_TIMEOUT_S = 60.0
 
 
 def start(
@@ -95,16 +87,8 @@ class PyTorchRun:
         self._batch_size = batch_size
         self._data = data
         self._on_device: dict[Split, Batch] = {}
-        self._order = _EpochOrder()
-        self._loader: DataLoader[Batch] = DataLoader(
-            _ArrayDataset(data["train"]),
-            batch_size=batch_size,
-            sampler=self._order,
-            num_workers=num_workers,
-            collate_fn=_already_a_batch,
-            pin_memory=device.type == "cuda",
-            persistent_workers=num_workers > 0,
-            timeout=LOADER_TIMEOUT_S if num_workers > 0 else 0,
+        self._loader = Loader(
+            data["train"], batch_size=batch_size, num_workers=num_workers, pin_memory=device.type == "cuda"
         )
         self._batches: Iterator[Batch] = iter(())
         self._reset()
@@ -125,20 +109,21 @@ class PyTorchRun:
         self._synchronize()
 
     def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
-        self._order.indices = order
-        self._batches = iter(self._loader)
+        with self._loader.telling():
+            self._batches = self._loader.epoch(order)
 
     def train(self, batches: int) -> Progress:
         self._model.train()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         samples, data_s = 0, 0.0
-        for _ in range(batches):
-            waiting_since = perf_counter()
-            images, labels = self._to_device(next(self._batches))
-            data_s += perf_counter() - waiting_since
-            loss, _ = _step(self._model, self._optimizer, images, labels)
-            loss_sum += loss * len(labels)
-            samples += len(labels)
+        with self._loader.telling():
+            for _ in range(batches):
+                waiting_since = perf_counter()
+                images, labels = self._to_device(next(self._batches))
+                data_s += perf_counter() - waiting_since
+                loss, _ = _step(self._model, self._optimizer, images, labels)
+                loss_sum += loss * len(labels)
+                samples += len(labels)
         self._synchronize()
         return Progress(loss=loss_sum.item() / samples, samples=samples, data_s=data_s)
 
@@ -146,7 +131,7 @@ class PyTorchRun:
         self._model.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self._device)
         loss_sum = torch.zeros((), device=self._device)
-        with torch.inference_mode():
+        with self._loader.telling(), torch.inference_mode():  # workers may fail meanwhile
             for images, labels in self._evaluation_batches(split):
                 logits = self._model(images)
                 correct += (logits.argmax(dim=1) == labels).sum()
@@ -171,14 +156,14 @@ class PyTorchRun:
         self._synchronize()
 
     def loader_workers(self) -> int:
-        return len(multiprocessing.active_children())
+        return self._loader.workers()
 
     def clock(self) -> float:
         return perf_counter()
 
     def close(self) -> None:
         self._batches = iter(())
-        vars(self).pop("_loader", None)  # its iterator's destructor ends the persistent workers
+        self._loader.close()
         self._on_device.clear()
 
     def _reset(self) -> None:
@@ -289,38 +274,3 @@ def _optimizer(
             model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay, fused=True
         )
     return torch.optim.Adam(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-
-
-class _EpochOrder(Sampler[int]):
-    """The order that was drawn outside, for one epoch at a time."""
-
-    def __init__(self) -> None:
-        self.indices: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.indices.tolist())
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
-class _ArrayDataset(Dataset[Batch]):
-    """Arrays in memory, fetched a batch at a time: the per-sample path costs more than LeNet's step."""
-
-    def __init__(self, samples: LabelledImages) -> None:
-        self._images = torch.from_numpy(samples.images)
-        self._labels = torch.from_numpy(samples.labels)
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self._images[index], self._labels[index]
-
-    def __getitems__(self, indices: list[int]) -> Batch:  # DataLoader calls this one when it exists
-        chosen = torch.tensor(indices)
-        return self._images[chosen], self._labels[chosen]
-
-
-def _already_a_batch(batch: Any) -> Any:
-    return batch
