@@ -6,7 +6,7 @@ the target, the cadence of evaluations, checkpoints and reports belong to `train
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -116,6 +116,56 @@ class Start(Protocol):
         device: Device,
         threads: int,
     ) -> Run: ...
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What loader workers will have to do on a machine, at most."""
+
+    batch_size: int
+    num_workers: int  # of a training; one at least
+    at_once: int = 1  # trainings at once
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a framework can use on this machine, found by the ``look`` of its ``check`` module.
+
+    Parameters
+    ----------
+    version
+        Of what was asked, for people.
+    devices
+        Names of the GPUs that a training could get.
+    no_device
+        Why there are none; empty where there are, or where it was not looked.
+    no_loading
+        For each `Loading` that was asked about, why its workers could not do it; None where they can.
+    broken
+        Why it could not be asked at all; None where it could.
+    """
+
+    version: str = ""
+    devices: tuple[str, ...] = ()
+    no_device: str = ""
+    no_loading: tuple[str | None, ...] = ()
+    broken: str | None = None
+
+    @property
+    def gpus(self) -> str:
+        """What it sees, to stand after ``sees``."""
+        if not self.devices:
+            return f"no GPU ({self.no_device})" if self.no_device else "no GPU"
+        return f"{len(self.devices)} GPU{'s'[: len(self.devices) > 1]} ({', '.join(self.devices)})"
+
+
+class Look(Protocol):
+    """The signature of a ``check`` module's ``look``, called in a process of its own.
+
+    GPUs are looked for where ``device`` is ``cuda``, and left alone where it is not.
+    """
+
+    def __call__(self, *, device: Device, loadings: Sequence[Loading]) -> Readiness: ...
 
 
 Precision = Literal["float32", "float64"]

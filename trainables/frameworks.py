@@ -5,7 +5,7 @@ The folder is ``trainables/NAME``; its ``backend`` module is imported only where
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 from trainables.common.errors import UserError
 from trainables.common.house import HOUSE
 from trainables.common.suggest import nearest
+from trainables.contract import Device, Loading, Readiness
+from trainables.examination import examine
 
 if TYPE_CHECKING:
     from trainables.contract import Start, StartTrace
@@ -40,6 +42,9 @@ class Framework:
     runtime
         A module that knows what else it needs: ``missing() -> str | None``, ``versions() -> dict``, ``environment() ->
         dict`` (variables for its trials), ``lockfile() -> Path | None`` (exact versions of its own packages).
+    check
+        A module with a ``look`` (`trainables.contract.Look`), which finds what it can use on a machine; None where that
+        is not known before it runs.
     sources
         Files and folders, beside its own folder, that decide what it computes.
     traced
@@ -55,6 +60,7 @@ class Framework:
     imports: tuple[str, ...]
     distribution: str | None = None
     runtime: str | None = None
+    check: str | None = None
     sources: tuple[str, ...] = ()
     traced: bool = True
     real: bool = True
@@ -78,6 +84,20 @@ class Framework:
     def environment(self) -> dict[str, str]:
         """Variables that its trials need, found once by the driver; `UserError` when it cannot run here."""
         return dict(self._runtime("environment", {}))
+
+    def examine(self, *, device: Device = "cpu", loadings: Sequence[Loading] = ()) -> Readiness:
+        """What it can use on this machine, found in a process of its own; seconds.
+
+        Parameters
+        ----------
+        device
+            What trainings shall run on; GPUs are looked for only where it is ``cuda``.
+        loadings
+            What loader workers will have to do, at most; each is tried.
+        """
+        if self.check is None:
+            return Readiness(no_device=f"{self.title} has none", no_loading=(None,) * len(loadings))
+        return examine(self.check, device=device, loadings=loadings)
 
     def lockfile(self) -> Path | None:
         """The file that names the exact versions of its own packages, where it has one."""
@@ -114,6 +134,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         colour_on_dark="#ff8f45",
         imports=("torch", "torchvision"),
         distribution="torch",
+        check="trainables.pytorch.check",
     ),
     Framework(
         "flux",
@@ -123,6 +144,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         imports=("juliacall", "juliapkg"),
         distribution="juliacall",
         runtime="trainables.flux.runtime",
+        check="trainables.flux.check",
         sources=("julia/src",),
     ),
     Framework(

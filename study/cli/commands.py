@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.errors import ReportError
+from study.cli.readiness import check_machine
 from study.cli.running import (
     check_available,
     check_local_slice,
@@ -123,6 +124,7 @@ def resume(
         return
     check_local_slice(plan, address, begun=True)
     prepare_data(plan, data_dir)
+    check_machine(plan, address, begun=True)
     drive(plan, found, address, retry_failed=retry_failed)
 
 
@@ -134,6 +136,7 @@ def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None)
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
     check_local_slice(plan, address, begun=True)
     prepare_data(plan, data_dir)
+    check_machine(plan, address, begun=True)
     drive(plan, found, address, ("confirm",))
 
 
@@ -324,7 +327,7 @@ def train(
     """
     from dataclasses import asdict
 
-    from study.cli.single import evaluation_line, failure, print_result, single_spec
+    from study.cli.single import evaluation_line, failure, on_this_machine, print_result, single_spec
     from trainables.training import Training
     from trainables.workloads.datasets import prepare
     from trainables.workloads.shipped import workload as find_workload
@@ -345,7 +348,9 @@ def train(
         seed=seed,
     )
     prepare(find_workload(workload).dataset, data_dir=data_dir)
-    training = Training(spec, started=_process_start())
+    began = time.perf_counter()
+    spec = on_this_machine(spec, device)
+    training = Training(spec, started=_process_start() + time.perf_counter() - began)  # looking is no part of it
     try:
         while not training.finished:
             evaluation = training.advance()

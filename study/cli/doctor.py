@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from study.cli.readiness import LOADING_TO_DO
+from study.cluster.environment import NoFolder, choose_temporary_folder
 from study.plan.files import load_plan, shipped_plans
+from study.plan.loading import loadings
 from study.plan.plan import Plan
 from study.store.provenance import gpu_problem, gpus, package_version
 from trainables.common.errors import UserError
-from trainables.common.helpers import ask
 from trainables.common.load import busyness
 from trainables.common.machine import cpus, memory, processor
+from trainables.contract import Loading, Readiness
 from trainables.flux.runtime import check_runtime, find_runtime
+from trainables.frameworks import framework
 from trainables.workloads.datasets import DATASETS, cache_folder, prepare, where_to_get
 from trainables.workloads.shipped import workload
 
@@ -24,11 +29,6 @@ State = Literal["ok", "missing", "problem"]
 DEFAULT_PLAN = "quickstart"
 _DISK_NEEDED_BYTES = 2**30
 _MEMORY_NEEDED_BYTES = 2 * 2**30
-_IMPORT_S = 120.0  # from a cold, slow disk
-_PROBE = (
-    "import json, torch; print(json.dumps([torch.__version__, torch.version.cuda,"
-    " [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]]))"
-)
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,16 @@ class Finding:
 
 def examine(*, data_dir: Path | None = None) -> list[Finding]:
     """Look at everything; takes some seconds, since PyTorch is asked in a process of its own."""
+    plans = {name: _plan(name) for name in shipped_plans()}
+    asked = {name: _loadings(plan) for name, plan in plans.items() if isinstance(plan, Plan)}
+    torch = framework("pytorch").examine(device="cuda", loadings=[each for some in asked.values() for each in some])
+    answers = iter(torch.no_loading)
+    no_loading = {name: [next(answers, None) for _ in some] for name, some in asked.items()}
     return [
         _python(),
         _package("ray", "Ray"),
         _package("optuna", "Optuna"),
-        _torch(),
+        _torch(torch),
         _gpus(),
         _julia(),
         *(_dataset(name, data_dir) for name in DATASETS),
@@ -56,7 +61,8 @@ def examine(*, data_dir: Path | None = None) -> list[Finding]:
         _load(),
         _memory(),
         _disk(),
-        *(_plan_fits(name) for name in shipped_plans()),
+        _temporary_folder(),
+        *(_plan_fits(name, plan, torch, no_loading.get(name, [])) for name, plan in plans.items()),
     ]
 
 
@@ -81,18 +87,13 @@ def _package(distribution: str, title: str) -> Finding:
     return Finding(title, "ok", found, needed=True)
 
 
-def _torch() -> Finding:
+def _torch(found: Readiness) -> Finding:
     if package_version("torch") is None:
         return Finding("PyTorch", "missing", "not installed", "pip install torch torchvision", needed=True)
-    answer = ask([sys.executable, "-P", "-c", _PROBE], timeout_s=_IMPORT_S)
-    try:
-        version, cuda, devices = json.loads(answer.out.strip().rpartition("\n")[2])
-    except ValueError:
-        reason = f"a process that imports it {answer.problem or 'says nothing of use'}"
+    if found.broken:
         todo = "see what `python -c 'import torch'` says; pip install --force-reinstall torch torchvision"
-        return Finding("PyTorch", "problem", reason, todo, needed=True)
-    sees = f"sees {', '.join(devices)}" if devices else "sees no GPU"
-    return Finding("PyTorch", "ok", f"{version}, CUDA {cuda or 'none'}, {sees}", needed=True)
+        return Finding("PyTorch", "problem", found.broken, todo, needed=True)
+    return Finding("PyTorch", "ok", f"{found.version}, sees {found.gpus}", needed=True)
 
 
 def _gpus() -> Finding:
@@ -160,18 +161,37 @@ def _disk() -> Finding:
     )
 
 
-def _plan_fits(name: str) -> Finding:
-    """Whether a shipped plan's slices fit on this machine alone."""
-    item = f"plan {name}"
+def _temporary_folder() -> Finding:
+    """Whether a local Ray and loader workers can have sockets."""
     try:
-        plan = load_plan(name)
+        notice = choose_temporary_folder()
+    except NoFolder as error:
+        return Finding("temporary folder", "problem", str(error), "as said", needed=True)
+    return Finding("temporary folder", "ok", notice or tempfile.gettempdir(), needed=True)
+
+
+def _plan(name: str) -> Plan | str:
+    """A shipped plan, or why it cannot run here."""
+    try:
+        return load_plan(name)
     except UserError as error:
-        return Finding(item, "problem", str(error), "see above", needed=name == DEFAULT_PLAN)
-    return _fits(item, plan, needed=name == DEFAULT_PLAN)
+        return str(error)
 
 
-def _fits(item: str, plan: Plan, *, needed: bool) -> Finding:
-    ours, cards = cpus(), len(gpus())
+def _loadings(plan: Plan) -> list[Loading]:
+    """What PyTorch's loader workers must do for a plan on this machine."""
+    fitting = cpus().usable // plan.slice.cpus
+    return loadings(plan, "pytorch", fitting=fitting) if "pytorch" in plan.frameworks else []
+
+
+def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[str | None]) -> Finding:
+    """Whether a shipped plan's slices fit on this machine alone, and its loader workers can work."""
+    item, needed = f"plan {name}", name == DEFAULT_PLAN
+    if isinstance(plan, str):
+        return Finding(item, "problem", plan, "see above", needed=needed)
+    if problem := next(filter(None, no_loading), None):
+        return Finding(item, "problem", f"loader workers would fail: {problem}", LOADING_TO_DO, needed=needed)
+    ours, cards = cpus(), len(torch.devices)
     want = f"{plan.slice.cpus} CPUs and {plan.slice.gpus} GPUs a trial"
     if plan.slice.cpus > ours.usable or plan.slice.gpus > cards:
         todo = "--set slice.cpus=... --set slice.gpus=..., or --address of a larger cluster"

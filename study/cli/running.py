@@ -29,12 +29,14 @@ def start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) ->
 
     Where it could not take its folder away, killed or interrupted, the next launch takes that over.
     """
+    from study.cli.readiness import check_machine
     from study.store.folder import StudyFolder, clear, create
     from study.store.lock import is_running
 
     check_available(plan.frameworks)
     prepare_data(plan, data_dir)
     check_local_slice(plan, address)
+    check_machine(plan, address)
     left = StudyFolder(path.absolute())
     if left.plan.exists() and left.lock.exists() and not left.begun and not is_running(left):
         clear(left)
@@ -68,26 +70,21 @@ def prepare_data(plan: Plan, data_dir: Path | None) -> None:
 
 
 def check_local_slice(plan: Plan, address: str | None, *, begun: bool = False) -> None:
-    """Refuse a slice that this machine cannot hold before a folder is made or Ray is started.
+    """Refuse a slice of more CPUs than there are, before a folder is made or Ray is started.
 
     Parameters
     ----------
     begun
         Whether the study has begun, so that its slice cannot be changed any more.
     """
-    from study.store.provenance import gpus
     from trainables.common.machine import cpus
 
     if address is not None:
         return
-    ours, cards = cpus(), len(gpus()) if plan.slice.gpus else 0
-    for key, wanted, found, told in (
-        ("cpus", plan.slice.cpus, ours.usable, ours.told),
-        ("gpus", plan.slice.gpus, cards, f"this machine has {cards}"),
-    ):
-        if wanted > found:
-            todo = f"go on where there are {wanted}" if begun else f"--set slice.{key}={found}"
-            raise UserError(f"slice.{key} is {wanted}, but {told}; {todo} or give the --address of a larger cluster")
+    ours, wanted = cpus(), plan.slice.cpus
+    if wanted > ours.usable:
+        todo = f"go on where there are {wanted}" if begun else f"--set slice.cpus={ours.usable}"
+        raise UserError(f"slice.cpus is {wanted}, but {ours.told}; {todo} or give the --address of a larger cluster")
 
 
 def drive(

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from math import inf
+from pathlib import Path
 from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
 
+from study.cli.readiness import refuse
 from study.plan.possible import refuse_impossible
-from study.store.provenance import gpus
 from trainables.common.errors import UserError
 from trainables.common.machine import cpus
 from trainables.common.suggest import nearest
-from trainables.contract import Device, Hyperparameters, Optimizer
+from trainables.contract import Hyperparameters, Loading, Optimizer
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
 from trainables.training import Evaluation
+from trainables.workloads.datasets import dataset
 from trainables.workloads.shipped import workload
 
 NO_LIMIT_S = 1e9
 _TOLD_CHARACTERS = 400
+# One of these is there where a driver of NVIDIA, on Linux or under Windows, or of AMD is.
+_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def single_spec(
@@ -82,7 +88,7 @@ def single_spec(
         evaluate_every_samples=chosen.evaluate_every_samples,
         limit_s=chosen.limit_s if epochs is None else NO_LIMIT_S,
         epochs=chosen.epochs if epochs is None else epochs,
-        device=_device(device),
+        device="cuda" if device == "cuda" else "cpu",  # `on_this_machine` knows better
         threads=threads or ours.usable,
         test_accuracy=True,
         training_accuracy=True,
@@ -90,13 +96,38 @@ def single_spec(
     )
 
 
-def _device(wanted: str) -> Device:
-    found = gpus()
-    if wanted == "cuda" and not found:
-        raise UserError("--device is cuda, but nvidia-smi finds no GPU here; use --device cpu")
-    if wanted == "auto":
-        return "cuda" if found else "cpu"
-    return cast(Device, wanted)
+def on_this_machine(spec: TrainingSpec, device: str) -> TrainingSpec:
+    """The training on the device that its framework can use, its loader workers tried; seconds, where there is a doubt.
+
+    Parameters
+    ----------
+    spec
+        The training, on any device.
+    device
+        What ``--device`` says.
+
+    Raises
+    ------
+    UserError
+        When the device is not there, or loader workers would fail.
+    """
+    knobs = spec.hyperparameters
+    looks_for_gpu = device == "cuda" or (device == "auto" and _may_have_gpu())
+    if not looks_for_gpu and knobs.num_workers == 0:
+        return replace(spec, device="cpu")
+    samples = dataset(workload(spec.workload).dataset).training_samples
+    loadings = [Loading(min(knobs.batch_size, samples), knobs.num_workers)] if knobs.num_workers else []
+    used = find_framework(spec.framework)
+    found = used.examine(device="cuda" if looks_for_gpu else "cpu", loadings=loadings)
+    if device == "cuda" and not found.devices and not found.broken:
+        raise UserError(f"--device is cuda, but {used.title} sees {found.gpus} here; use --device cpu")
+    refuse(used, found)
+    return replace(spec, device="cuda" if looks_for_gpu and found.devices else "cpu")
+
+
+def _may_have_gpu() -> bool:
+    """Whether anything here looks like the driver of a GPU; asking a framework takes seconds."""
+    return shutil.which("nvidia-smi") is not None or any(Path(each).exists() for each in _DRIVERS)
 
 
 def failure(spec: TrainingSpec, error: Exception) -> str:

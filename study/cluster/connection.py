@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import ray
 
+from study.cluster.environment import object_store_folder
 from study.cluster.nodes import first_line
 from study.cluster.starting import START_LIMIT_S, last_words
 from study.console import complain
@@ -82,6 +83,7 @@ def _start(address: str | None, options: dict[str, Any]) -> None:
                 ray.init(
                     address="local",
                     include_dashboard=False,
+                    _plasma_directory=object_store_folder(),
                     **_resources(),
                     _skip_env_hook=True,  # RAY_RUNTIME_ENV_HOOK is some cluster's; here it would rewrite our workers
                     **options,

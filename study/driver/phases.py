@@ -111,7 +111,7 @@ def driving(
                 hold.note_family()
                 fitting = check_slice(plan.slice)
                 if address is not None:
-                    check_nodes(folder.path, plan.frameworks, say=progress.say)
+                    check_nodes(folder.path, plan, say=progress.say)
                 concurrent = min(fitting, plan.slice.max_concurrent or fitting)
                 start_limit_s = START_LIMIT_S if address is None else None
                 yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent, start_limit_s)

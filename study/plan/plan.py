@@ -94,6 +94,8 @@ class SweepPlan(_Section):
 
 
 def _searched(values: object) -> object:
+    if isinstance(values, int | float) and not isinstance(values, bool):
+        return Choices((values,))
     if isinstance(values, dict):
         return Choices(tuple(values["choices"])) if set(values) == {"choices"} else Range(**values)
     return values

@@ -100,6 +100,16 @@ def check_whole(folder: Path, trials: int) -> pd.DataFrame:
     return table
 
 
+def test_a_tmpdir_too_long_for_sockets(tmp_path: Path) -> None:
+    """Batch systems make such ones. Ray's sockets go elsewhere, which is said, and nothing is left of it."""
+    folder = tmp_path / ("x" * 94)
+    folder.mkdir()
+    said = finish(tuneoff(*simulated(1), cwd=tmp_path, env={"TMPDIR": str(folder), "RAY_TMPDIR": str(folder)}))
+    assert f"RAY_TMPDIR ({folder}) is {len(str(folder))} bytes long" in said
+    assert [each.name for each in folder.iterdir()] == []
+    check_whole(tmp_path / "results" / "s", 1)
+
+
 def test_a_real_study_from_launch_to_report(tmp_path: Path) -> None:
     """PyTorch on real digits: search, confirmation, report, and nothing to do afterwards."""
     settings = ["search.trials=3", "confirm.runs=2", "training.target=0.8", "search.initial_points="

@@ -16,7 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107  # bytes: AF_UNIX's sun_path, less its final zero
-PLACES = ("/tmp", "/var/tmp", "/dev/shm")
+SHARED_MEMORY = "/dev/shm"  # where Linux keeps it
+PLACES = ("/tmp", "/var/tmp", SHARED_MEMORY)
 
 
 def socket_problem(folder: str | Path, name: str) -> str | None:
@@ -31,7 +32,7 @@ def socket_problem(folder: str | Path, name: str) -> str | None:
     """
     longest = LONGEST_SOCKET - len(os.fsencode(name)) - 1
     if len(os.fsencode(folder)) > longest:
-        return f"has {len(os.fsencode(folder))} characters, and sockets in it need one of {longest} at most"
+        return f"is {len(os.fsencode(folder))} bytes long, and sockets in it leave room for {longest}"
     if not Path(folder).is_dir():
         return "does not exist" if not Path(folder).exists() else "is not a folder"
     try:

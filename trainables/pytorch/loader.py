@@ -7,9 +7,9 @@ where the training can read it, end at once where a batch cannot be handed over,
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
-import re
 import sys
 import tempfile
 import traceback
@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from trainables.common.temporary import folder_for_sockets
+from trainables.common.helpers import telling
+from trainables.common.temporary import SHARED_MEMORY, folder_for_sockets
 from trainables.contract import LabelledImages
 
 Batch = tuple[Tensor, Tensor]
@@ -36,9 +37,8 @@ TIMEOUT_S = (
 )
 # Of a socket through which a worker passes a batch, beneath the folder for temporary files: multiprocessing's names.
 SOCKET_NAME = "pymp-12345678/listener-12345678"
+_OF_A_FOLDER = (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.ENOENT, errno.EPERM)
 _KEPT_BYTES = 2**16  # of the workers' stderr: its end
-_TOLD_CHARACTERS = 400
-_ERROR = re.compile(r"(fatal|error|\S*(Error|Exception))\b.*", re.IGNORECASE)
 
 
 class Loader:
@@ -54,9 +54,19 @@ class Loader:
         Processes that load; 0: in line.
     pin_memory
         Whether batches go to a GPU.
+    timeout_s
+        Seconds to wait for a batch from workers that say nothing.
     """
 
-    def __init__(self, samples: LabelledImages, *, batch_size: int, num_workers: int, pin_memory: bool) -> None:
+    def __init__(
+        self,
+        samples: LabelledImages,
+        *,
+        batch_size: int,
+        num_workers: int,
+        pin_memory: bool,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._order = _EpochOrder()
         self._words = _LastWords() if num_workers > 0 and _forks() else None
         prepare = partial(_prepare_worker, self._words.file, folder_for_sockets(SOCKET_NAME)) if self._words else None
@@ -69,21 +79,25 @@ class Loader:
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
             prefetch_factor=PREFETCHED if num_workers > 0 else None,
-            timeout=TIMEOUT_S if num_workers > 0 else 0,
+            timeout=timeout_s if num_workers > 0 else 0,
             worker_init_fn=prepare,
         )
 
     def epoch(self, order: npt.NDArray[np.int64]) -> Iterator[Batch]:
         """The batches of an epoch; starts workers where there are none yet."""
         self._order.indices = order
-        return iter(self._loader)
+        try:
+            return iter(self._loader)
+        except OSError as error:
+            where = f"; their semaphores and batches live in {SHARED_MEMORY}" if error.errno in _OF_A_FOLDER else ""
+            raise RuntimeError(f"loader workers cannot be started ({error.strerror or error}{where})") from error
 
     @contextmanager
     def telling(self) -> Iterator[None]:
         """Around whatever may find a worker dead: an error in the block says what the workers said last."""
         try:
             yield
-        except (RuntimeError, OSError, EOFError) as error:
+        except Exception as error:  # one of a worker comes with its own type
             if (told := self._explained(error)) is None:
                 raise
             raise RuntimeError(told) from error
@@ -104,7 +118,7 @@ class Loader:
         said = str(error).strip()
         if "Original Traceback" in said:  # raised in a worker and raised again here
             return f"{said.splitlines()[0]} {said.splitlines()[-1].strip()}"
-        if isinstance(error, RuntimeError) and "DataLoader" not in said:
+        if "DataLoader" not in said and not isinstance(error, OSError | EOFError):
             return None  # of the training itself
         words = self._words.read() if self._words is not None else ""
         first = (said.splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
@@ -122,11 +136,10 @@ class _LastWords:
                 self.file = os.dup(temporary.fileno())
 
     def read(self) -> str:
-        """The line of it that tells what went wrong: the last that looks like an error, else the last."""
+        """The line of it that tells what went wrong."""
         size = os.fstat(self.file).st_size
         text = os.pread(self.file, _KEPT_BYTES, max(0, size - _KEPT_BYTES)).decode("utf-8", errors="replace")
-        lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-        return ([line for line in lines if _ERROR.match(line)] or lines or [""])[-1][:_TOLD_CHARACTERS]
+        return telling(text)
 
     def close(self) -> None:
         with suppress(OSError):

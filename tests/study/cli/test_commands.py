@@ -36,7 +36,7 @@ def call(
         (["launch", "quickstart", "--frameworks", "pytroch"], "did you mean 'pytorch'"),
         (["launch", "quickstart", "--set", "search.trials=0"], "search.trials is 0"),
         (["launch", "quickstart", "--set", "slice.cpus=4096"], "slice.cpus is 4096, but this machine has"),
-        (["launch", "quickstart", "--set", "slice.gpus=64"], "slice.gpus is 64, but this machine has"),
+        (["launch", "quickstart", "--set", "slice.gpus=64"], "slice.gpus is 64, but PyTorch sees no GPU"),
         (["launch", "quickstart", "--out", "/proc/x"], "cannot write /proc/x/quickstart"),
         (["launch", "mnist-lenet", "--data-dir", "."], "has no train-images-idx3-ubyte"),
         (["launch", "quickstart", "--address", "127.0.0.1:1"], "no Ray cluster at 127.0.0.1:1"),

@@ -22,6 +22,7 @@ from trainables.common import machine
 from trainables.common.errors import UserError
 from trainables.common.load import Busyness
 from trainables.common.machine import Cpus, Memory
+from trainables.contract import Readiness
 
 OURS = Cpus(1, 2, "affinity")
 TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--learning-rate", "0.1", "--batch-size"]
@@ -75,9 +76,12 @@ def test_doctor_says_what_is_ours_and_what_fits_in_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr(doctor, "busyness", lambda: Busyness(7.0, 2, 0.49))
     assert doctor._cpus().found.startswith("1 of 2 CPUs (affinity), ")
     assert doctor._memory().found == "3.0 of 4.0 GiB (cgroup limit) available"
-    assert (doctor._plan_fits("quickstart").state, doctor._plan_fits("mnist-lenet").state) == ("ok", "missing")
-    assert "1 at once here" in doctor._plan_fits("quickstart").found
-    assert "this process may use 1 of 2 CPUs (affinity)" in doctor._plan_fits("mnist-lenet").found
+    quickstart, mnist = (
+        doctor._plan_fits(name, load_plan(name), Readiness(), []) for name in ("quickstart", "mnist-lenet")
+    )
+    assert (quickstart.state, mnist.state) == ("ok", "missing")
+    assert "1 at once here" in quickstart.found
+    assert "this process may use 1 of 2 CPUs (affinity)" in mnist.found
     assert (doctor._load().state, doctor._load().needed) == ("problem", False)
     monkeypatch.setattr(doctor, "busyness", lambda: Busyness(0.7, 2, 0.99))
     assert doctor._load().state == "ok"

@@ -1,0 +1,33 @@
+"""What a plan asks of loader workers at most: tried before the study, since a worker that cannot work is mute."""
+
+from __future__ import annotations
+
+from search_spaces import Choices, Searched
+from study.plan.plan import Plan
+from trainables.contract import Loading
+from trainables.workloads.datasets import dataset
+from trainables.workloads.shipped import workload
+
+
+def loadings(plan: Plan, framework_name: str, *, fitting: int) -> list[Loading]:
+    """What a framework's loader workers must do on one machine; of a search, the most; empty where all load in line.
+
+    Parameters
+    ----------
+    fitting
+        Slices that the machine holds at once.
+    """
+    samples = dataset(workload(plan.workload).dataset).training_samples
+    if plan.sweep is None:
+        space = plan.space[framework_name]
+        points = {(_largest(space["batch_size"]), _largest(space["num_workers"]))}
+        at_once = max(1, min(fitting, plan.slice.max_concurrent or fitting))
+    else:
+        swept = [plan.sweep.point(name, value) for name, values in plan.sweep.over.items() for value in values]
+        points = {(int(point["batch_size"]), int(point["num_workers"])) for point in swept}
+        at_once = 1
+    return [Loading(min(size, samples), workers, at_once) for size, workers in sorted(points) if workers > 0]
+
+
+def _largest(values: Searched) -> int:
+    return int(max(values.choices) if isinstance(values, Choices) else values.high)
