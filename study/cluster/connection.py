@@ -90,7 +90,7 @@ def _start(address: str | None, options: dict[str, Any]) -> None:
                 )
         else:
             packages = [str(HOUSE / name) for name in PACKAGES]  # paths: modules cannot be copied inside a Ray job
-            with _standing_in(tempfile.mkdtemp(prefix="tuneoff-")):
+            with tempfile.TemporaryDirectory(prefix="tuneoff-") as empty, _standing_in(empty):
                 ray.init(address=address, runtime_env={"py_modules": packages}, **options)
     except Exception as error:  # Ray raises plain Exception, too
         if address is None:
