@@ -31,8 +31,10 @@ from study.cli.running import (
 )
 from study.console import speak_in_any_encoding
 from trainables.common.errors import UserError
+from trainables.frameworks import FRAMEWORKS
 
 BAD_INPUT = 2
+REAL = [each.name for each in FRAMEWORKS.values() if each.real]
 
 app = typer.Typer(
     name="tuneoff",
@@ -304,7 +306,7 @@ def verify(
 
 @app.command()
 def train(
-    framework: Annotated[str, typer.Option(help="pytorch or flux.")],
+    framework: Annotated[str, typer.Option(help=f"{' or '.join(REAL)}.")],
     workload: Annotated[str, typer.Option(help="For instance mnist-lenet; it names the data set and the model.")],
     learning_rate: Annotated[float, typer.Option(min=0.0)],
     batch_size: Annotated[int, typer.Option(min=1)],
