@@ -86,13 +86,23 @@ class Training:
         What to train and when to stop.
     folder
         Where checkpoints go, one per evaluation; None for none. A checkpoint of the same spec found there is continued.
+    data
+        Where its data set lies, as `trainables.workloads.datasets.store_in` made it; None: in the cache.
     started
         ``time.perf_counter()`` at which the cold clock began; now, when not given.
     """
 
-    def __init__(self, spec: TrainingSpec, *, folder: Path | None = None, started: float | None = None) -> None:
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        *,
+        folder: Path | None = None,
+        data: Path | None = None,
+        started: float | None = None,
+    ) -> None:
         self.spec = spec
         self._folder = folder
+        self._data = data
         self._started = time.perf_counter() if started is None else started
         self._ledger = Ledger()
         self._state = _State()
@@ -233,7 +243,7 @@ class Training:
         )
         pin_threads(spec.threads)
         shape = workload(spec.workload)
-        data = load(shape.dataset)
+        data = load(shape.dataset, self._data)
         parameters = initial_parameters(MODELS[shape.model](), seed=spec.seed)
         run = framework(spec.framework).start()(
             model=shape.model,

@@ -22,6 +22,7 @@ from trainables.training import Training
 # What a Tune config of this trainable holds, besides the hyperparameters that Tune shows in its own logs.
 SPEC = "spec"  # `TrainingSpec.as_dict()`
 FOLDER = "folder"  # where this trial keeps its checkpoints
+DATA = "data"  # where its data set lies
 LEASE = "lease"  # `Lease.as_dict()` of the driver that runs it; None where there is none
 CODE = "code"  # `code_digest()` of the driver
 EVERY_EVALUATION = "every_evaluation"  # whether Tune hears of each evaluation at once: a scheduler wants that
@@ -46,6 +47,7 @@ class TrainingTrainable(Trainable):
         self._started = time.perf_counter()
         self._spec = TrainingSpec.from_dict(config[SPEC])
         self._folder = Path(config[FOLDER])
+        self._data = Path(config[DATA])
         self._lease = Lease(**config[LEASE]) if config[LEASE] else None
         self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
         self._code = config[CODE]
@@ -59,7 +61,7 @@ class TrainingTrainable(Trainable):
             _check_code(self._code)
             if self._spec.device == "cpu":
                 hide_gpus()
-            self._training = Training(self._spec, folder=self._folder, started=self._started)
+            self._training = Training(self._spec, folder=self._folder, data=self._data, started=self._started)
             history = [asdict(evaluation) for evaluation in self._training.evaluations]
         began = time.perf_counter()
         try:

@@ -45,6 +45,8 @@ from trainables.common.lease import Lease
 from trainables.common.load import Busyness, busyness
 from trainables.contract import Record
 from trainables.frameworks import framework
+from trainables.workloads.datasets import store_in
+from trainables.workloads.shipped import workload
 
 
 def phases_of(plan: Plan) -> tuple[str, ...]:
@@ -95,6 +97,7 @@ def driving(
         try:
             charge_losses(folder, records, seen_at=hold.seen_at)
             mend_evaluations(folder, records)
+            store_in(folder.data, workload(plan.workload).dataset, say=progress.say)
             write_provenance(plan, folder, _looked_at(progress, local=address is None), say=progress.say)
             if retry_failed and (count := retry_failures(folder, records)):
                 progress.say(f"failed trials that run again, from their beginning: {count}")

@@ -18,7 +18,9 @@ from trainables.common.house import code_digest
 from trainables.common.lease import Lease
 from trainables.contract import Record
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import CODE, EVERY_EVALUATION, FOLDER, LEASE, OBJECTIVE, SPEC
+from trainables.tune_trainable import CODE, DATA, EVERY_EVALUATION, FOLDER, LEASE, OBJECTIVE, SPEC
+from trainables.workloads.datasets import dataset
+from trainables.workloads.shipped import workload
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
@@ -166,6 +168,7 @@ def trial_config(
     return {
         SPEC: spec.as_dict(),
         FOLDER: str(folder.checkpoints(identity["trial_id"])),
+        DATA: str(folder.data / dataset(workload(spec.workload).dataset).arrays),
         LEASE: lease.as_dict(),
         CODE: code_digest(),
         EVERY_EVALUATION: every_evaluation,

@@ -74,6 +74,11 @@ class StudyFolder:
         return self.path / "tune"
 
     @property
+    def data(self) -> Path:
+        """The data set as its trials read it, from whatever node."""
+        return self.path / "data"
+
+    @property
     def begun(self) -> bool:
         """Whether a trial of it has ever started."""
         return self.log.exists() or any(self.checkpoints("").glob("*"))
@@ -113,7 +118,8 @@ def create(path: Path, plan: Plan) -> StudyFolder:
 
 def clear(folder: StudyFolder) -> None:
     """Remove what a launch left that ended before its first trial, and nothing that anybody else has put there."""
-    shutil.rmtree(folder.tune, ignore_errors=True)
+    for made in (folder.tune, folder.data):
+        shutil.rmtree(made, ignore_errors=True)
     left = (folder.journal, folder.provenance, folder.certificate, folder.evaluations, folder.trials, folder.owner)
     for path in (*left, *folder.path.glob("*Manifest.toml"), folder.plan, folder.lock):
         path.unlink(missing_ok=True)

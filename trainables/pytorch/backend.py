@@ -24,7 +24,7 @@ from trainables.contract import (
     Split,
     TracedStep,
 )
-from trainables.pytorch.loader import Batch, Loader
+from trainables.pytorch.loader import Batch, Loader, tensors
 from trainables.pytorch.models import MODELS
 
 
@@ -182,8 +182,7 @@ class PyTorchRun:
 
     def _evaluation_batches(self, split: Split) -> Iterator[Batch]:
         if split not in self._on_device:
-            whole = self._data[split]
-            self._on_device[split] = self._to_device((torch.from_numpy(whole.images), torch.from_numpy(whole.labels)))
+            self._on_device[split] = self._to_device(tensors(self._data[split]))
         images, labels = self._on_device[split]
         return zip(images.split(EVALUATION_BATCH_SIZE), labels.split(EVALUATION_BATCH_SIZE), strict=True)
 

@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -125,6 +126,13 @@ class Loader:
         return f"{first}: {words}" if words else None
 
 
+def tensors(samples: LabelledImages) -> Batch:
+    """A split's arrays as tensors, without a copy."""
+    with warnings.catch_warnings():  # that they must not be written; nothing here does
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
+
+
 class _LastWords:
     """A file without a name that workers have for stderr, shared by forking."""
 
@@ -190,8 +198,7 @@ class _ArrayDataset(Dataset[Batch]):
     """Arrays in memory, fetched a batch at a time: the per-sample path costs more than LeNet's step."""
 
     def __init__(self, samples: LabelledImages) -> None:
-        self._images = torch.from_numpy(samples.images)
-        self._labels = torch.from_numpy(samples.labels)
+        self._images, self._labels = tensors(samples)
 
     def __len__(self) -> int:
         return len(self._labels)

@@ -1,7 +1,8 @@
 """The data sets: where their files come from, what they must contain, and how they are split.
 
-Every data set ends as one ``.npz`` file in the cache folder, written in one step (two processes that prepare it at
-once are safe) and checked against the checksums below whenever it is read. Trials read that file and nothing else.
+Every data set ends in the cache folder: as it was published in one ``.npz`` file, checked against the checksums below
+whenever it is read, and beside it as trainings read it, split and scaled, in the form of `trainables.workloads.store`.
+A study has a copy of the latter. All are written in one step: processes that prepare a data set at once are safe.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +24,12 @@ from trainables.common.helpers import ask, telling
 from trainables.common.house import python
 from trainables.common.suggest import nearest
 from trainables.contract import LabelledImages, Split
-from trainables.workloads import idx
+from trainables.workloads import idx, store
 from trainables.workloads.folders import candidates, check_folder
+from trainables.workloads.splits import SPLITS, split_and_scale
 
-IMAGE_SIZE = 28
 DOWNLOAD_TIMEOUT_S = 600
+_LEFT_BEHIND_S = 3600.0  # by then a writer has ended, on whatever host
 _IDX_FILES = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -46,13 +49,18 @@ Arrays = dict[str, npt.NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set. ``md5`` is of each array as an uncompressed IDX file (``zcat FILE | md5sum``)."""
+    """A data set.
+
+    ``md5`` is of each array as an uncompressed IDX file (``zcat FILE | md5sum``); ``arrays`` is the
+    `trainables.workloads.store.content_hash` of what trainings get.
+    """
 
     name: str
     title: str
     brightest: int  # pixel value that becomes 1.0
     training_samples: int  # after the split
     md5: dict[str, str]
+    arrays: str
     torchvision: str | None = None  # the class that can download it
     debian_folder: Path | None = None  # where the Debian package puts it
     debian_package: str | None = None
@@ -67,6 +75,7 @@ DATASETS = {
             brightest=16,
             training_samples=1_079,
             md5={"images": "a5adabccf8d3e2540826a202a7bfb422", "labels": "497796a0698e25d3920a9422b635bf34"},
+            arrays="c28448f174491647558a8c6a8b98081f",
         ),
         Dataset(
             name="mnist",
@@ -79,6 +88,7 @@ DATASETS = {
                 "test_images": "2646ac647ad5339dbf082846283269ea",
                 "test_labels": "27ae3e4e09519cfbb04c329615203637",
             },
+            arrays="bcb464d9ee5bb5763fc99ae86627cfbd",
             torchvision="MNIST",
         ),
         Dataset(
@@ -92,6 +102,7 @@ DATASETS = {
                 "test_images": "8181f5470baa50b63fa0f6fddb340f0a",
                 "test_labels": "15d484375f8d13e6eb1aabb0c3f46965",
             },
+            arrays="220bb6a15f3d9c8e84c5b7ea0e441f8f",
             torchvision="FashionMNIST",
             debian_folder=Path("/usr/share/datasets/fashion-mnist"),
             debian_package="dataset-fashion-mnist",
@@ -152,7 +163,8 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     if "images" in wanted.md5:
         data_dir = None
     if data_dir is None and cached.exists():
-        _read_cached(wanted, cached)
+        if not store.seems_whole(_arrays(wanted)):  # else nothing has to be made from it
+            _read_cached(wanted, cached)
         return cached
     arrays = _from_idx_folder(wanted, data_dir) if data_dir is not None else _from_anywhere(wanted)
     try:
@@ -166,25 +178,73 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     return cached
 
 
-def load(name: str) -> dict[Split, LabelledImages]:
-    """Read a prepared data set and split it; prepares it where that was not done.
+def load(name: str, stored: Path | None = None) -> dict[Split, LabelledImages]:
+    """A data set as trainings get it, memory-mapped; see `trainables.workloads.splits` for what that is.
 
-    Splits, fixed by index so that they need no random generator: MNIST and Fashion-MNIST keep their 10,000 test images,
-    and every sixth training image (index % 6 == 5) is for validation: 50,000 / 10,000 / 10,000. Digits: index % 5 == 3
-    is for validation, 4 for test: 1,079 / 359 / 359.
+    Parameters
+    ----------
+    stored
+        A folder that holds it, as `store_in` made it. None for the cache's own, made where it is missing or damaged;
+        where the cache cannot be written, the arrays are made in memory.
 
     Returns
     -------
-    Images scaled to [0, 1] and labels, by split; see `LabelledImages` for shapes and types.
+    Images scaled to [0, 1] and labels, by split; see `LabelledImages` for shapes and types. They cannot be written.
+
+    Raises
+    ------
+    DatasetError
+        As `prepare`; when the folder is damaged.
+    """
+    wanted = dataset(name)
+    if stored is None:
+        arrays = _from_cache(wanted)
+    else:
+        try:
+            arrays = store.read(stored)
+        except store.Damaged as damage:
+            raise DatasetError(f"{damage}; `tuneoff resume` makes it again") from None
+    return {split: LabelledImages(arrays[split]["images"], arrays[split]["labels"]) for split in SPLITS}
+
+
+def store_in(parent: Path, name: str, *, say: Callable[[str], None]) -> Path:
+    """Make sure that a folder holds the data set as trainings read it, every byte checked.
+
+    Parameters
+    ----------
+    parent
+        The folder, to which no other process writes now.
+    say
+        Told of what is damaged or missing there, and made again.
+
+    Returns
+    -------
+    Path of what `load` takes.
 
     Raises
     ------
     DatasetError
         As `prepare`.
+    OSError
+        When the folder cannot be written.
     """
     wanted = dataset(name)
-    arrays = _read_cached(wanted, prepare(name))
-    return {split: _labelled(wanted, *part) for split, part in _split(arrays).items()}
+    there = parent / wanted.arrays
+    store.remove_leftovers(parent)
+    problem = store.problem(there)
+    if problem is None:
+        return there
+    if parent.exists():
+        say(f"{problem}; the data set is made again")
+    try:
+        if (made := store.problem(store.copy(_stored(wanted), parent))) is not None:  # the cache's own is damaged
+            say(f"{made}; the data set is made again")
+            store.copy(_make(wanted, _arrays(wanted).parent), parent)
+    except (OSError, store.Damaged):  # the cache cannot be written, or keeps nothing
+        _make(wanted, parent)
+    if (problem := store.problem(there)) is not None:
+        raise DatasetError(f"{problem}, although it was written just now; see to the storage")
+    return there
 
 
 def checksums(name: str) -> dict[str, str]:
@@ -201,30 +261,49 @@ def where_to_get(wanted: Dataset) -> str:
     return ", ".join(ways)
 
 
-def _split(arrays: Arrays) -> dict[Split, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    if "images" in arrays:
-        images, labels = _enlarge(arrays["images"]), arrays["labels"]
-        fold = np.arange(len(labels)) % 5
-        parts: dict[Split, npt.NDArray[np.bool_]] = {"train": fold < 3, "validation": fold == 3, "test": fold == 4}
-        return {split: (images[chosen], labels[chosen]) for split, chosen in parts.items()}
-    images, labels = arrays["train_images"], arrays["train_labels"]
-    validation = np.arange(len(labels)) % 6 == 5
+def _arrays(wanted: Dataset) -> Path:
+    """Where the cache has a data set as trainings read it."""
+    return cache_folder() / "arrays" / wanted.arrays
+
+
+def _stored(wanted: Dataset) -> Path:
+    """That folder, made where it is missing or obviously damaged; OSError where it cannot be."""
+    there = _arrays(wanted)
+    if not store.seems_whole(there):
+        with store.alone(there.parent):
+            if not store.seems_whole(there):
+                store.remove_leftovers(there.parent, older_than_s=_LEFT_BEHIND_S)
+                _make(wanted, there.parent)
+    return there
+
+
+def _from_cache(wanted: Dataset) -> store.Arrays:
+    try:
+        try:
+            return store.read(_stored(wanted))
+        except store.Damaged:
+            return store.read(_make(wanted, _arrays(wanted).parent))
+    except (OSError, store.Damaged):
+        return _prepared(wanted)
+
+
+def _make(wanted: Dataset, parent: Path) -> Path:
+    """Store the data set as trainings read it below a folder."""
+    made = store.write(parent, _prepared(wanted))
+    if made.name != wanted.arrays:
+        raise DatasetError(
+            f"{wanted.title} became other arrays here than it must ({made.name}, not {wanted.arrays}): NumPy "
+            f"{np.__version__} does not compute as it should; install another"
+        )
+    return made
+
+
+def _prepared(wanted: Dataset) -> store.Arrays:
+    arrays = _read_cached(wanted, prepare(wanted.name))
     return {
-        "train": (images[~validation], labels[~validation]),
-        "validation": (images[validation], labels[validation]),
-        "test": (arrays["test_images"], arrays["test_labels"]),
+        split: {"images": part.images, "labels": part.labels}
+        for split, part in split_and_scale(arrays, brightest=wanted.brightest).items()
     }
-
-
-def _enlarge(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """8 x 8 to 28 x 28: every pixel three times as wide and high, and a border of 2."""
-    larger = images.repeat(3, axis=1).repeat(3, axis=2)
-    return np.pad(larger, ((0, 0), (2, 2), (2, 2)))
-
-
-def _labelled(wanted: Dataset, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> LabelledImages:
-    scaled = images.astype(np.float32) / np.float32(wanted.brightest)
-    return LabelledImages(scaled.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE), labels.astype(np.int64))
 
 
 def _read_cached(wanted: Dataset, path: Path) -> Arrays:

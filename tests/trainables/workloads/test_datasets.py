@@ -11,8 +11,9 @@ import pytest
 
 from trainables.common.errors import DatasetError, UserError
 from trainables.common.helpers import Answer
-from trainables.workloads import datasets, download, idx
+from trainables.workloads import datasets, download, idx, store
 from trainables.workloads.datasets import DATASETS, Dataset, load, prepare
+from trainables.workloads.splits import split_and_scale
 
 FILES = {
     "train_images": "train-images-idx3-ubyte",
@@ -40,7 +41,10 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Dataset:
     raw.mkdir()
     for name, array in arrays.items():
         (raw / FILES[name]).write_bytes(as_idx(array))
-    made = replace(DATASETS["mnist"], name="small", md5={name: idx.md5(array) for name, array in arrays.items()})
+    md5 = {name: idx.md5(array) for name, array in arrays.items()}
+    parts = split_and_scale(arrays, brightest=255)
+    stored = {split: {"images": part.images, "labels": part.labels} for split, part in parts.items()}
+    made = replace(DATASETS["mnist"], name="small", md5=md5, arrays=store.content_hash(stored))
     monkeypatch.setitem(datasets.DATASETS, "small", made)
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path / "cache"))
     return made
