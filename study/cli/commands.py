@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,7 @@ from study.cli.running import (
 )
 from study.console import speak_in_any_encoding
 from trainables.common.errors import UserError
+from trainables.common.places import local_path
 from trainables.frameworks import FRAMEWORKS
 
 BAD_INPUT = 2
@@ -44,10 +46,26 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-StudyDir = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder, as `launch` made it.")]
+
+def _path(what: str) -> Callable[[str | Path], Path]:
+    """What makes a path of a word of the command line; ``what`` tells where it stood."""
+    return lambda given: local_path(given, what)
+
+
+StudyDir = Annotated[
+    Path, typer.Argument(metavar="DIR", parser=_path("DIR"), help="A study's folder, as `launch` made it.")
+]
 Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster; without it a local one is started.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's IDX files, gzipped or not.")]
-OutDir = Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH", parser=_path("--data-dir"), help="Folder with the data set's IDX files, gzipped or not."
+    ),
+]
+OutDir = Annotated[
+    Path,
+    typer.Option("--out", metavar="PATH", parser=_path("--out"), help="Folder in which the study's folder is made."),
+]
 Frameworks = Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -67,7 +85,7 @@ def launch(
     from study.plan.files import load_plan
 
     complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / (name or Path(plan).stem), address, data_dir)
+    start(complete, out_dir / _path("--name")(name or Path(plan).stem), address, data_dir)
 
 
 @app.command()
@@ -95,7 +113,7 @@ def sweep(
     point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
     values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
     complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / (name or f"sweep-{workload}"), address, data_dir)
+    start(complete, out_dir / _path("--name")(name or f"sweep-{workload}"), address, data_dir)
 
 
 @app.command()
@@ -175,8 +193,12 @@ def report(
 
 @app.command()
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Two or more studies' folders.")],
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the page.")] = Path("results/comparison"),
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", parser=_path("DIR"), help="Two or more studies' folders.")
+    ],
+    out_dir: Annotated[
+        Path, typer.Option("--out", metavar="PATH", parser=_path("--out"), help="Folder for the page.")
+    ] = Path("results/comparison"),
 ) -> None:
     """One page over several studies: workloads or machines."""
     from reports.page.comparing import write_comparison

@@ -20,6 +20,7 @@ from study.plan.plan import Plan, parse
 from study.plan.possible import refuse_impossible
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
+from trainables.common.places import local_path
 from trainables.common.suggest import nearest
 from trainables.frameworks import available, framework
 from trainables.workloads.shipped import workload
@@ -77,10 +78,10 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
     UserError
         Unknown plan, key, workload or framework (the nearest valid one is named), or a value out of range.
     """
-    path = Path(source)
+    path = local_path(source, "PLAN")
     if source in shipped_plans():
         text, where = (SHIPPED / f"{source}.toml").read_text(encoding="utf-8"), f"plan {source}"
-    elif os.path.exists(source):  # noqa: PTH110 - Path's raises where a name is too long or a folder closed
+    elif os.path.exists(path):  # noqa: PTH110 - Path's raises where a name is too long or a folder closed
         text, where = _read(path), str(path)
     else:
         raise UserError(f"unknown plan '{source}', and no such file{nearest(source, shipped_plans())}")

@@ -22,6 +22,7 @@ from trainables.common.errors import DatasetError, UserError
 from trainables.common.files import replacing
 from trainables.common.helpers import ask, telling
 from trainables.common.house import python
+from trainables.common.places import local_path
 from trainables.common.suggest import nearest
 from trainables.contract import LabelledImages, Split
 from trainables.workloads import idx, store
@@ -124,12 +125,14 @@ def cache_folder() -> Path:
     Raises
     ------
     UserError
-        When there is neither: a container may run as a user without a home.
+        When there is neither: a container may run as a user without a home. When it is a URL.
     """
     if folder := os.environ.get("TUNEOFF_CACHE"):
-        return Path(folder)
+        return local_path(folder, "TUNEOFF_CACHE")
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return local_path(folder, "XDG_CACHE_HOME") / "tuneoff"
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuneoff"
+        return Path.home() / ".cache" / "tuneoff"
     except RuntimeError:
         raise UserError("this user has no home folder; set TUNEOFF_CACHE to a folder for data sets") from None
 
