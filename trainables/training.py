@@ -29,7 +29,7 @@ from trainables.objective import objective_value
 from trainables.spec import TrainingSpec
 from trainables.stopwatch import Account, Ledger, Stopwatch
 from trainables.workloads.architectures import MODELS
-from trainables.workloads.datasets import load
+from trainables.workloads.prepared import load
 from trainables.workloads.shipped import workload
 
 # Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
@@ -87,7 +87,7 @@ class Training:
     folder
         Where checkpoints go, one per evaluation; None for none. A checkpoint of the same spec found there is continued.
     data
-        Where its data set lies, as `trainables.workloads.datasets.store_in` made it; None: in the cache.
+        Where its data set lies, as `trainables.workloads.prepared.store_in` made it; None: in the cache.
     started
         ``time.perf_counter()`` at which the cold clock began; now, when not given.
     """

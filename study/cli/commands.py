@@ -143,7 +143,7 @@ def resume(
         tell_failures(plan, found)
         return
     check_local_slice(plan, address, begun=True)
-    prepare_data(plan, data_dir)
+    prepare_data(plan, data_dir, found)
     check_machine(plan, address, begun=True)
     drive(plan, found, address, retry_failed=retry_failed)
 
@@ -155,7 +155,7 @@ def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None)
     if plan.sweep is not None:
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
     check_local_slice(plan, address, begun=True)
-    prepare_data(plan, data_dir)
+    prepare_data(plan, data_dir, found)
     check_machine(plan, address, begun=True)
     drive(plan, found, address, ("confirm",))
 

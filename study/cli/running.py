@@ -61,12 +61,15 @@ def open_study(path: Path) -> tuple[StudyFolder, Plan]:
     return found, plan
 
 
-def prepare_data(plan: Plan, data_dir: Path | None) -> None:
-    """Fetch and check the data set here, once, rather than in every trial."""
+def prepare_data(plan: Plan, data_dir: Path | None, folder: StudyFolder | None = None) -> None:
+    """Fetch and check the data set here, once; not for a study that has it, wherever that was begun."""
     from trainables.workloads.datasets import prepare
+    from trainables.workloads.prepared import is_stored_in
     from trainables.workloads.shipped import workload
 
-    prepare(workload(plan.workload).dataset, data_dir=data_dir)
+    name = workload(plan.workload).dataset
+    if data_dir is not None or folder is None or not is_stored_in(folder.data, name):
+        prepare(name, data_dir=data_dir)
 
 
 def check_local_slice(plan: Plan, address: str | None, *, begun: bool = False) -> None:

@@ -45,7 +45,7 @@ from trainables.common.lease import Lease
 from trainables.common.load import Busyness, busyness
 from trainables.contract import Record
 from trainables.frameworks import framework
-from trainables.workloads.datasets import store_in
+from trainables.workloads.prepared import store_in
 from trainables.workloads.shipped import workload
 
 

@@ -40,7 +40,7 @@ import numpy as np
 from trainables.frameworks import framework
 from trainables.workloads.architectures import MODELS
 from trainables.determinism import initial_parameters, sample_order
-from trainables.workloads.datasets import load
+from trainables.workloads.prepared import load
 def begin(**changes):
     model = changes.get("model", "lenet")
     return framework("flux").start()(**{**dict(

@@ -18,7 +18,7 @@ from trainables.contract import Run, Start
 from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import FRAMEWORKS, framework
 from trainables.workloads.architectures import MODELS
-from trainables.workloads.datasets import load
+from trainables.workloads.prepared import load
 
 IN_PROCESS = [name for name, each in FRAMEWORKS.items() if each.runtime is None]
 BATCH = 100  # 1,079 samples: ten batches of 100 and one of 79

@@ -30,7 +30,7 @@ from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import framework, traced
 from trainables.verify.trace import GRADIENT, LOGITS, LOSS, PARAMETER, Arrays, state_file, step_file
 from trainables.workloads.architectures import MODELS, TensorSpec
-from trainables.workloads.datasets import load
+from trainables.workloads.prepared import load
 from trainables.workloads.shipped import Workload
 
 STEPS = 50

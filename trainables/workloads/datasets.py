@@ -1,8 +1,8 @@
-"""The data sets: where their files come from, what they must contain, and how they are split.
+"""The data sets: where their files come from, and what they must contain.
 
-Every data set ends in the cache folder: as it was published in one ``.npz`` file, checked against the checksums below
-whenever it is read, and beside it as trainings read it, split and scaled, in the form of `trainables.workloads.store`.
-A study has a copy of the latter. All are written in one step: processes that prepare a data set at once are safe.
+Every data set ends as one ``.npz`` file in the cache folder, written in one step (two processes that prepare it at
+once are safe) and checked against the checksums below whenever it is read. What trainings read is made from that by
+`trainables.workloads.prepared`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +23,10 @@ from trainables.common.helpers import ask, telling
 from trainables.common.house import python
 from trainables.common.places import local_path
 from trainables.common.suggest import nearest
-from trainables.contract import LabelledImages, Split
 from trainables.workloads import idx, store
 from trainables.workloads.folders import candidates, check_folder
-from trainables.workloads.splits import SPLITS, split_and_scale
 
 DOWNLOAD_TIMEOUT_S = 600
-_LEFT_BEHIND_S = 3600.0  # by then a writer has ended, on whatever host
 _IDX_FILES = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -137,6 +133,11 @@ def cache_folder() -> Path:
         raise UserError("this user has no home folder; set TUNEOFF_CACHE to a folder for data sets") from None
 
 
+def arrays_folder(wanted: Dataset) -> Path:
+    """Where the cache has a data set as trainings read it, once it was made; see `trainables.workloads.prepared`."""
+    return cache_folder() / "arrays" / wanted.arrays
+
+
 def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     """Make sure that the data set lies in the cache, checked.
 
@@ -161,12 +162,12 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
         When no source has it, or a file is not what its checksum says.
     """
     wanted = dataset(name)
-    cached = cache_folder() / f"{name}.npz"
+    cached = _cached(wanted)
     data_dir = check_folder(data_dir) if data_dir is not None else None
     if "images" in wanted.md5:
         data_dir = None
     if data_dir is None and cached.exists():
-        if not store.seems_whole(_arrays(wanted)):  # else nothing has to be made from it
+        if not store.seems_whole(arrays_folder(wanted)):  # else nothing has to be made from it
             _read_cached(wanted, cached)
         return cached
     arrays = _from_idx_folder(wanted, data_dir) if data_dir is not None else _from_anywhere(wanted)
@@ -181,73 +182,16 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     return cached
 
 
-def load(name: str, stored: Path | None = None) -> dict[Split, LabelledImages]:
-    """A data set as trainings get it, memory-mapped; see `trainables.workloads.splits` for what that is.
-
-    Parameters
-    ----------
-    stored
-        A folder that holds it, as `store_in` made it. None for the cache's own, made where it is missing or damaged;
-        where the cache cannot be written, the arrays are made in memory.
-
-    Returns
-    -------
-    Images scaled to [0, 1] and labels, by split; see `LabelledImages` for shapes and types. They cannot be written.
-
-    Raises
-    ------
-    DatasetError
-        As `prepare`; when the folder is damaged.
-    """
-    wanted = dataset(name)
-    if stored is None:
-        arrays = _from_cache(wanted)
-    else:
-        try:
-            arrays = store.read(stored)
-        except store.Damaged as damage:
-            raise DatasetError(f"{damage}; `tuneoff resume` makes it again") from None
-    return {split: LabelledImages(arrays[split]["images"], arrays[split]["labels"]) for split in SPLITS}
-
-
-def store_in(parent: Path, name: str, *, say: Callable[[str], None]) -> Path:
-    """Make sure that a folder holds the data set as trainings read it, every byte checked.
-
-    Parameters
-    ----------
-    parent
-        The folder, to which no other process writes now.
-    say
-        Told of what is damaged or missing there, and made again.
-
-    Returns
-    -------
-    Path of what `load` takes.
+def published(wanted: Dataset) -> Arrays:
+    """The arrays of a data set as they were published; prepares it where that was not done.
 
     Raises
     ------
     DatasetError
         As `prepare`.
-    OSError
-        When the folder cannot be written.
     """
-    wanted = dataset(name)
-    there = parent / wanted.arrays
-    store.remove_leftovers(parent)
-    problem = store.problem(there)
-    if problem is None:
-        return there
-    if parent.exists():
-        say(f"{problem}; the data set is made again")
-    try:
-        if (made := store.problem(store.copy(_stored(wanted), parent))) is not None:  # the cache's own is damaged
-            say(f"{made}; the data set is made again")
-            store.copy(_make(wanted, _arrays(wanted).parent), parent)
-    except (OSError, store.Damaged):  # the cache cannot be written, or keeps nothing
-        _make(wanted, parent)
-    if (problem := store.problem(there)) is not None:
-        raise DatasetError(f"{problem}, although it was written just now; see to the storage")
-    return there
+    cached = _cached(wanted)
+    return _read_cached(wanted, cached if cached.exists() else prepare(wanted.name))
 
 
 def checksums(name: str) -> dict[str, str]:
@@ -264,49 +208,8 @@ def where_to_get(wanted: Dataset) -> str:
     return ", ".join(ways)
 
 
-def _arrays(wanted: Dataset) -> Path:
-    """Where the cache has a data set as trainings read it."""
-    return cache_folder() / "arrays" / wanted.arrays
-
-
-def _stored(wanted: Dataset) -> Path:
-    """That folder, made where it is missing or obviously damaged; OSError where it cannot be."""
-    there = _arrays(wanted)
-    if not store.seems_whole(there):
-        with store.alone(there.parent):
-            if not store.seems_whole(there):
-                store.remove_leftovers(there.parent, older_than_s=_LEFT_BEHIND_S)
-                _make(wanted, there.parent)
-    return there
-
-
-def _from_cache(wanted: Dataset) -> store.Arrays:
-    try:
-        try:
-            return store.read(_stored(wanted))
-        except store.Damaged:
-            return store.read(_make(wanted, _arrays(wanted).parent))
-    except (OSError, store.Damaged):
-        return _prepared(wanted)
-
-
-def _make(wanted: Dataset, parent: Path) -> Path:
-    """Store the data set as trainings read it below a folder."""
-    made = store.write(parent, _prepared(wanted))
-    if made.name != wanted.arrays:
-        raise DatasetError(
-            f"{wanted.title} became other arrays here than it must ({made.name}, not {wanted.arrays}): NumPy "
-            f"{np.__version__} does not compute as it should; install another"
-        )
-    return made
-
-
-def _prepared(wanted: Dataset) -> store.Arrays:
-    arrays = _read_cached(wanted, prepare(wanted.name))
-    return {
-        split: {"images": part.images, "labels": part.labels}
-        for split, part in split_and_scale(arrays, brightest=wanted.brightest).items()
-    }
+def _cached(wanted: Dataset) -> Path:
+    return cache_folder() / f"{wanted.name}.npz"
 
 
 def _read_cached(wanted: Dataset, path: Path) -> Arrays:

@@ -14,7 +14,7 @@ from trainables.pytorch.models import LeNet
 from trainables.spec import TrainingSpec
 from trainables.training import Training
 from trainables.workloads.architectures import MODELS
-from trainables.workloads.datasets import load
+from trainables.workloads.prepared import load
 
 SAMPLES = 1079
 

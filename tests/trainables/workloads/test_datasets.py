@@ -12,7 +12,8 @@ import pytest
 from trainables.common.errors import DatasetError, UserError
 from trainables.common.helpers import Answer
 from trainables.workloads import datasets, download, idx, store
-from trainables.workloads.datasets import DATASETS, Dataset, load, prepare
+from trainables.workloads.datasets import DATASETS, Dataset, prepare
+from trainables.workloads.prepared import load
 from trainables.workloads.splits import split_and_scale
 
 FILES = {
