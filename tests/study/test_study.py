@@ -370,8 +370,9 @@ def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--disable-usage-stats"]
     command += [f"--port={port}", "--include-dashboard=false", "--num-cpus=2", "--object-store-memory=100000000"]
+    elsewhere = {**environment, "TUNEOFF_CACHE": "/proc/nowhere"}  # a node has no data set of its own
     cluster = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command, env=elsewhere, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         wait_for(lambda: _answers(int(port)), "the cluster")
@@ -379,6 +380,7 @@ def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
         said = finish(tuneoff(*arguments, "--address", f"127.0.0.1:{port}", cwd=tmp_path, env=environment))
         assert "Simulated" in said
         check_whole(tmp_path / "results" / "s", 2)
+        _a_study_has_its_data_again(tmp_path, [f"--address=127.0.0.1:{port}"], environment)
         big = simulated(2, "slice.cpus=3")
         big[big.index("s")] = "big"
         said = finish(tuneoff(*big, "--address", f"127.0.0.1:{port}", cwd=tmp_path, env=environment), expected=2)
@@ -388,6 +390,18 @@ def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
         for process in [*psutil.Process(cluster.pid).children(recursive=True), cluster]:
             process.kill()
         cluster.wait()
+
+
+def _a_study_has_its_data_again(where: Path, connection: list[str], environment: dict[str, str]) -> None:
+    """A study that lost an array, moved and resumed."""
+    (where / "results" / "s").rename(where / "moved")
+    (array,) = (where / "moved").glob("data/*/test.images.npy")
+    array.unlink()
+    more = ["resume", "moved", "--set", "search.trials=3", *connection]
+    said = finish(tuneoff(*more, cwd=where, env=environment))
+    assert f"{array} cannot be read (No such file or directory); the data set is made again" in said
+    assert array.exists()
+    check_whole(where / "moved", 3)
 
 
 TWO_NODES = """
