@@ -50,6 +50,7 @@ MODULES_KNOWN_BY_FEW = {
     "ray": {"study", "trainables/tune_trainable.py"},
     "optuna": {"study", "search_spaces", "reports/tables/importance.py"},
     "pandas": {"reports"},
+    "pynvml": {"trainables/common/gpu.py"},
     "matplotlib": {"reports/figures", "reports/page"},
     **{module: {f"trainables/{each.name}"} for each in FRAMEWORKS.values() if each.real for module in each.imports},
 }

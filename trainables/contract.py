@@ -17,6 +17,8 @@ import numpy.typing as npt
 Split = Literal["train", "validation", "test"]
 Device = Literal["cpu", "cuda"]
 Optimizer = Literal["sgd", "adam"]
+Precision = Literal["float32", "bf16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
 
 # Samples; fixed, so that evaluation never depends on what is searched. LeNet's activations of 250 images stay in a
 # CPU's cache: 10,000 images took 0.14 s so, and 0.24 s in batches of 1,000 (2 threads).
@@ -33,6 +35,15 @@ class Hyperparameters:
     optimizer: Optimizer = "sgd"
     momentum: float = 0.9  # SGD only; Adam keeps its betas (0.9, 0.999) and eps 1e-8
     weight_decay: float = 0.0  # L2, added to the gradient before the momentum
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training is computed, where its framework offers more than the defaults (`Framework.offers`)."""
+
+    precision: Precision = "float32"  # bf16: forward passes in bfloat16 where PyTorch's autocast holds it safe
+    memory_format: MemoryFormat = "contiguous"  # of images and weights; the values stay what they are
+    data_on_device: bool = False  # the training split lies there whole, and no loader runs
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,9 @@ class Start(Protocol):
         optimizer: Optimizer,
         momentum: float,
         weight_decay: float,
+        precision: Precision,
+        memory_format: MemoryFormat,
+        data_on_device: bool,
         device: Device,
         threads: int,
     ) -> Run: ...
@@ -168,7 +182,7 @@ class Look(Protocol):
     def __call__(self, *, device: Device, loadings: Sequence[Loading]) -> Readiness: ...
 
 
-Precision = Literal["float32", "float64"]
+TracePrecision = Literal["float32", "float64"]
 
 
 class TracedStep(NamedTuple):
@@ -205,7 +219,7 @@ class StartTrace(Protocol):
         optimizer: Optimizer,
         momentum: float,
         weight_decay: float,
-        precision: Precision,
+        precision: TracePrecision,
         threads: int,
     ) -> Trace: ...
 

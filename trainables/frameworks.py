@@ -5,8 +5,8 @@ The folder is ``trainables/NAME``; its ``backend`` module is imported only where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trainables.common.errors import UserError
 from trainables.common.house import HOUSE
 from trainables.common.suggest import nearest
-from trainables.contract import Device, Loading, Readiness
+from trainables.contract import Device, Execution, Loading, Readiness
 from trainables.examination import examine
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Framework:
         is not known before it runs.
     sources
         Files and folders, beside its own folder, that decide what it computes.
+    offers
+        Values of `contract.Execution` that its backend has besides the defaults, by the field.
     traced
         Whether its backend has ``start_trace``, so that ``tuneoff verify`` can compare it; the first is the reference.
     real
@@ -62,6 +64,7 @@ class Framework:
     runtime: str | None = None
     check: str | None = None
     sources: tuple[str, ...] = ()
+    offers: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     traced: bool = True
     real: bool = True
 
@@ -99,6 +102,13 @@ class Framework:
             return Readiness(no_device=f"{self.title} has none", no_loading=(None,) * len(loadings))
         return examine(self.check, device=device, loadings=loadings)
 
+    def lacking(self, wanted: Execution) -> Iterator[tuple[str, object, object]]:
+        """What is wanted and not offered: name of the field, value, and the default that is offered."""
+        for each in fields(wanted):
+            value = getattr(wanted, each.name)
+            if value != each.default and value not in self.offers.get(each.name, ()):
+                yield each.name, value, each.default
+
     def lockfile(self) -> Path | None:
         """The file that names the exact versions of its own packages, where it has one."""
         return cast("Path | None", self._runtime("lockfile", None))
@@ -126,6 +136,7 @@ class Framework:
         return call()
 
 
+_ALL = {"precision": ("bf16",), "memory_format": ("channels_last",), "data_on_device": (True,)}
 _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of colour vision
     Framework(
         "pytorch",
@@ -135,6 +146,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         imports=("torch", "torchvision"),
         distribution="torch",
         check="trainables.pytorch.check",
+        offers=_ALL,
     ),
     Framework(
         "flux",
@@ -153,6 +165,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         colour="#009e73",
         colour_on_dark="#3cc79c",
         imports=("numpy",),
+        offers=_ALL,  # and minds none
         traced=False,
         real=False,
     ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from trainables.contract import Device, Hyperparameters
+from trainables.contract import Device, Execution, Hyperparameters
 
 Clock = Literal["warm", "cold"]
 
@@ -28,6 +28,7 @@ class TrainingSpec:
     test_accuracy: bool = False  # touch the test split at the end: confirmation runs only
     training_accuracy: bool = False  # measure the training split after every epoch, outside every clock
     stop_at_target: bool = True
+    execution: Execution = field(default_factory=Execution)
 
     def as_dict(self) -> dict[str, Any]:
         """Nested dicts of JSON values."""
@@ -35,11 +36,12 @@ class TrainingSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingSpec:
-        """Inverse of `as_dict`."""
-        return cls(**{**values, "hyperparameters": Hyperparameters(**values["hyperparameters"])})
+        """Inverse of `as_dict`; what an older version did not write is at its default."""
+        knobs, execution = Hyperparameters(**values["hyperparameters"]), Execution(**values.get("execution", {}))
+        return cls(**{**values, "hyperparameters": knobs, "execution": execution})
 
     def differences(self, other: TrainingSpec) -> str:
         """Names of the fields in which two specs differ, with both values."""
         mine, theirs = self.as_dict(), other.as_dict()
-        names = [field.name for field in fields(self) if mine[field.name] != theirs[field.name]]
+        names = [each.name for each in fields(self) if mine[each.name] != theirs[each.name]]
         return ", ".join(f"{name}: {theirs[name]} then, {mine[name]} now" for name in names)

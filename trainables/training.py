@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables import checkpoint
+from trainables.common import gpu
 from trainables.common.house import code_digest
 from trainables.common.load import cpu_time_s, load_average
 from trainables.common.process import claim_process, pin_threads
@@ -113,6 +114,7 @@ class Training:
         self._training_samples = 0  # known once the data set is read
         self._segment_began = 0.0  # on the run's clock
         self._watch = Stopwatch(self._ledger, time.perf_counter)
+        self._gpu: gpu.Gpu | None = None
         self._seconds_per_batch = CALL_S  # before the first call: one batch
         self._loss_since = (0.0, 0)  # loss sum and samples since the last evaluation
 
@@ -141,6 +143,7 @@ class Training:
         run = self._run if self._run is not None else self._begin()
         with self._counting_cpu():
             finite = self._train_to_next_evaluation(run)
+        self._look_at_gpu()
         with self._watch.charging("eval_s"):
             score = run.evaluate("validation")
         loss_sum, samples = self._loss_since
@@ -204,6 +207,7 @@ class Training:
             "host": last.get("host"),
             "pid": last.get("pid"),
             "code": last.get("code"),
+            **gpu.together(segment.get("gpu", {}) for segment in state.segments),
             **self._ledger.as_record(),
         }
 
@@ -223,6 +227,12 @@ class Training:
             segment["train_wall_s"] += time.perf_counter() - began
             segment["train_cpu_s"] += cpu_time_s() - cpu_s
 
+    def _look_at_gpu(self) -> None:
+        """Note what it does; between the clocks, never in one."""
+        if self._gpu is not None:
+            segment = self._state.segments[-1]
+            segment["gpu"] = gpu.together([segment["gpu"], self._gpu.look()])
+
     def _begin(self) -> Run:
         """Everything before the first touch of training data by the model: start-up, compilation, restoring."""
         spec = self.spec
@@ -238,6 +248,7 @@ class Training:
                 "pid": os.getpid(),
                 "code": code_digest(),
                 "fresh_process": claim_process(),
+                "gpu": {},
                 "wall_s": 0.0,
             }
         )
@@ -252,6 +263,7 @@ class Training:
             device=spec.device,
             threads=spec.threads,
             **asdict(spec.hyperparameters),
+            **asdict(spec.execution),
         )
         self._run = run
         self._training_samples = len(data["train"])
@@ -265,6 +277,8 @@ class Training:
             with self._watch.charging("checkpoint_s"):
                 run.load(self._model_file)
             self._go_on(run)
+        self._gpu = gpu.find() if spec.device == "cuda" else None
+        self._look_at_gpu()
         return run
 
     def _go_on(self, run: Run) -> None:

@@ -14,6 +14,9 @@
                 optimizer,
                 momentum=0.9,
                 weight_decay=0.0,
+                precision="float32",
+                memory_format="contiguous",
+                data_on_device=false,
                 device="cpu",
                 threads=1,
             )

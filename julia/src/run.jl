@@ -16,7 +16,7 @@ end
 
 """
     start(; model, data, parameters, learning_rate, batch_size, num_workers, optimizer, momentum, weight_decay,
-          device, threads) -> Run
+          precision, memory_format, data_on_device, device, threads) -> Run
 
 Build the model, the optimiser and the loader on the device.
 
@@ -26,14 +26,29 @@ Build the model, the optimiser and the loader on the device.
 - `parameters`: maps PyTorch's tensor names to Float32 arrays, sizes reversed: (width, height, in, out), (in, out).
 - `num_workers`: threads that load batches; 0 loads in the training's own thread.
 - `optimizer`: `"sgd"` (with `momentum`) or `"adam"`; `weight_decay` is added to the gradient.
+- `precision`, `memory_format`, `data_on_device`: `"float32"`, `"contiguous"` and `false`; nothing else is offered.
 - `device`: `"cpu"` or `"cuda"`; the latter after `using CUDA, cuDNN`.
 - `threads`: compute threads, for BLAS; Julia's own were fixed when it started (`julia --threads`).
 
 Throws `ArgumentError` for unknown names and for anything but Float32.
 """
 function start(;
-    model, data, parameters, learning_rate, batch_size, num_workers, optimizer, momentum, weight_decay, device, threads
+    model,
+    data,
+    parameters,
+    learning_rate,
+    batch_size,
+    num_workers,
+    optimizer,
+    momentum,
+    weight_decay,
+    precision,
+    memory_format,
+    data_on_device,
+    device,
+    threads,
 )
+    only_offered(; precision, memory_format, data_on_device)
     set_threads(threads)
     chosen = find_device(device)
     prepare(chosen)
@@ -201,6 +216,14 @@ function in_float32(name, array)
 end
 
 dummy_samples(samples)::Samples = zeros(Float32, 28, 28, 1, samples), zeros(Int, samples)
+
+function only_offered(; precision, memory_format, data_on_device)
+    precision == "float32" || throw(ArgumentError("precision is $(repr(precision)); there is float32"))
+    memory_format == "contiguous" ||
+        throw(ArgumentError("memory_format is $(repr(memory_format)); there is contiguous"))
+    data_on_device && throw(ArgumentError("data_on_device is true; batches come from a loader"))
+    return nothing
+end
 
 function find_device(name)
     name == "cpu" && return cpu_device()

@@ -1,10 +1,11 @@
-"""What weakens a result: few trials that reached the target, and trials that a busy machine disturbed."""
+"""What weakens a result: few trials that reached the target, and trials that a busy machine or GPU disturbed."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from reports.names import title
+from reports.tables.gpus import on_troubled_gpus
 from reports.tables.trials import frameworks, phase
 from trainables.frameworks import FRAMEWORKS
 
@@ -47,15 +48,22 @@ def few_reached(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def disturbed(trials: pd.DataFrame) -> pd.DataFrame:
+    """Frameworks some of whose trials shared their CPUs or GPU with something else, or ran on a throttled GPU.
+
+    Returns
+    -------
+    Columns: framework, trials (that ran disturbed), of (trials of which it is known), caution.
+    """
+    found = [table for table in (_on_busy_machines(trials), on_troubled_gpus(trials)) if len(table)]
+    return pd.concat(found, ignore_index=True) if found else on_troubled_gpus(trials)
+
+
+def _on_busy_machines(trials: pd.DataFrame) -> pd.DataFrame:
     """Frameworks some of whose trials shared their CPUs with something else.
 
     Told from the CPU seconds that their processes got in each wall second of training: fewer than `STARVED` on the CPU,
     or fewer than half of the framework's median and than `SLOWED`. Or from the load average, above `CROWDED` for each
     CPU of the machine at a trial's start and end. Trainings that only simulate do not compute, and are left out.
-
-    Returns
-    -------
-    Columns: framework, trials (that ran disturbed), of (trials of which it is known), caution.
     """
     table = []
     for name in frameworks(trials):

@@ -68,6 +68,10 @@ OutDir = Annotated[
 ]
 Frameworks = Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")]
+SharedGpu = Annotated[
+    bool,
+    typer.Option("--allow-shared-gpu", help="Let slice.gpus be a part of one: times then say little, and are marked."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -80,10 +84,12 @@ def launch(
     settings: Settings = None,
     address: Address = None,
     data_dir: DataDir = None,
+    allow_shared_gpu: SharedGpu = False,
 ) -> None:
     """Search each framework's best configuration, confirm it, and write the report."""
     from study.plan.files import load_plan
 
+    settings = _with_sharing(settings, allow_shared_gpu)
     complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
     start(complete, out_dir / _path("--name")(name or Path(plan).stem), address, data_dir)
 
@@ -102,6 +108,7 @@ def sweep(
     settings: Settings = None,
     address: Address = None,
     data_dir: DataDir = None,
+    allow_shared_gpu: SharedGpu = False,
 ) -> None:
     """Train at one configuration, again for each value of one hyperparameter; a study like any other.
 
@@ -112,6 +119,7 @@ def sweep(
 
     point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
     values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
+    settings = _with_sharing(settings, allow_shared_gpu)
     complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
     start(complete, out_dir / _path("--name")(name or f"sweep-{workload}"), address, data_dir)
 
@@ -339,6 +347,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Train so many, target or not.")] = None,
     target: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Validation accuracy, a fraction.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, or bf16 for forward passes in bfloat16.")] = "float32",
+    memory_format: Annotated[str, typer.Option(help="contiguous or channels_last.")] = "contiguous",
+    data_on_device: Annotated[bool, typer.Option("--data-on-device", help="Keep the training split there.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Compute threads; every usable CPU, if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     report_every: Annotated[int, typer.Option(min=1, help="Print every so many evaluations.")] = 1,
@@ -370,6 +381,9 @@ def train(
         device=device,
         threads=threads,
         seed=seed,
+        precision=precision,
+        memory_format=memory_format,
+        data_on_device=data_on_device,
     )
     prepare(find_workload(workload).dataset, data_dir=data_dir)
     began = time.perf_counter()
@@ -418,6 +432,10 @@ def main() -> None:
 
 def _names(frameworks: str | None) -> list[str] | None:
     return None if frameworks is None else [each.strip() for each in frameworks.split(",")]
+
+
+def _with_sharing(settings: list[str] | None, allowed: bool) -> list[str]:
+    return [*(settings or []), *["slice.allow_shared_gpu=true"] * allowed]
 
 
 def _over(text: str) -> tuple[str, list[float]]:

@@ -196,5 +196,5 @@ def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[s
     if plan.slice.cpus > ours.usable or plan.slice.gpus > cards:
         todo = "--set slice.cpus=... --set slice.gpus=..., or --address of a larger cluster"
         return Finding(item, "missing", f"{want}; {ours.told} and {cards} GPUs", todo, needed=needed)
-    at_once = min(ours.usable // plan.slice.cpus, cards // plan.slice.gpus if plan.slice.gpus else ours.usable)
+    at_once = min(ours.usable // plan.slice.cpus, plan.slice.on_gpus(cards) if plan.slice.gpus else ours.usable)
     return Finding(item, "ok", f"{workload(plan.workload).name}: {want}, {at_once} at once here", needed=needed)

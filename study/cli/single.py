@@ -6,17 +6,17 @@ import shutil
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from study.cli.readiness import refuse
-from study.plan.possible import refuse_impossible
+from study.plan.possible import NO_LOADER, not_offered, refuse_impossible
 from trainables.common.errors import UserError
 from trainables.common.machine import cpus
 from trainables.common.suggest import nearest
-from trainables.contract import Hyperparameters, Loading, Optimizer
+from trainables.contract import Execution, Hyperparameters, Loading, MemoryFormat, Optimizer, Precision
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
 from trainables.training import Evaluation
@@ -44,6 +44,9 @@ def single_spec(
     device: str,
     threads: int | None,
     seed: int,
+    precision: str = "float32",
+    memory_format: str = "contiguous",
+    data_on_device: bool = False,
 ) -> TrainingSpec:
     """Complete what was typed from the workload's defaults.
 
@@ -57,7 +60,12 @@ def single_spec(
     if problem := find_framework(framework).missing():
         raise UserError(problem)
     chosen = workload(workload_name)
-    for flag, value, valid in (("optimizer", optimizer, ("sgd", "adam")), ("device", device, ("auto", "cpu", "cuda"))):
+    for flag, value, valid in (
+        ("optimizer", optimizer, ("sgd", "adam")),
+        ("device", device, ("auto", "cpu", "cuda")),
+        ("precision", precision, get_args(Precision)),
+        ("memory-format", memory_format, get_args(MemoryFormat)),
+    ):
         if value not in valid:
             raise UserError(f"unknown --{flag} '{value}'{nearest(value, valid)}")
     if not 0 < learning_rate < inf:
@@ -66,6 +74,11 @@ def single_spec(
         raise UserError(f"--momentum is {momentum}; it must lie between 0 and 1, below 1")
     if not 0 <= weight_decay < inf:
         raise UserError(f"--weight-decay is {weight_decay}; it must be a number, 0 or above")
+    execution = Execution(cast(Precision, precision), cast(MemoryFormat, memory_format), data_on_device)
+    if problem := not_offered(framework, execution, key="--{}", todo="use the default"):
+        raise UserError(problem.replace("_", "-"))
+    if data_on_device and num_workers:
+        raise UserError(f"--num-workers is {num_workers}, but with --data-on-device {NO_LOADER}; use --num-workers 0")
     refuse_impossible(
         chosen,
         batch_sizes={"--batch-size": batch_size},
@@ -93,6 +106,7 @@ def single_spec(
         test_accuracy=True,
         training_accuracy=True,
         stop_at_target=epochs is None or target is not None,
+        execution=execution,
     )
 
 

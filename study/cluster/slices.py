@@ -39,5 +39,5 @@ def slices_that_fit(wanted: SlicePlan, nodes: Sequence[dict[str, float]]) -> int
     total = 0
     for node in nodes:
         by_cpu = int(node.get("CPU", 0) // wanted.cpus)
-        total += min(by_cpu, int(node.get("GPU", 0) // wanted.gpus)) if wanted.gpus else by_cpu
+        total += min(by_cpu, wanted.on_gpus(node.get("GPU", 0))) if wanted.gpus else by_cpu
     return total

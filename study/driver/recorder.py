@@ -124,6 +124,7 @@ def trial_row(
         **identity,
         "framework": spec.framework,
         **spec.as_dict()["hyperparameters"],
+        **spec.as_dict()["execution"],
         "workload": spec.workload,
         "seed": spec.seed,
         "target": spec.target,

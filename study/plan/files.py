@@ -170,7 +170,7 @@ def _complete(values: dict[str, Any], where: str) -> Plan:
             "initial_points": [],
         },
         "confirm": {"runs": 10},
-        "slice": {"cpus": 1, "gpus": 0, "max_concurrent": 0},
+        "slice": {"cpus": 1, "gpus": 0, "max_concurrent": 0, "allow_shared_gpu": False},
         "training": {
             "optimizer": "sgd",
             "momentum": 0.9,
@@ -179,6 +179,9 @@ def _complete(values: dict[str, Any], where: str) -> Plan:
             "limit_s": chosen.limit_s,
             "epochs": chosen.epochs,
             "evaluate_every_samples": chosen.evaluate_every_samples,
+            "precision": "float32",
+            "memory_format": "contiguous",
+            "data_on_device": False,
         },
     }
     complete = {**defaults, **values, "frameworks": names}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from search_spaces import Choices, Range, Searched
 from search_spaces.spaces import HYPERPARAMETERS
+from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
-from trainables.contract import Hyperparameters, Optimizer
+from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision
 from trainables.spec import Clock, TrainingSpec
+
+SMALLEST_SHARE = 0.01  # of a GPU; Ray counts in ten-thousandths
 
 
 class _Section(BaseModel):
@@ -38,12 +41,21 @@ class ConfirmPlan(_Section):
     runs: int = Field(ge=0, description="runs of each framework's best configuration, with fresh seeds")
 
 
+def _whole_where_it_is(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
 class SlicePlan(_Section):
     """What one trial gets."""
 
     cpus: int = Field(ge=1)
-    gpus: int = Field(ge=0)
+    gpus: Annotated[float, Field(ge=0), AfterValidator(_whole_where_it_is)]
     max_concurrent: int = Field(ge=0, description="trials at once during the search; 0: as many as fit")
+    allow_shared_gpu: bool = Field(default=False, description="a trial may get a part of a GPU; marks the report")
+
+    def on_gpus(self, whole: float) -> int:
+        """How many slices that want GPUs so many of them hold; a part of a slice lies on one GPU."""
+        return int(whole // self.gpus) if self.gpus >= 1 else int(whole) * int(round(1 / self.gpus, 6))
 
 
 class TrainingPlan(_Section):
@@ -56,6 +68,14 @@ class TrainingPlan(_Section):
     limit_s: float = Field(gt=0)
     epochs: int = Field(ge=1)
     evaluate_every_samples: int = Field(ge=1)
+    precision: Precision = Field(default="float32", description="bf16: forward passes in bfloat16")
+    memory_format: MemoryFormat = Field(default="contiguous", description="of images and weights")
+    data_on_device: bool = Field(default=False, description="the training split lies on the device; no loader runs")
+
+    @property
+    def execution(self) -> Execution:
+        """How it is computed."""
+        return Execution(self.precision, self.memory_format, self.data_on_device)
 
 
 class SweepPlan(_Section):
@@ -119,12 +139,42 @@ class Plan(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Plan:
+        _check_gpus(self.slice)
         for name, searched in self.space.items():
             _check_space(name, searched, self.slice.cpus)
         for point in self.search.initial_points:
             for name in self.frameworks:
                 _check_point(point, self.space[name])
+        for name in self.frameworks:
+            if problem := not_offered(
+                name, self.training.execution, key="training.{}", todo="--set training.{}={}, or leave {} out"
+            ):
+                raise ValueError(problem)
+        if self.training.data_on_device:
+            self._check_no_loader()
         return self
+
+    def _check_no_loader(self) -> None:
+        """Refuse loader workers where nothing is left for them to load."""
+        for key, workers in self._most_workers().items():
+            if workers > 0:
+                todo = "--set space.all.num_workers=0" if self.sweep is None else "--num-workers 0"
+                raise ValueError(
+                    f"training.data_on_device is true, but {key} is up to {workers:g}: {NO_LOADER}; {todo}"
+                )
+
+    def _most_workers(self) -> dict[str, float]:
+        """The most loader workers that a trial may get, by the key that says so."""
+        if self.sweep is None:
+            return {
+                f"space.{name}.num_workers": max(space["num_workers"].whole()) for name, space in self.space.items()
+            }
+        varied = {"sweep.over.num_workers": max(self.sweep.over.get("num_workers", (0,)))}
+        return (
+            varied
+            if set(self.sweep.over) == {"num_workers"}
+            else {**varied, "sweep.num_workers": self.sweep.num_workers}
+        )
 
     def spec(self, framework_name: str, searched: dict[str, float], *, seed: int, **extra: Any) -> TrainingSpec:
         """The training that a point of the search space stands for."""
@@ -148,6 +198,7 @@ class Plan(_Section):
             device="cuda" if self.slice.gpus else "cpu",
             threads=self.slice.cpus,
             objective=self.search.objective,
+            execution=training.execution,
             **extra,
         )
 
@@ -187,6 +238,19 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":
         return ": ".join(filter(None, [".".join(path), message]))
     return f"{'.'.join(path)} is {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _check_gpus(wanted: SlicePlan) -> None:
+    """Whole ones, or a share of one where that is allowed."""
+    if wanted.gpus == int(wanted.gpus):
+        return
+    if not SMALLEST_SHARE <= wanted.gpus < 1:
+        raise ValueError(f"slice.gpus is {wanted.gpus:g}; give whole GPUs, or a share of one from {SMALLEST_SHARE} on")
+    if not wanted.allow_shared_gpu:
+        raise ValueError(
+            f"slice.gpus is {wanted.gpus:g}, but trials that share a GPU slow one another down, and their times say "
+            "little; give whole GPUs, or --allow-shared-gpu, which marks the report"
+        )
 
 
 def _check_space(framework_name: str, searched: Space, cpus: int) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from trainables.common.errors import UserError
+from trainables.contract import Execution
+from trainables.frameworks import framework
 from trainables.workloads.architectures import MODELS
 from trainables.workloads.datasets import dataset
 from trainables.workloads.shipped import Workload
+
+NO_LOADER = "no loader runs where the training split lies on the device"
 
 
 def refuse_impossible(
@@ -46,6 +50,24 @@ def refuse_impossible(
             f"training.evaluate_every_samples is {evaluate_every_samples}, but training.epochs = {epochs} are "
             f"{samples} samples: the target would be looked for once, when all is over; evaluate more often"
         )
+
+
+def not_offered(name: str, wanted: Execution, *, key: str, todo: str) -> str | None:
+    """What a framework is asked for and does not offer, with what to do; None where it offers all.
+
+    Parameters
+    ----------
+    key, todo
+        How a wish is written, ``{}`` standing for its name; what to do, by name, default and framework.
+    """
+    if wanted == Execution():
+        return None
+    asked = framework(name)
+    for wish, value, default in asked.lacking(wanted):
+        said, usual = (str(each).lower() if isinstance(each, bool) else each for each in (value, default))
+        todo = todo.format(wish, usual, asked.title)
+        return f"{key.format(wish)} is {said}, which {asked.title} does not offer; {todo}"
+    return None
 
 
 def _batch_problem(workload: Workload, size: int) -> str | None:

@@ -33,7 +33,8 @@ for batch_size in (128, 512, 2048)
     model = plain_model()
     state = Flux.setup(Momentum(0.01, 0.9), model)
     run = start(; model="lenet", data=DATA, parameters=initial_parameters("lenet"), learning_rate=0.01, batch_size,
-        num_workers=0, optimizer="sgd", momentum=0.9, weight_decay=0.0, device="cpu", threads=1)
+        num_workers=0, optimizer="sgd", momentum=0.9, weight_decay=0.0, precision="float32",
+        memory_format="contiguous", data_on_device=false, device="cpu", threads=1)
     plain_epoch(model, state, batch_size) # not counted: compilation
     trainer_epoch(run, batch_size)
     pairs = map(1:ROUNDS) do _

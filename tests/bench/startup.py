@@ -109,6 +109,9 @@ def train_twice(model: str) -> None:
             optimizer="sgd",
             momentum=0.9,
             weight_decay=0.0,
+            precision="float32",
+            memory_format="contiguous",
+            data_on_device=False,
             device="cpu",
             threads=1,
         )

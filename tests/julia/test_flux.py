@@ -45,7 +45,8 @@ def begin(**changes):
     model = changes.get("model", "lenet")
     return framework("flux").start()(**{**dict(
         model=model, data=load("digits"), parameters=initial_parameters(MODELS[model](), seed=0), learning_rate=0.05,
-        batch_size=64, num_workers=0, optimizer="sgd", momentum=0.9, weight_decay=0.0, device="cpu", threads=1),
+        batch_size=64, num_workers=0, optimizer="sgd", momentum=0.9, weight_decay=0.0, precision="float32",
+        memory_format="contiguous", data_on_device=False, device="cpu", threads=1),
         **changes})
 """
 

@@ -43,6 +43,9 @@ def begin(request: pytest.FixtureRequest, name: str) -> Callable[..., Run]:
             "optimizer": "sgd",
             "momentum": 0.9,
             "weight_decay": 0.0,
+            "precision": "float32",
+            "memory_format": "contiguous",
+            "data_on_device": False,
             "device": "cpu",
             "threads": 1,
         }

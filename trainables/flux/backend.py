@@ -7,6 +7,7 @@ training finds it running and compiled. Never in a process that has imported tor
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,9 +18,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainables.contract import Device, LabelledImages, Optimizer, Progress, Score, Split, TracedStep
+from trainables.contract import (
+    Device,
+    LabelledImages,
+    MemoryFormat,
+    Optimizer,
+    Precision,
+    Progress,
+    Score,
+    Split,
+    TracedStep,
+    TracePrecision,
+)
 from trainables.flux.runtime import find_runtime
 
+# `functional` says why on stderr and answers false, or throws, by version.
+_TRY_GPU = 'begin CUDA.functional(true) || error("CUDA.jl finds none that works"); sum(CUDA.ones(1)); nothing end'
 MESSAGE_CHARACTERS = 1000  # Julia spells out types, which for a ResNet takes pages
 
 
@@ -34,6 +48,9 @@ def start(
     optimizer: Optimizer,
     momentum: float,
     weight_decay: float,
+    precision: Precision,
+    memory_format: MemoryFormat,
+    data_on_device: bool,
     device: Device,
     threads: int,
 ) -> FluxRun:
@@ -50,6 +67,9 @@ def start(
             optimizer=optimizer,
             momentum=momentum,
             weight_decay=weight_decay,
+            precision=precision,
+            memory_format=memory_format,
+            data_on_device=data_on_device,
             device=device,
             threads=threads,
         )
@@ -114,7 +134,7 @@ def start_trace(
     optimizer: Optimizer,
     momentum: float,
     weight_decay: float,
-    precision: str,
+    precision: TracePrecision,
     threads: int,
 ) -> FluxTrace:
     """See `trainables.contract.StartTrace`."""
@@ -174,8 +194,23 @@ def _flux_trainer(threads: int, device: Device) -> Any:
 
         if device == "cuda":
             juliacall.Main.seval("using CUDA, cuDNN")  # brings FluxTrainer's extension with it
+            _make_sure_of_gpu(juliacall.Main)
         juliacall.Main.seval("using FluxTrainer")
         return juliacall.Main.FluxTrainer
+
+
+def _make_sure_of_gpu(main: Any) -> None:
+    """Compute something on the GPU that this training was given, or say in a line that it cannot be used."""
+    try:
+        with _julia_errors():
+            main.seval(_TRY_GPU)
+    except RuntimeError as error:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        which = f"GPU {visible}, which" if visible else "the GPU that"
+        why = " ".join(str(error).split())
+        raise RuntimeError(
+            f"Flux cannot use {which} this training was given on {socket.gethostname()}: {why}"
+        ) from None
 
 
 def _environment(threads: int) -> dict[str, str]:

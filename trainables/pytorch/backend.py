@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,15 +17,22 @@ from trainables.contract import (
     EVALUATION_BATCH_SIZE,
     Device,
     LabelledImages,
+    MemoryFormat,
     Optimizer,
     Precision,
     Progress,
     Score,
     Split,
     TracedStep,
+    TracePrecision,
 )
+from trainables.pytorch.check import make_sure_of_gpu
 from trainables.pytorch.loader import Batch, Loader, tensors
 from trainables.pytorch.models import MODELS
+from trainables.pytorch.resident import Resident
+
+# Where all images have one channel the first layer gains nothing by channels_last; the later ones do.
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 def start(
@@ -39,12 +46,16 @@ def start(
     optimizer: Optimizer,
     momentum: float,
     weight_decay: float,
+    precision: Precision,
+    memory_format: MemoryFormat,
+    data_on_device: bool,
     device: Device,
     threads: int,
 ) -> PyTorchRun:
     """Build the model, the optimizer and the loader on the device; see `trainables.contract.Start`."""
     torch.set_num_threads(threads)
     if device == "cuda":
+        make_sure_of_gpu()
         torch.backends.cudnn.benchmark = True  # shapes are few and fixed, so the search for kernels pays
         torch.set_float32_matmul_precision("high")  # TF32 for dense layers too: convolutions have it by default
     return PyTorchRun(
@@ -57,6 +68,9 @@ def start(
         optimizer=optimizer,
         momentum=momentum,
         weight_decay=weight_decay,
+        precision=precision,
+        memory_format=memory_format,
+        data_on_device=data_on_device,
         device=torch.device(device),
     )
 
@@ -76,19 +90,24 @@ class PyTorchRun:
         optimizer: Optimizer,
         momentum: float,
         weight_decay: float,
+        precision: Precision,
+        memory_format: MemoryFormat,
+        data_on_device: bool,
         device: torch.device,
     ) -> None:
         self._device = device
         self._initial = dict(parameters)
-        # cuDNN's tensor-core kernels read ResNet's wide layers faster as NHWC; LeNet's narrow ones gain nothing.
-        self._layout = torch.channels_last if device.type == "cuda" and model == "resnet18" else torch.contiguous_format
+        self._precision = precision
+        self._layout = LAYOUTS[memory_format]
         self._model = MODELS[model]().to(device).to(memory_format=self._layout)
         self._optimizer_settings = (optimizer, learning_rate, momentum, weight_decay)
         self._batch_size = batch_size
         self._data = data
         self._on_device: dict[Split, Batch] = {}
-        self._loader = Loader(
-            data["train"], batch_size=batch_size, num_workers=num_workers, pin_memory=device.type == "cuda"
+        self._loader = (
+            Resident(self._whole("train"), batch_size=batch_size)
+            if data_on_device
+            else Loader(data["train"], batch_size=batch_size, num_workers=num_workers, pin_memory=device.type == "cuda")
         )
         self._batches: Iterator[Batch] = iter(())
         self._reset()
@@ -99,12 +118,12 @@ class PyTorchRun:
         self._model.train()
         for size in sorted(shapes, reverse=True):
             labels = torch.zeros(size, dtype=torch.int64, device=self._device)
-            _step(self._model, self._optimizer, self._dummy_images(size), labels)
+            _step(self._forward, self._optimizer, self._dummy_images(size), labels)
         self._model.eval()
         with torch.inference_mode():
             for split in ("validation", "test"):
                 for images, _ in self._evaluation_batches(split):
-                    self._model(self._dummy_images(len(images)))
+                    self._forward(self._dummy_images(len(images)))
         self._reset()
         self._synchronize()
 
@@ -121,7 +140,7 @@ class PyTorchRun:
                 waiting_since = perf_counter()
                 images, labels = self._to_device(next(self._batches))
                 data_s += perf_counter() - waiting_since
-                loss, _ = _step(self._model, self._optimizer, images, labels)
+                loss, _ = _step(self._forward, self._optimizer, images, labels)
                 loss_sum += loss * len(labels)
                 samples += len(labels)
         self._synchronize()
@@ -133,7 +152,7 @@ class PyTorchRun:
         loss_sum = torch.zeros((), device=self._device)
         with self._loader.telling(), torch.inference_mode():  # workers may fail meanwhile
             for images, labels in self._evaluation_batches(split):
-                logits = self._model(images)
+                logits = self._forward(images)
                 correct += (logits.argmax(dim=1) == labels).sum()
                 loss_sum += F.cross_entropy(logits, labels, reduction="sum")
         samples = len(self._data[split])
@@ -171,9 +190,18 @@ class PyTorchRun:
         self.load_parameters(self._initial)
         self._optimizer = _optimizer(self._model, *self._optimizer_settings)
 
+    def _forward(self, images: Tensor) -> Tensor:
+        """The logits in float32, whatever they were computed in."""
+        if self._precision == "float32":
+            logits: Tensor = self._model(images)
+            return logits
+        with torch.autocast(self._device.type, dtype=torch.bfloat16):
+            logits = self._model(images)
+        return logits.float()
+
     def _to_device(self, batch: Batch) -> Batch:
         images, labels = batch
-        if self._device.type == "cpu":
+        if self._device.type == "cpu" and self._layout is torch.contiguous_format:
             return images, labels
         return (
             images.to(self._device, non_blocking=True, memory_format=self._layout),
@@ -181,10 +209,14 @@ class PyTorchRun:
         )
 
     def _evaluation_batches(self, split: Split) -> Iterator[Batch]:
+        images, labels = self._whole(split)
+        return zip(images.split(EVALUATION_BATCH_SIZE), labels.split(EVALUATION_BATCH_SIZE), strict=True)
+
+    def _whole(self, split: Split) -> Batch:
+        """A split on the device; it stays there."""
         if split not in self._on_device:
             self._on_device[split] = self._to_device(tensors(self._data[split]))
-        images, labels = self._on_device[split]
-        return zip(images.split(EVALUATION_BATCH_SIZE), labels.split(EVALUATION_BATCH_SIZE), strict=True)
+        return self._on_device[split]
 
     def _dummy_images(self, samples: int) -> Tensor:
         zeros = torch.zeros(samples, *self._data["train"].images.shape[1:])
@@ -203,7 +235,7 @@ def start_trace(
     optimizer: Optimizer,
     momentum: float,
     weight_decay: float,
-    precision: Precision,
+    precision: TracePrecision,
     threads: int,
 ) -> PyTorchTrace:
     """See `trainables.contract.StartTrace`."""
@@ -242,11 +274,11 @@ class PyTorchTrace:
 
 
 def _step(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
+    forward: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One optimizer step in training mode: the loss and the logits before it; gradients stay in the parameters."""
     optimizer.zero_grad(set_to_none=True)
-    logits = model(images)
+    logits = forward(images)
     loss = F.cross_entropy(logits, labels)
     loss.backward()
     optimizer.step()

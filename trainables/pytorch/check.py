@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,14 +34,30 @@ def look(*, device: Device, loadings: Sequence[Loading]) -> Readiness:
     )
 
 
-def _devices() -> tuple[list[str], str]:
+def make_sure_of_gpu() -> None:
+    """In a training's process, before it builds anything: compute something on the GPU that it was given.
+
+    Raises
+    ------
+    RuntimeError
+        Naming the GPU, the machine and why it cannot be used, in a line: Ray deals out what it was told of.
+    """
+    names, why = _devices(at_most=1)
+    if not names:
+        visible = os.environ.get(VISIBLE)
+        which = f"GPU {visible}, which" if visible else "the GPU that"
+        raise RuntimeError(f"PyTorch cannot use {which} this training was given on {socket.gethostname()}: {why}")
+
+
+def _devices(*, at_most: int | None = None) -> tuple[list[str], str]:
     """Names of the GPUs, each of them tried, and why there are none: one may be too old for this build, or taken."""
     if torch.version.cuda is None and torch.version.hip is None:
         return [], f"PyTorch {torch.__version__} is built for CPUs alone"
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
-            names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+            there = range(torch.cuda.device_count())[:at_most]
+            names = [torch.cuda.get_device_name(number) for number in there]
             for number in range(len(names)):
                 torch.ones(1, device=f"cuda:{number}").add_(1).item()
             if not names:

@@ -25,7 +25,7 @@ import numpy as np
 
 from trainables.common.helpers import telling
 from trainables.common.house import python
-from trainables.contract import Optimizer, Precision
+from trainables.contract import Optimizer, TracePrecision
 from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import framework, traced
 from trainables.verify.trace import GRADIENT, LOGITS, LOSS, PARAMETER, Arrays, state_file, step_file
@@ -38,7 +38,7 @@ BATCH_SIZE = 32
 SEED = 0
 STEP_S = 900.0  # without an answer for so long, a side hangs; the first one compiles
 END_S = 10.0  # for a side that hung up to end
-PRECISIONS: tuple[Precision, ...] = ("float64", "float32")
+PRECISIONS: tuple[TracePrecision, ...] = ("float64", "float32")
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
 INITIAL, STATISTIC, SYSTEMATIC = "initial parameter", "statistic", "systematic gradient"
 QUANTITIES = (INITIAL, LOGITS, LOSS, STATISTIC, GRADIENT, SYSTEMATIC, PARAMETER)  # as an error would spread
@@ -105,7 +105,7 @@ class Comparison:
 def compare(
     workload: Workload,
     optimizer: Optimizer,
-    precision: Precision,
+    precision: TracePrecision,
     *,
     frameworks: tuple[str, str],
     steps: int = STEPS,
@@ -210,7 +210,7 @@ def learning_rate(model: str, optimizer: Optimizer) -> float:
     ]
 
 
-def bounds_for(model: str, precision: Precision) -> dict[str, Bound]:
+def bounds_for(model: str, precision: TracePrecision) -> dict[str, Bound]:
     """How large a difference is still rounding; measured values are of PyTorch 2.15 and Flux 0.16.9 on an x86 CPU.
 
     float64: 1e-9 throughout, and the initial parameters are equal. Measured over 50 free steps: 1e-14 (LeNet), 1e-11

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from trainables.contract import Optimizer, Precision
+from trainables.contract import Optimizer, TracePrecision
 from trainables.verify.compare import (
     Bound,
     Comparison,
@@ -35,7 +35,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Comparison]:
     prepare("digits")
     monkeypatch.chdir(ROOT)
 
-    def run(what: str, side: str, optimizer: Optimizer = "sgd", precision: Precision = "float64") -> Comparison:
+    def run(what: str, side: str, optimizer: Optimizer = "sgd", precision: TracePrecision = "float64") -> Comparison:
         monkeypatch.setenv("TUNEOFF_BREAK", what)
         monkeypatch.setenv("TUNEOFF_BREAK_SIDE", side)
         return compare(
@@ -53,7 +53,7 @@ def _broken_command(_: str) -> Sequence[str]:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_the_same_training_passes(
-    broken: Callable[..., Comparison], side: str, optimizer: Optimizer, precision: Precision
+    broken: Callable[..., Comparison], side: str, optimizer: Optimizer, precision: TracePrecision
 ) -> None:
     comparison = broken("nothing", side, optimizer, precision)
     assert comparison.equal, comparison.failure
