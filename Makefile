@@ -6,7 +6,7 @@ NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test lint bench chaos wheel clean
+.PHONY: study test lint bench gpu-check chaos wheel clean
 
 # Where Julia cannot be had, the study says why and goes on with what there is.
 study: $(INSTALLED)
@@ -23,6 +23,10 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
+
+# Where there is a GPU: a minute or two, no network. Where there is none: one line, exit code 2.
+gpu-check: $(INSTALLED)
+	$(BIN)/python -m tests.gpu_check
 
 # Real studies, fifty faults: up to twenty minutes.
 chaos: $(INSTALLED)

@@ -100,9 +100,7 @@ TRIALS = (
     Column("fresh_process", _FLAG, "whether its process had run no training before"),
     Column("segments", _WHOLE, "1, and one more for every interruption it was continued after"),
     Column("loader_workers", _WHOLE, "loader processes or threads that really ran"),
-    Column(
-        "gpu", _TEXT, "model of its GPU, from NVML; without NVML this and the next eight are empty"
-    ),
+    Column("gpu", _TEXT, "model of its GPU, from NVML; without NVML this and the next eight are empty"),
     Column("gpu_uuid", _TEXT, "which one"),
     Column("gpu_memory_used_bytes", _WHOLE, "most memory in use on it, by all processes, at any evaluation"),
     Column("gpu_utilisation_start", _REAL, "share of the time for which kernels ran on it, just after the warm-up"),

@@ -5,8 +5,8 @@ The folder is ``trainables/NAME``; its ``backend`` module is imported only where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -48,7 +48,7 @@ class Framework:
     sources
         Files and folders, beside its own folder, that decide what it computes.
     offers
-        Values of `contract.Execution` that its backend has besides the defaults, by the field.
+        Fields of `contract.Execution` and values of theirs that its backend has besides the defaults.
     traced
         Whether its backend has ``start_trace``, so that ``tuneoff verify`` can compare it; the first is the reference.
     real
@@ -64,7 +64,7 @@ class Framework:
     runtime: str | None = None
     check: str | None = None
     sources: tuple[str, ...] = ()
-    offers: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    offers: tuple[tuple[str, object], ...] = ()
     traced: bool = True
     real: bool = True
 
@@ -106,7 +106,7 @@ class Framework:
         """What is wanted and not offered: name of the field, value, and the default that is offered."""
         for each in fields(wanted):
             value = getattr(wanted, each.name)
-            if value != each.default and value not in self.offers.get(each.name, ()):
+            if value != each.default and (each.name, value) not in self.offers:
                 yield each.name, value, each.default
 
     def lockfile(self) -> Path | None:
@@ -136,7 +136,7 @@ class Framework:
         return call()
 
 
-_ALL = {"precision": ("bf16",), "memory_format": ("channels_last",), "data_on_device": (True,)}
+_ALL = (("precision", "bf16"), ("memory_format", "channels_last"), ("data_on_device", True))
 _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of colour vision
     Framework(
         "pytorch",

@@ -15,10 +15,10 @@ import torch
 import torchvision
 from torch.nn import functional as F
 
-from trainables.contract import LabelledImages
+from trainables.contract import Device, LabelledImages
 from trainables.determinism import initial_parameters, sample_order
+from trainables.pytorch import models
 from trainables.pytorch.backend import PyTorchRun, start
-from trainables.pytorch.models import LeNet
 from trainables.workloads.architectures import MODELS
 
 SAMPLES = 20_000
@@ -36,29 +36,38 @@ def rows() -> Iterator[Row]:
     labels = random.randint(0, 10, SAMPLES).astype(np.uint8)
     arrays = LabelledImages((pixels[:, None] / np.float32(255)).astype(np.float32), labels.astype(np.int64))
     for batch_size in BATCH_SIZES:
-        plain = _plain_epoch(_plain_batches(arrays, batch_size))
-        backend = _backend_epoch(arrays, batch_size, num_workers=0)
-        yield _row("plain loop on the same arrays", batch_size, 0, backend, plain, floor=0.95)
+        plain = plain_epoch(plain_batches(arrays, batch_size))
+        backend = backend_epoch(arrays, batch_size, num_workers=0)
+        yield compared("plain loop on the same arrays", batch_size, 0, backend, plain, floor=0.95)
     with tempfile.TemporaryDirectory() as folder:
         _write_idx(Path(folder), pixels, labels)
         for batch_size in BATCH_SIZES:
             for num_workers in (0, 1, 2):
-                seed = _plain_epoch(lambda b=batch_size, w=num_workers: _seed_batches(folder, b, w))
-                backend = _backend_epoch(arrays, batch_size, num_workers=num_workers)
-                yield _row("seed's loading (ToTensor per sample)", batch_size, num_workers, backend, seed, floor=1.0)
+                seed = plain_epoch(lambda b=batch_size, w=num_workers: _seed_batches(folder, b, w))
+                backend = backend_epoch(arrays, batch_size, num_workers=num_workers)
+                yield compared(
+                    "seed's loading (ToTensor per sample)", batch_size, num_workers, backend, seed, floor=1.0
+                )
 
 
-def _row(
-    against: str, batch_size: int, num_workers: int, mine: Callable[[], None], other: Callable[[], None], floor: float
+def compared(
+    against: str,
+    batch_size: int,
+    num_workers: int,
+    mine: Callable[[], None],
+    other: Callable[[], None],
+    floor: float,
+    samples: int = SAMPLES,
 ) -> Row:
+    """The row of two ways to train an epoch."""
     mine(), other()  # not counted: caches, allocators, loader workers
     pairs = [(_seconds(mine), _seconds(other)) for _ in range(ROUNDS)]
     ratio = median(theirs / ours for ours, theirs in pairs)
     return {
         "what": f"samples/s, backend over {against}",
         "setting": f"batch {batch_size}, workers {num_workers}",
-        "mine": f"{SAMPLES / median(ours for ours, _ in pairs):,.0f}/s",
-        "other": f"{SAMPLES / median(theirs for _, theirs in pairs):,.0f}/s",
+        "mine": f"{samples / median(ours for ours, _ in pairs):,.0f}/s",
+        "other": f"{samples / median(theirs for _, theirs in pairs):,.0f}/s",
         "ratio": ratio,
         "good": ratio >= floor,
         "want": f">= {floor:g}",
@@ -71,51 +80,60 @@ def _seconds(epoch: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def _backend_epoch(arrays: LabelledImages, batch_size: int, num_workers: int) -> Callable[[], None]:
+def backend_epoch(
+    arrays: LabelledImages, batch_size: int, num_workers: int, *, model: str = "lenet", device: Device = "cpu"
+) -> Callable[[], None]:
+    """An epoch of our backend's, to be timed."""
     run: PyTorchRun = start(
-        model="lenet",
+        model=model,
         data={"train": arrays, "validation": arrays, "test": arrays},
-        parameters=initial_parameters(MODELS["lenet"](), seed=0),
+        parameters=initial_parameters(MODELS[model](), seed=0),
         learning_rate=0.01,
         batch_size=batch_size,
         num_workers=num_workers,
         optimizer="sgd",
         momentum=0.9,
         weight_decay=0.0,
-        device="cpu",
+        precision="float32",
+        memory_format="contiguous",
+        data_on_device=False,
+        device=device,
         threads=THREADS,
     )
 
     def epoch() -> None:
-        run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
-        run.train(-(-SAMPLES // batch_size))
+        run.begin_epoch(sample_order(seed=0, epoch=0, samples=len(arrays)))
+        run.train(-(-len(arrays) // batch_size))
 
     return epoch
 
 
-def _plain_epoch(batches: Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]]) -> Callable[[], None]:
+def plain_epoch(
+    batches: Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]], *, model: str = "lenet", device: Device = "cpu"
+) -> Callable[[], None]:
     """What one writes by hand: PyTorch's own tutorial loop."""
-    model = LeNet()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    built = models.MODELS[model]().to(device)
+    optimizer = torch.optim.SGD(built.parameters(), lr=0.01, momentum=0.9)
 
     def epoch() -> None:
-        model.train()
+        built.train()
         for images, labels in batches():
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(images), labels)
+            loss = F.cross_entropy(built(images.to(device)), labels.to(device))
             loss.backward()
             optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return epoch
 
 
-def _plain_batches(
-    arrays: LabelledImages, batch_size: int
-) -> Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]:
+def plain_batches(arrays: LabelledImages, batch_size: int) -> Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]:
+    """Batches of the arrays in a new random order each time."""
     images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for chosen in torch.randperm(SAMPLES).split(batch_size):
+        for chosen in torch.randperm(len(arrays)).split(batch_size):
             yield images[chosen], labels[chosen]
 
     return batches

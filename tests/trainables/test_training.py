@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables import checkpoint
-from trainables.common import process
-from trainables.contract import Hyperparameters
+from trainables.common import gpu, process
+from trainables.contract import Execution, Hyperparameters
 from trainables.simulated.backend import SimulatedRun
 from trainables.spec import TrainingSpec
 from trainables.training import Evaluation, Training, run_to_end
@@ -352,3 +352,83 @@ def test_a_checkpoint_of_a_version_that_did_not_count_goes_on(spec: TrainingSpec
     assert (result["segments"], result["outcome"]) == (2, "reached")
     assert (result["train_cpu_s"], result["train_wall_s"], result["load_start"]) == (None, None, None)
     assert result["host_cpus"] == os.cpu_count()
+
+
+class Seen(gpu.Gpu):
+    """A GPU that gets slower at every look, and notes what the clocks say then."""
+
+    def __init__(self, training: Training) -> None:
+        self.clocks: list[float] = []
+        self._training = training
+
+    def look(self) -> dict[str, object]:
+        self.clocks.append(self._training._ledger.total_s)
+        clock = 2000 - 100 * len(self.clocks)
+        return {
+            **dict.fromkeys(("gpu_memory_used_bytes", "gpu_utilisation_start", "gpu_utilisation_end", "gpu_throttled")),
+            **dict.fromkeys(("gpu_clock_start_mhz", "gpu_clock_end_mhz", "gpu_clock_mhz"), clock),
+            **{"gpu": "H100", "gpu_uuid": "GPU-1", "gpu_shared": len(self.clocks) == 2},
+        }
+
+
+def test_the_gpu_is_looked_at_after_the_warm_up_and_each_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(BASE, device="cuda")
+    training = Training(spec, folder=tmp_path / "trial")
+    seen = Seen(training)
+    monkeypatch.setattr(gpu, "find", lambda: seen)
+    training.advance()
+    training.advance()
+    training.close()
+    assert len(seen.clocks) == 3
+    resumed = run(spec, tmp_path / "trial")
+    result = resumed.result()
+    evaluations = len(resumed.evaluations)
+    assert len(seen.clocks) == evaluations + 2  # a second start
+    assert (result["gpu"], result["gpu_uuid"], result["gpu_shared"]) == ("H100", "GPU-1", True)
+    assert (result["gpu_clock_start_mhz"], result["gpu_clock_mhz"]) == (1900, 2000 - 100 * len(seen.clocks))
+
+
+def test_looking_at_the_gpu_is_in_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = run(BASE).result()
+    training = Training(replace(BASE, device="cuda"))
+    seen = Seen(training)
+
+    def slow() -> dict[str, object]:
+        training._run._pass(1000.0)  # type: ignore[union-attr]
+        return Seen.look(seen)
+
+    seen.look = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(gpu, "find", lambda: seen)
+    while not training.finished:
+        training.advance()
+    result = training.result()
+    assert len(seen.clocks) > 2
+    for clock in ("compile_s", "train_s", "data_s", "eval_s", "warm_tta_s"):
+        assert result[clock] == pytest.approx(plain[clock]), clock
+
+
+def test_no_gpu_is_looked_for_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang() -> None:
+        raise AssertionError("NVML was asked")
+
+    monkeypatch.setattr(gpu, "find", hang)
+    assert "gpu" not in run(BASE).result()
+
+
+def test_a_checkpoint_from_before_there_were_options_is_continued(tmp_path: Path) -> None:
+    training = Training(BASE, folder=tmp_path / "trial")
+    training.advance()
+    training.close()
+    found = checkpoint.read(tmp_path / "trial")
+    assert found is not None
+    assert found.model is not None
+    state, model = found.state, found.model.read_bytes()
+    del state["spec"]["execution"]
+    for segment in state["segments"]:
+        del segment["gpu"]
+    checkpoint.save(tmp_path / "trial", 1, state, save_model=lambda path: path.write_bytes(model) and None)
+    assert run(BASE, tmp_path / "trial").result()["segments"] == 2
+    with pytest.raises(RuntimeError, match="execution: "):
+        Training(replace(BASE, execution=Execution("bf16")), folder=tmp_path / "trial")

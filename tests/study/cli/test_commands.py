@@ -89,6 +89,12 @@ TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--b
         (["--learning-rate", "0.1", "--weight-decay", "inf"], "--weight-decay is inf"),
         (["--learning-rate", "0.1", "--weight-decay", "nan"], "'--weight-decay': Input should be"),
         (["--learning-rate", "0.1", "--seed", "4294967296"], "--seed"),
+        (["--learning-rate", "0.1", "--precision", "bf61"], "unknown --precision 'bf61'; did you mean 'bf16'"),
+        (["--learning-rate", "0.1", "--memory-format", "channel_last"], "did you mean 'channels_last'"),
+        (
+            ["--learning-rate", "0.1", "--data-on-device", "--num-workers", "2"],
+            "is 2, but with --data-on",
+        ),
     ],
 )
 def test_bad_training_is_one_line(

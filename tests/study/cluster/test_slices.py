@@ -14,3 +14,16 @@ NODES = [{"CPU": 4.0, "GPU": 1.0}, {"CPU": 16.0}, {"CPU": 8.0, "GPU": 4.0}]
 )
 def test_slices_never_span_nodes(cpus: int, gpus: int, fits: int) -> None:
     assert slices_that_fit(SlicePlan(cpus=cpus, gpus=gpus, max_concurrent=0), NODES) == fits
+
+
+@pytest.mark.parametrize(
+    ("share", "fits"),
+    [(0.5, 2 + 8), (0.4, 2 + 8), (0.6, 1 + 4), (0.1, 4 + 8), (0.3333, 3 + 8)],  # at most one to a CPU
+)
+def test_a_share_of_a_gpu_never_spans_gpus(share: float, fits: int) -> None:
+    assert slices_that_fit(SlicePlan(cpus=1, gpus=share, max_concurrent=0), NODES) == fits
+
+
+@pytest.mark.parametrize(("share", "fits"), [(0.1, 10), (0.2, 5), (0.7, 1), (0.01, 100), (1, 1), (2, 0)])
+def test_as_many_as_one_gpu_holds(share: float, fits: int) -> None:
+    assert SlicePlan(cpus=1, gpus=share, max_concurrent=0).on_gpus(1.0) == fits

@@ -7,6 +7,7 @@ import pytest
 from search_spaces import Choices, Range
 from study.plan.files import freeze, load_plan, shipped_plans, sweep_plan, thaw
 from trainables.common.errors import UserError
+from trainables.contract import Execution
 from trainables.frameworks import available
 from trainables.workloads.shipped import WORKLOADS
 
@@ -151,6 +152,106 @@ def test_a_study_that_was_begun_with_it_can_still_be_read(tmp_path: Path) -> Non
     text = (tmp_path / "plan.toml").read_text()
     (tmp_path / "plan.toml").write_text(text.replace("128,", "4096,"))
     assert thaw(tmp_path / "plan.toml").space["pytorch"]["batch_size"] == Choices((16, 32, 64, 4096))
+
+
+SHARED = ["slice.gpus=0.5", "slice.allow_shared_gpu=true"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["slice.gpus=0.5"], "slice.gpus is 0.5, but trials that share a GPU .* or --allow-shared-gpu, which marks"),
+        (["slice.gpus=0.99"], "slice.gpus is 0.99, but trials"),
+        (["slice.gpus=1.5", SHARED[1]], "slice.gpus is 1.5; give whole GPUs, or a share of one from 0.01 on"),
+        (["slice.gpus=0.001", SHARED[1]], "slice.gpus is 0.001; give whole"),
+        (["slice.gpus=-1"], "slice.gpus is -1: input should be greater"),
+        (["slice.gpus=two"], "slice.gpus is 'two'"),
+        (["slice.gpus=nan", SHARED[1]], "slice.gpus is nan"),
+        (["slice.gpus=inf", SHARED[1]], "slice.gpus is inf"),
+    ],
+)
+def test_gpus_are_whole_unless_sharing_is_allowed(settings: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_plan("quickstart", settings=settings, frameworks=["simulated"])
+
+
+def test_a_share_of_a_gpu_is_in_the_frozen_plan(tmp_path: Path) -> None:
+    plan = load_plan("quickstart", settings=SHARED, frameworks=["simulated"])
+    freeze(plan, tmp_path / "plan.toml")
+    assert "gpus = 0.5\n" in (tmp_path / "plan.toml").read_text()
+    assert thaw(tmp_path / "plan.toml") == plan
+    assert plan.spec("simulated", {"learning_rate": 0.1, "batch_size": 32, "num_workers": 0}, seed=0).device == "cuda"
+    freeze(load_plan("quickstart", settings=["slice.gpus=2.0"], frameworks=["simulated"]), tmp_path / "plan.toml")
+    assert "gpus = 2\n" in (tmp_path / "plan.toml").read_text()
+
+
+BF16, CHANNELS_LAST, RESIDENT = (
+    "training.precision=bf16",
+    "training.memory_format=channels_last",
+    "training.data_on_device=true",
+)
+
+
+@pytest.mark.parametrize(
+    ("frameworks", "setting", "message"),
+    [
+        (["flux"], BF16, "training.precision is bf16, which Flux does not offer; --set training.precision=float32"),
+        (["pytorch", "flux"], CHANNELS_LAST, "training.memory_format is channels_last, .* or leave Flux out"),
+        (["flux", "simulated"], RESIDENT, "training.data_on_device is true, .* --set training.data_on_device=false"),
+        (["pytorch"], "training.precision=fp16", "training.precision is 'fp16'"),
+        (["pytorch"], "training.memory_format=nhwc", "training.memory_format is 'nhwc'"),
+        (
+            ["pytorch"],
+            RESIDENT,
+            "training.data_on_device is true, but space.pytorch.num_workers is up to 1: .* space.all.num_workers=0",
+        ),
+    ],
+)
+def test_what_a_framework_does_not_offer_is_refused(frameworks: list[str], setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"plan quickstart: {message}"):
+        load_plan("quickstart", settings=[setting], frameworks=frameworks)
+
+
+@pytest.mark.parametrize(
+    ("over", "workers", "refused"),
+    [
+        ({"batch_size": (32,)}, 0, None),
+        ({"num_workers": (0,)}, 2, None),  # which is never used
+        ({"batch_size": (32,)}, 1, "sweep.num_workers is up to 1"),
+        ({"num_workers": (0, 4)}, 0, "sweep.over.num_workers is up to 4"),
+    ],
+)
+def test_a_sweep_with_data_on_the_device_has_no_loader(
+    over: dict[str, tuple[int, ...]], workers: int, refused: str | None
+) -> None:
+    sweep = {"over": over, "repeats": 1, "learning_rate": 0.1, "batch_size": 32, "num_workers": workers}
+
+    def plan() -> bool:
+        return sweep_plan("digits-lenet", sweep, settings=[RESIDENT], frameworks=["pytorch"]).training.data_on_device
+
+    if refused is None:
+        assert plan()
+        return
+    with pytest.raises(UserError, match=refused):
+        plan()
+
+
+def test_options_reach_every_training() -> None:
+    settings = [BF16, CHANNELS_LAST, RESIDENT, "space.all.num_workers=0"]
+    plan = load_plan("quickstart", settings=settings, frameworks=["pytorch", "simulated"])
+    spec = plan.spec("pytorch", {"learning_rate": 0.1, "batch_size": 32, "num_workers": 0}, seed=0)
+    assert spec.execution == Execution("bf16", "channels_last", data_on_device=True)
+
+
+def test_a_plan_frozen_before_there_were_options_is_the_same_plan(tmp_path: Path) -> None:
+    new = ("allow_shared_gpu", "precision", "memory_format", "data_on_device")
+    plan = load_plan("quickstart", frameworks=["pytorch"])
+    freeze(plan, tmp_path / "plan.toml")
+    lines = (tmp_path / "plan.toml").read_text().splitlines(keepends=True)
+    old = [line for line in lines if not line.startswith(new)]
+    assert len(lines) - len(old) == len(new)
+    (tmp_path / "plan.toml").write_text("".join(old))
+    assert thaw(tmp_path / "plan.toml") == plan
 
 
 def test_unknown_plan() -> None:

@@ -207,3 +207,15 @@ def test_parquet_files_that_say_something_else_than_the_log(folder: StudyFolder)
         "trials.parquet, t, warm_tta_s: the Parquet file says 0.1, the log 1.0",
         "evaluations.parquet, t 1: only the log has this row",
     ]
+
+
+def test_whole_numbers_of_an_older_version_are_what_the_log_says(folder: StudyFolder) -> None:
+    records = Records(folder, say=print)
+    records.add_trial({"trial_id": "t", "gpus": 1, "objective": float("nan")})
+    records.close()
+    changed = pq.read_table(folder.trials)
+    place = changed.schema.get_field_index("gpus")
+    for number, differences in ((1, 0), (2, 1)):
+        older = changed.set_column(place, "gpus", pa.array([number], pa.int64()))
+        pq.write_table(older, folder.trials)
+        assert len(parquet_differences(folder)) == differences

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from trainables.determinism import initial_parameters, sample_order
 from trainables.pytorch.backend import PyTorchRun, start
 from trainables.pytorch.models import LeNet
 from trainables.spec import TrainingSpec
-from trainables.training import Training
+from trainables.training import Training, run_to_end
 from trainables.workloads.architectures import MODELS
 from trainables.workloads.prepared import load
 
@@ -136,6 +138,105 @@ def test_a_diverging_run_is_censored(pytorch_spec: TrainingSpec) -> None:
     assert np.isfinite(result["objective"])
     assert result["objective"] > pytorch_spec.limit_s
     assert training.evaluations[-1].train_loss is None
+
+
+def test_data_on_the_device_is_the_same_training_without_a_loader() -> None:
+    assert losses(data_on_device=True, num_workers=2) == losses()
+    run = begin(data_on_device=True, num_workers=2)
+    run.warm_up()
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
+    assert [run.train(16).samples, run.train(1).samples] == [1024, 55]
+    assert run.loader_workers() == 0
+    assert run.evaluate("train") == begin_and_train(17).evaluate("train")
+    run.close()
+    run.close()
+
+
+def begin_and_train(batches: int) -> PyTorchRun:
+    run = begin()
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
+    run.train(batches)
+    return run
+
+
+def first_losses(steps: int = 2, batch_size: int = 8, **changes: Any) -> list[float]:
+    run = begin(batch_size=batch_size, **changes)
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
+    found = [run.train(1).loss for _ in range(steps)]
+    run.close()
+    return found
+
+
+def test_channels_last_is_another_layout_of_the_same_numbers() -> None:
+    given = initial_parameters(MODELS["resnet18"](), seed=0)
+    options: dict[str, Any] = {"model": "resnet18", "parameters": given}
+    run = begin(**options, memory_format="channels_last")
+    kernel = run._model.layer1[0].conv1.weight
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    assert not kernel.is_contiguous()
+    for name, array in run.parameters().items():
+        assert array.flags.c_contiguous, name
+        assert np.array_equal(array, given[name])
+    assert first_losses(**options, memory_format="channels_last") == pytest.approx(first_losses(**options), rel=1e-3)
+
+
+def test_channels_last_is_nobodys_default() -> None:
+    run = begin(model="resnet18", parameters=initial_parameters(MODELS["resnet18"](), seed=0))
+    assert run._model.layer1[0].conv1.weight.is_contiguous()
+
+
+def test_bf16_computes_in_bfloat16_and_keeps_parameters_and_logits_in_float32() -> None:
+    run = begin(precision="bf16", batch_size=8)
+    kinds = []
+    run._model.fc1.register_forward_hook(lambda _, __, output: kinds.append(output.dtype))
+    run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
+    found = run.train(1).loss
+    assert kinds == [torch.bfloat16]
+    assert run._forward(run._dummy_images(1)).dtype == torch.float32
+    assert {array.dtype for array in run.parameters().values()} == {np.dtype(np.float32)}
+    in_float32 = first_losses(1)[0]
+    assert found != in_float32
+    assert found == pytest.approx(in_float32, rel=2e-2)  # 8 bits of the fraction
+
+
+def test_a_gpu_that_cannot_be_used_fails_the_training_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a node that was started with --num-gpus=1 and has none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setattr(socket, "gethostname", lambda: "node7")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+    def none() -> None:
+        raise RuntimeError("Found no NVIDIA driver on your system. Please check that you have one.")
+
+    monkeypatch.setattr(torch.cuda, "init", none)
+    with pytest.raises(RuntimeError) as failed:
+        begin(device="cuda")
+    assert str(failed.value) == (
+        "PyTorch cannot use GPU 3, which this training was given on node7: Found no NVIDIA driver on your system"
+    )
+
+
+@pytest.mark.parametrize("which", [{"model": "lenet"}, {"model": "resnet18"}])
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+@pytest.mark.parametrize(
+    "option", [{"precision": "bf16"}, {"memory_format": "channels_last"}, {"data_on_device": True}, {"num_workers": 1}]
+)
+def test_options_on_the_gpu(which: dict[str, str], option: dict[str, Any]) -> None:
+    given = initial_parameters(MODELS[which["model"]](), seed=0)
+    plain, changed = (first_losses(5, 64, device="cuda", parameters=given, **which, **more) for more in ({}, option))
+    assert changed == pytest.approx(plain, rel=5e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+def test_nvml_knows_the_gpu_of_a_training(pytorch_spec: TrainingSpec) -> None:
+    result = run_to_end(Training(replace(pytorch_spec, device="cuda", target=0.5)))
+    assert result["gpu"] == torch.cuda.get_device_name(0)
+    assert result["gpu_uuid"].endswith(str(torch.cuda.get_device_properties(0).uuid))
+    assert result["gpu_memory_used_bytes"] > 0
+    assert 0 < result["gpu_clock_mhz"] <= result["gpu_clock_start_mhz"]
 
 
 @pytest.mark.gpu
