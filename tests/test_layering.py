@@ -23,6 +23,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("study/entry",),
         ("study/cli",),
         ("study/driver",),
+        ("study/cluster/recipes",),
         ("study/cluster",),
         ("study/store",),
         ("study/plan",),

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from reports.errors import ReportError
 from study.cli.readiness import check_machine
+from study.cli.recipes import recipes
 from study.cli.running import (
     check_available,
     check_local_slice,
@@ -45,6 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(recipes, name="cluster")
 
 
 def _path(what: str) -> Callable[[str | Path], Path]:
