@@ -31,6 +31,7 @@ from study.cli.running import (
     tell_failures,
     write_report,
 )
+from study.cluster.address import place
 from study.console import speak_in_any_encoding
 from trainables.common.errors import UserError
 from trainables.common.places import local_path
@@ -57,7 +58,9 @@ def _path(what: str) -> Callable[[str | Path], Path]:
 StudyDir = Annotated[
     Path, typer.Argument(metavar="DIR", parser=_path("DIR"), help="A study's folder, as `launch` made it.")
 ]
-Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster; without it a local one is started.")]
+Address = Annotated[
+    str | None, typer.Option(help="HOST:PORT of a running Ray cluster, auto, or local; RAY_ADDRESS, else local.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -93,7 +96,7 @@ def launch(
 
     settings = _with_sharing(settings, allow_shared_gpu)
     complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / _path("--name")(name or Path(plan).stem), address, data_dir)
+    start(complete, out_dir / _path("--name")(name or Path(plan).stem), place(address), data_dir)
 
 
 @app.command()
@@ -123,7 +126,7 @@ def sweep(
     values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
     settings = _with_sharing(settings, allow_shared_gpu)
     complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / _path("--name")(name or f"sweep-{workload}"), address, data_dir)
+    start(complete, out_dir / _path("--name")(name or f"sweep-{workload}"), place(address), data_dir)
 
 
 @app.command()
@@ -143,6 +146,7 @@ def resume(
     from study.cli.status import status as look
     from study.store.manifest import changed
 
+    where = place(address)
     found, plan = open_study(folder)
     plan = changed(plan, found, settings or [])
     state = look(plan, found)
@@ -150,24 +154,25 @@ def resume(
         out.print(f"{folder} is finished: nothing to run.")
         if not (found.report / "index.html").exists():
             write_report(found)
-        tell_failures(plan, found)
+        tell_failures(plan, found, where)
         return
-    check_local_slice(plan, address, begun=True)
+    check_local_slice(plan, where, begun=True)
     prepare_data(plan, data_dir, found)
-    check_machine(plan, address, begun=True)
-    drive(plan, found, address, retry_failed=retry_failed)
+    check_machine(plan, where, begun=True)
+    drive(plan, found, where, retry_failed=retry_failed)
 
 
 @app.command()
 def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
     """Run the confirmation runs that are missing, with the best configurations found so far."""
+    where = place(address)
     found, plan = open_study(folder)
     if plan.sweep is not None:
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
-    check_local_slice(plan, address, begun=True)
+    check_local_slice(plan, where, begun=True)
     prepare_data(plan, data_dir, found)
-    check_machine(plan, address, begun=True)
-    drive(plan, found, address, ("confirm",))
+    check_machine(plan, where, begun=True)
+    drive(plan, found, where, ("confirm",))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from study.cli.running import fail, out
 from trainables.common.errors import UserError
 
 if TYPE_CHECKING:
+    from study.cluster.address import Place
     from study.plan.plan import Plan
     from trainables.contract import Readiness
     from trainables.frameworks import Framework
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 LOADING_TO_DO = "mend that, or load in line: --set space.all.num_workers=0 (sweep, train: --num-workers 0)"
 
 
-def check_machine(plan: Plan, address: str | None, *, begun: bool = False) -> None:
+def check_machine(plan: Plan, where: Place, *, begun: bool = False) -> None:
     """See to a folder for Ray's sockets, and ask the frameworks what they can use; before Ray is started.
 
     The nodes of a cluster are asked when there is one: `study.cluster.nodes`.
@@ -28,7 +29,7 @@ def check_machine(plan: Plan, address: str | None, *, begun: bool = False) -> No
     from trainables.common.machine import cpus
     from trainables.frameworks import framework
 
-    if address is not None:
+    if not where.local:
         return
     _choose_temporary_folder()
     for name in plan.frameworks:

@@ -18,13 +18,14 @@ from trainables.common.errors import UserError
 
 if TYPE_CHECKING:
     from reports.tables.cost import Price
+    from study.cluster.address import Place
     from study.plan.plan import Plan
     from study.store.folder import StudyFolder
 
 out = SteadyConsole(soft_wrap=True, markup=False)
 
 
-def start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) -> None:
+def start(plan: Plan, path: Path, where: Place, data_dir: Path | None) -> None:
     """Make a study's folder and run it; one that ends before its first trial leaves no folder behind.
 
     Where it could not take its folder away, killed or interrupted, the next launch takes that over.
@@ -35,14 +36,14 @@ def start(plan: Plan, path: Path, address: str | None, data_dir: Path | None) ->
 
     check_available(plan.frameworks)
     prepare_data(plan, data_dir)
-    check_local_slice(plan, address)
-    check_machine(plan, address)
+    check_local_slice(plan, where)
+    check_machine(plan, where)
     left = StudyFolder(path.absolute())
     if left.plan.exists() and left.lock.exists() and not left.begun and not is_running(left):
         clear(left)
     folder = create(path, plan)
     try:
-        drive(plan, folder, address)
+        drive(plan, folder, where)
     except (UserError, SystemExit):
         if folder.plan.exists() and not folder.begun and not is_running(folder):
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -72,7 +73,7 @@ def prepare_data(plan: Plan, data_dir: Path | None, folder: StudyFolder | None =
         prepare(name, data_dir=data_dir)
 
 
-def check_local_slice(plan: Plan, address: str | None, *, begun: bool = False) -> None:
+def check_local_slice(plan: Plan, where: Place, *, begun: bool = False) -> None:
     """Refuse a slice of more CPUs than there are, before a folder is made or Ray is started.
 
     Parameters
@@ -82,7 +83,7 @@ def check_local_slice(plan: Plan, address: str | None, *, begun: bool = False) -
     """
     from trainables.common.machine import cpus
 
-    if address is not None:
+    if not where.local:
         return
     ours, wanted = cpus(), plan.slice.cpus
     if wanted > ours.usable:
@@ -93,7 +94,7 @@ def check_local_slice(plan: Plan, address: str | None, *, begun: bool = False) -
 def drive(
     plan: Plan,
     folder: StudyFolder,
-    address: str | None,
+    where: Place,
     phases: tuple[str, ...] | None = None,
     *,
     retry_failed: bool = False,
@@ -102,12 +103,14 @@ def drive(
 
     Where failures left a framework without a result, too: with exit code 1.
     """
+    from study.cluster.admission import enter
     from study.cluster.environment import prepare
     from trainables.frameworks import framework
 
     _check_encodable(folder.path)
-    prepare(local=address is None)
-    if address is None:
+    prepare(local=where.local)
+    entered = enter(where)
+    if where.local:
         for name in plan.frameworks:
             os.environ.update(framework(name).environment())  # found once, here, for the trials to inherit
     from study.cluster.connection import ClusterDied
@@ -120,13 +123,16 @@ def drive(
 
     progress = Progress(out)
     progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
+    if entered.address is not None:
+        progress.say(f"on the Ray cluster at {entered.address} ({entered.source})")
     _say_left_out(plan)
+    again = f"tuneoff resume {folder.path}{where.option}"
     try:
-        with run.driving(plan, folder, address=address, progress=progress, retry_failed=retry_failed) as driver:
+        with run.driving(plan, folder, where=entered, progress=progress, retry_failed=retry_failed) as driver:
             for phase in phases or run.phases_of(plan):
                 getattr(run, phase)(driver)
     except Interrupted as interrupted:
-        complain(f"{interrupted}; the study is safe. Go on with: tuneoff resume {folder.path}")
+        complain(f"{interrupted}; the study is safe. Go on with: {again}")
         leave_at_once(interrupted.exit_code)
     except NothingStarts as nothing:
         ran = "; what ran before is safe" if folder.begun else ""
@@ -136,10 +142,10 @@ def drive(
         why = f"{stopped}: {folder.path}" if unnamed else str(stopped)
         if not folder.begun:
             fail(f"no trial could begin: {why}. Mend that, then launch it again; `tuneoff doctor` may know more", 1)
-        fail(f"the study stopped ({why}) and is safe. Go on with: tuneoff resume {folder.path}", 1)
+        fail(f"the study stopped ({why}) and is safe. Go on with: {again}", 1)
     write_report(folder)
     _say_left_out(plan)
-    tell_failures(plan, folder)
+    tell_failures(plan, folder, where)
 
 
 def _say_left_out(plan: Plan) -> None:
@@ -178,7 +184,7 @@ def write_report(folder: StudyFolder, price: Price | None = None) -> None:
     out.print(f"report: {folder.report / 'index.html'}", highlight=False)
 
 
-def tell_failures(plan: Plan, folder: StudyFolder) -> None:
+def tell_failures(plan: Plan, folder: StudyFolder, where: Place) -> None:
     """Say which trials failed, if any; ends the process where that left a framework without a result."""
     from study.driver.failures import failures, fruitless
     from study.store.log import read_log
@@ -189,7 +195,7 @@ def tell_failures(plan: Plan, folder: StudyFolder) -> None:
     found = failures(row for row in rows if not without or row["framework"] in without)
     if found is None:
         return
-    again = f"`tuneoff resume {folder.path} --retry-failed` runs them again"
+    again = f"`tuneoff resume {folder.path} --retry-failed{where.option}` runs them again"
     if not without:
         out.print(f"{found}. {again}", highlight=False)
         return

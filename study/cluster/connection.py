@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 import psutil
 import ray
 
+from study.cluster.address import JOB
 from study.cluster.environment import object_store_folder
 from study.cluster.nodes import first_line
 from study.cluster.starting import START_LIMIT_S, last_words
@@ -44,8 +46,8 @@ def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[N
     Parameters
     ----------
     address
-        Of a running cluster, which then gets this project's packages sent; None starts a local one, listening on this
-        machine only, and stops it at the end.
+        Of a running cluster that lets us in (`study.cluster.admission`), which then gets this project's packages sent;
+        None starts a local one, listening on this machine only, and stops it at the end.
     on_death
         Called when the cluster dies, before this process ends with exit code 1 and what it returns as a line: what
         becomes of the study. Ray itself would wait for a dead cluster for minutes, or for ever.
@@ -62,8 +64,7 @@ def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[N
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if address is not None:
-        _check_reachable(address)
+    _mute_ray()
     watch = _Watch(on_death)
     watch.start()  # before Ray, which waits for minutes for what has died while it starts
     try:
@@ -90,6 +91,7 @@ def _start(address: str | None, options: dict[str, Any]) -> None:
                 )
         else:
             packages = [str(HOUSE / name) for name in PACKAGES]  # paths: modules cannot be copied inside a Ray job
+            _leave_job_folder()
             with tempfile.TemporaryDirectory(prefix="tuneoff-") as empty, _standing_in(empty):
                 ray.init(address=address, runtime_env={"py_modules": packages}, **options)
     except Exception as error:  # Ray raises plain Exception, too
@@ -111,6 +113,24 @@ def _standing_in(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+def _leave_job_folder() -> None:
+    """Inside a Ray job: the folder that was submitted with it is no part of our workers.
+
+    Ray would put it before all packages on their ``sys.path``, as it does with where a driver stands.
+    """
+    if not (text := os.environ.get(JOB)):
+        return
+    job = json.loads(text)
+    for name in ("working_dir", "py_modules"):  # Ray refuses to merge two lists of modules
+        (job.get("runtime_env") or {}).pop(name, None)
+    os.environ[JOB] = json.dumps(job)
+
+
+def _mute_ray() -> None:
+    """No page of Ray's on the terminal: what its raylets dump there ``log_to_driver`` does not stop."""
+    ray._private.worker.print_to_stdstream = lambda *_args, **_options: None
 
 
 def _resources() -> dict[str, Any]:
@@ -183,14 +203,3 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def _check_reachable(address: str) -> None:
-    """Knock before Ray does: for a cluster that is not there, Ray waits for minutes and writes pages."""
-    host, separator, port = address.rpartition(":")
-    if not separator or "//" in address or not port.isdigit():
-        return  # "auto" and the like: Ray knows what they mean
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(f"no Ray cluster at {address} ({error}); `ray status` there tells its address") from None

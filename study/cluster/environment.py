@@ -7,6 +7,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from study.cluster.address import JOB, VARIABLE
 from trainables.common.temporary import PLACES, SHARED_MEMORY, socket_problem
 
 RAY_FOLDER, FOLDER = "RAY_TMPDIR", "TMPDIR"  # where Ray keeps its sockets and logs; the first wins
@@ -43,6 +44,8 @@ def prepare(*, local: bool) -> None:
         Whether Ray will be started on this machine for this study alone.
     """
     if local:
+        for name in (VARIABLE, JOB):  # a cluster's, which is not for us and ours
+            os.environ.pop(name, None)
         # Of this driver's Ray alone. Without it Ray keeps one in ~/.ray, and the home folder may be full or read-only.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     if local and not _shared_memory():

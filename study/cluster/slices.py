@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from study.cluster.nodes import alive_nodes
 from study.plan.plan import SlicePlan
 from trainables.common.errors import UserError
 
+ASK_AGAIN_S = 2.0
 
-def check_slice(wanted: SlicePlan) -> int:
+
+class Slots:
+    """How many trials a search may run at once: what fits, and what the plan allows.
+
+    Parameters
+    ----------
+    growing
+        Whether nodes may join and leave; else what fits at first is what fits.
+    """
+
+    def __init__(self, wanted: SlicePlan, *, growing: bool) -> None:
+        self._wanted = wanted
+        self._growing = growing
+        self._fitting = 0
+        self._asked_at: float | None = None
+
+    def now(self) -> int:
+        """Asked of Ray anew now and then."""
+        moment = time.monotonic()
+        if self._asked_at is None or (self._growing and moment - self._asked_at > ASK_AGAIN_S):
+            self._fitting = slices_that_fit(self._wanted, [node["Resources"] for node in alive_nodes()])
+            self._asked_at = moment
+        return min(self._fitting, self._wanted.max_concurrent or self._fitting)
+
+    @property
+    def several(self) -> bool:
+        """Whether there may ever be more than one at once."""
+        return self._wanted.max_concurrent != 1 and (self._growing or self.now() > 1)
+
+
+def check_slice(wanted: SlicePlan) -> None:
     """Make sure that a trial's slice fits on some node: Ray would wait for such a node for ever, without a word.
-
-    Returns
-    -------
-    How many trials can run at once.
 
     Raises
     ------
     UserError
         When no node is large enough.
     """
-    fitting = slices_that_fit(wanted, [node["Resources"] for node in alive_nodes()])
-    if fitting == 0:
+    if slices_that_fit(wanted, [node["Resources"] for node in alive_nodes()]) == 0:
         nodes = "; ".join(
             f"{node['Resources'].get('CPU', 0):g} CPUs and {node['Resources'].get('GPU', 0):g} GPUs"
             for node in alive_nodes()
@@ -31,7 +58,6 @@ def check_slice(wanted: SlicePlan) -> int:
             f"no node can hold a slice of {wanted.cpus} CPUs and {wanted.gpus} GPUs (nodes have: {nodes}); "
             "set slice.cpus and slice.gpus to less"
         )
-    return fitting
 
 
 def slices_that_fit(wanted: SlicePlan, nodes: Sequence[dict[str, float]]) -> int:

@@ -14,10 +14,12 @@ from ray.tune.schedulers import FIFOScheduler
 from reports.page.report import write_report
 from reports.tables.cost import Price
 from reports.winners import confirmations, winners
+from study.cluster.address import Place
 from study.cluster.connection import connected
 from study.cluster.nodes import check_nodes
-from study.cluster.slices import check_slice
+from study.cluster.slices import Slots, check_slice
 from study.cluster.starting import START_LIMIT_S, StartWatch
+from study.cluster.waiting import ClusterWatch
 from study.driver.progress import Progress, describe
 from study.driver.recorder import Recorder
 from study.driver.repair import (
@@ -68,13 +70,19 @@ class Driver:
     progress: Progress
     interrupts: Interrupts
     lease: Lease
-    concurrent: int  # trials at once during the search
-    start_limit_s: float | None  # how long trials may wait for a process while none runs
+    slots: Slots  # trials at once during the search
+    local: bool  # whether Ray was started for this study alone
+
+    def recorder(self) -> Recorder:
+        """For one run of Tune."""
+        starts = StartWatch(START_LIMIT_S if self.local else None)
+        cluster = None if self.local else ClusterWatch(self.plan.slice, say=self.progress.say)
+        return Recorder(self.plan, self.folder, self.records, self.progress, starts, cluster)
 
 
 @contextmanager
 def driving(
-    plan: Plan, folder: StudyFolder, *, address: str | None, progress: Progress, retry_failed: bool = False
+    plan: Plan, folder: StudyFolder, *, where: Place, progress: Progress, retry_failed: bool = False
 ) -> Iterator[Driver]:
     """Hold the study and a cluster for the time of the block; records are on disk at its end, whatever happens.
 
@@ -98,26 +106,25 @@ def driving(
             charge_losses(folder, records, seen_at=hold.seen_at)
             mend_evaluations(folder, records)
             store_in(folder.data, workload(plan.workload).dataset, say=progress.say)
-            write_provenance(plan, folder, _looked_at(progress, local=address is None), say=progress.say)
+            write_provenance(plan, folder, _looked_at(progress, local=where.local), say=progress.say)
             if retry_failed and (count := retry_failures(folder, records)):
                 progress.say(f"failed trials that run again, from their beginning: {count}")
 
             def left_behind() -> str:
                 progress.stop()
                 if folder.begun:
-                    return "the study is safe, `tuneoff resume` goes on"
-                where = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-                return f"no trial had begun. See that there is memory, and space in {where}, and launch the study again"
+                    return f"the study is safe, `tuneoff resume{where.option}` goes on"
+                room = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+                return f"no trial had begun. See that there is memory, and space in {room}, and launch the study again"
 
-            with connected(address, on_death=left_behind):
+            with connected(where.address, on_death=left_behind):
                 interrupts.install()
                 hold.note_family()
-                fitting = check_slice(plan.slice)
-                if address is not None:
+                check_slice(plan.slice)
+                if not where.local:
                     check_nodes(folder.path, plan, say=progress.say)
-                concurrent = min(fitting, plan.slice.max_concurrent or fitting)
-                start_limit_s = START_LIMIT_S if address is None else None
-                yield Driver(plan, folder, records, progress, interrupts, hold.lease, concurrent, start_limit_s)
+                slots = Slots(plan.slice, growing=not where.local)
+                yield Driver(plan, folder, records, progress, interrupts, hold.lease, slots, where.local)
         finally:
             if folder.begun:  # else there is nothing to build, and a full disk would be waited for
                 records.close()
@@ -143,7 +150,7 @@ def search(driver: Driver) -> None:
     """
     plan, folder, records = driver.plan, driver.folder, driver.records
     say = driver.progress.say
-    searches = mended_searches(plan, folder, records, concurrent=driver.concurrent > 1, say=say)
+    searches = mended_searches(plan, folder, records, concurrent=driver.slots.several, say=say)
     for each in searches.values():
         record_what_ended(plan, folder, records, each)
     again = reconcile(searches, records.trials)
@@ -158,14 +165,12 @@ def search(driver: Driver) -> None:
             fit(
                 plan,
                 folder,
-                searcher=DealingSearcher(
-                    plan, folder, driver.lease, searches, left=dict(left), concurrent=driver.concurrent
-                ),
+                searcher=DealingSearcher(plan, folder, driver.lease, searches, left=dict(left), slots=driver.slots.now),
                 trials=sum(left.values()),
-                concurrent=driver.concurrent,
+                concurrent=sum(left.values()),  # the searcher deals no more than there is room for
                 fresh_processes=plan.search.objective == "cold",
                 scheduler=make_scheduler(plan),
-                recorder=Recorder(plan, folder, records, driver.progress, StartWatch(driver.start_limit_s)),
+                recorder=driver.recorder(),
                 interrupts=driver.interrupts,
             )
     counts = {name: len(each.finished()) for name, each in searches.items()}
@@ -269,9 +274,7 @@ def _alone(
                 concurrent=1,
                 fresh_processes=True,
                 scheduler=FIFOScheduler(),
-                recorder=Recorder(
-                    driver.plan, driver.folder, driver.records, driver.progress, StartWatch(driver.start_limit_s)
-                ),
+                recorder=driver.recorder(),
                 interrupts=driver.interrupts,
             )
     missing = sum(wanted.values()) - len(done())

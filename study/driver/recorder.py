@@ -10,6 +10,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from study.cluster.starting import StartWatch
+from study.cluster.waiting import ClusterWatch
 from study.driver.causes import cause
 from study.driver.progress import Progress
 from study.driver.searcher import IDENTITY
@@ -26,13 +27,20 @@ class Recorder(Callback):
     """Writes every evaluation when it is reported and every trial when it ends."""
 
     def __init__(
-        self, plan: Plan, folder: StudyFolder, records: Records, progress: Progress, starts: StartWatch
+        self,
+        plan: Plan,
+        folder: StudyFolder,
+        records: Records,
+        progress: Progress,
+        starts: StartWatch,
+        cluster: ClusterWatch | None = None,
     ) -> None:
         self._plan = plan
         self._folder = folder
         self._records = records
         self._progress = progress
         self._starts = starts
+        self._cluster = cluster
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
         self._told: set[str] = set()  # so that a notice of every evaluation is told once
 
@@ -41,7 +49,10 @@ class Recorder(Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._progress.refresh()
-        self._starts.look(trial.status for trial in trials)
+        states = {trial.status for trial in trials}
+        self._starts.look(states)
+        if self._cluster is not None:
+            self._cluster.look(states)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._started[trial.trial_id] = time.monotonic()

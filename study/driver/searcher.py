@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -50,8 +50,8 @@ class DealingSearcher(_NeverRestored):
         compilation are paid once and not at every trial, as long as its search is less than `BLOCK` trials ahead; then
         the one with the most left, so that all searches advance together; among equals the one with the fewest trials
         running; then the plan's order.
-    concurrent
-        Trials at once, and so processes.
+    slots
+        Trials at once, and so processes: asked before each is dealt, since a cluster's nodes come and go.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class DealingSearcher(_NeverRestored):
         searches: Mapping[str, Search],
         *,
         left: dict[str, int],
-        concurrent: int,
+        slots: Callable[[], int],
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode="min")
         self._plan = plan
         self._folder = folder
         self._lease = lease
         self._left = left
-        self._concurrent = concurrent
+        self._slots = slots
         self._place = {name: search.place for name, search in searches.items()}
         self._owner: dict[str, str] = {}  # framework of each running trial
         self._free: Counter[str] = Counter()  # processes that wait for a trial of their framework
@@ -90,9 +90,12 @@ class DealingSearcher(_NeverRestored):
         name = self._next()
         if self._left[name] <= 0:
             return Searcher.FINISHED
+        slots = max(1, self._slots())  # one may wait for a node; without any, Tune would not look again
+        if len(self._owner) >= slots:
+            return None
         if self._free[name] > 0:
             self._free[name] -= 1
-        elif len(self._owner) + self._free.total() >= self._concurrent:  # Tune ends a free process to make room
+        elif len(self._owner) + self._free.total() >= slots:  # Tune ends a free process to make room
             self._free[max(self._free, key=lambda each: self._free[each])] -= 1
         self._owner[trial_id] = name
         self._left[name] -= 1
