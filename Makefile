@@ -6,7 +6,7 @@ NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test lint bench gpu-check chaos wheel clean
+.PHONY: study test lint bench gpu-check chaos clusters wheel clean
 
 # Where Julia cannot be had, the study says why and goes on with what there is.
 study: $(INSTALLED)
@@ -31,6 +31,10 @@ gpu-check: $(INSTALLED)
 # Real studies, fifty faults: up to twenty minutes.
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos
+
+# Real clusters of two and three nodes on this machine, with and without tokens, inside a Ray job: several minutes.
+clusters: $(INSTALLED)
+	$(BIN)/python -m pytest tests/clusters
 
 # Builds the wheel, installs it in an environment of its own and runs the quickstart in an empty folder.
 wheel: $(INSTALLED)
