@@ -48,7 +48,8 @@ using FluxTrainer
 samples = (zeros(Float32, 28, 28, 1, 4), zeros(Int, 4))
 run = start(; model="lenet", data=Dict(split => samples for split in ("train", "validation", "test")),
     parameters=initial_parameters("lenet"), learning_rate=0.01, batch_size=4, num_workers=0, optimizer="sgd",
-    momentum=0.9, weight_decay=0.0, device="cpu", threads=1)
+    momentum=0.9, weight_decay=0.0, precision="float32", memory_format="contiguous", data_on_device=false,
+    device="cpu", threads=1)
 warm_up!(run)
 """
 _CAUSES = {  # what the line of a failure means for a person; the first that matches
