@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +33,7 @@ from study.cli.running import (
 from study.cluster.address import place
 from study.console import speak_in_any_encoding
 from trainables.common.errors import UserError
-from trainables.common.places import local_path
+from trainables.common.places import path_at
 from trainables.frameworks import FRAMEWORKS
 
 BAD_INPUT = 2
@@ -49,14 +48,8 @@ app = typer.Typer(
 )
 app.add_typer(recipes, name="cluster")
 
-
-def _path(what: str) -> Callable[[str | Path], Path]:
-    """What makes a path of a word of the command line; ``what`` tells where it stood."""
-    return lambda given: local_path(given, what)
-
-
 StudyDir = Annotated[
-    Path, typer.Argument(metavar="DIR", parser=_path("DIR"), help="A study's folder, as `launch` made it.")
+    Path, typer.Argument(metavar="DIR", parser=path_at("DIR"), help="A study's folder, as `launch` made it.")
 ]
 Address = Annotated[
     str | None, typer.Option(help="HOST:PORT of a running Ray cluster, auto, or local; RAY_ADDRESS, else local.")
@@ -64,12 +57,12 @@ Address = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        metavar="PATH", parser=_path("--data-dir"), help="Folder with the data set's IDX files, gzipped or not."
+        metavar="PATH", parser=path_at("--data-dir"), help="Folder with the data set's IDX files, gzipped or not."
     ),
 ]
 OutDir = Annotated[
     Path,
-    typer.Option("--out", metavar="PATH", parser=_path("--out"), help="Folder in which the study's folder is made."),
+    typer.Option("--out", metavar="PATH", parser=path_at("--out"), help="Folder in which the study's folder is made."),
 ]
 Frameworks = Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")]
@@ -96,7 +89,7 @@ def launch(
 
     settings = _with_sharing(settings, allow_shared_gpu)
     complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / _path("--name")(name or Path(plan).stem), place(address), data_dir)
+    start(complete, out_dir / path_at("--name")(name or Path(plan).stem), place(address), data_dir)
 
 
 @app.command()
@@ -126,7 +119,7 @@ def sweep(
     values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
     settings = _with_sharing(settings, allow_shared_gpu)
     complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / _path("--name")(name or f"sweep-{workload}"), place(address), data_dir)
+    start(complete, out_dir / path_at("--name")(name or f"sweep-{workload}"), place(address), data_dir)
 
 
 @app.command()
@@ -209,10 +202,10 @@ def report(
 @app.command()
 def compare(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", parser=_path("DIR"), help="Two or more studies' folders.")
+        list[Path], typer.Argument(metavar="DIR...", parser=path_at("DIR"), help="Two or more studies' folders.")
     ],
     out_dir: Annotated[
-        Path, typer.Option("--out", metavar="PATH", parser=_path("--out"), help="Folder for the page.")
+        Path, typer.Option("--out", metavar="PATH", parser=path_at("--out"), help="Folder for the page.")
     ] = Path("results/comparison"),
 ) -> None:
     """One page over several studies: workloads or machines."""

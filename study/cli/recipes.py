@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.console import complain
+from trainables.common.places import path_at
 
 if TYPE_CHECKING:
     from study.cluster.recipes.work import Nodes, Work
@@ -23,10 +24,23 @@ recipes = typer.Typer(
 
 Plan = Annotated[str, typer.Argument(metavar="PLAN", help="A shipped plan's name, or a TOML file.")]
 Name = Annotated[str | None, typer.Option(help="The study's name; the plan's, if not given.")]
-SharedOut = Annotated[Path, typer.Option("--out", help="Folder of studies that every node sees, as a whole path.")]
+SharedOut = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="PATH",
+        parser=path_at("--out"),
+        help="Folder of studies that every node sees, as a whole path.",
+    ),
+]
 Frameworks = Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's IDX files, on every node.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH", parser=path_at("--data-dir"), help="Folder with the data set's IDX files, on every node."
+    ),
+]
 Variables = Annotated[list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="For every node.")]
 Count = Annotated[int, typer.Option("--nodes", min=1, help="How many.")]
 Gpus = Annotated[int, typer.Option(min=0, help="Of a node.")]
@@ -103,9 +117,12 @@ def kubernetes(
 @recipes.command()
 def local(
     plan: Plan,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder in which the study's folder is made.")] = Path(
-        "results"
-    ),
+    out_dir: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="PATH", parser=path_at("--out"), help="Folder in which the study's folder is made."
+        ),
+    ] = Path("results"),
     name: Name = None,
     nodes: Count = 2,
     cpus: Annotated[int, typer.Option(min=1, help="Of a node.")] = 1,
@@ -141,7 +158,7 @@ def _work(
 
     asked = work.Work(
         plan=plan,
-        name=name or Path(plan).stem,
+        name=str(path_at("--name")(name or Path(plan).stem)),
         out=out,
         frameworks=frameworks,
         settings=tuple(settings or ()),

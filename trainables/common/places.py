@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -41,3 +42,8 @@ def local_path(given: str | Path, what: str) -> Path:
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/") or parts.query or parts.fragment:
         raise UserError(f"{what} {text} names no path of this machine; write file:///PATH, or the path alone")
     return Path(unquote(parts.path))
+
+
+def path_at(what: str) -> Callable[[str | Path], Path]:
+    """`local_path` of what was typed there."""
+    return lambda given: local_path(given, what)

@@ -59,6 +59,10 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatc
         (["status", "http://h/x"], "DIR http://h/x"),
         (["report", "s3://b/x", "--verify"], "DIR s3://b/x"),
         (["compare", "here", "s3://b/x"], "DIR s3://b/x"),
+        (["cluster", "slurm", "quickstart", "--out", "s3://b/x"], "--out s3://b/x"),
+        (["cluster", "kubernetes", "quickstart", "--out", "s3://b/x"], "--out s3://b/x"),
+        (["cluster", "local", "quickstart", "--out", "gs://b/x"], "--out gs://b/x"),
+        (["cluster", "local", "quickstart", "--data-dir", "gs://b/x"], "--data-dir gs://b/x"),
         (["compare", "here", "there", "--out", "s3://b/x"], "--out s3://b/x"),
     ],
 )
