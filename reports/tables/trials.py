@@ -100,12 +100,15 @@ def command(trial: Mapping[str, Any]) -> str:
         ("optimizer", shlex.quote(str(trial["optimizer"]))),
         ("momentum", _flag(trial["momentum"])),
         ("weight-decay", _flag(trial["weight_decay"])),
+        ("precision", _unless("float32", trial["precision"])),
+        ("memory-format", _unless("contiguous", trial["memory_format"])),
         ("target", _flag(trial["target"])),
         ("threads", _flag(trial["cpus"])),
         ("device", shlex.quote(str(trial["device"]))),
         ("seed", f"{trial['seed']:.0f}"),
     ]
-    return " ".join(["tuneoff train", *(f"--{flag} {value}" for flag, value in flags if value)])
+    resident = ["--data-on-device"] * bool(trial["data_on_device"])
+    return " ".join(["tuneoff train", *(f"--{flag} {value}" for flag, value in flags if value), *resident])
 
 
 def typical_times(trials: pd.DataFrame, clock: str) -> dict[str, float]:
@@ -184,6 +187,11 @@ def _limit(samples: Iterable[Times]) -> float | None:
 
 def _flag(value: Any) -> str:
     return "" if value is None or pd.isna(value) else f"{value:.6g}"
+
+
+def _unless(usual: str, value: Any) -> str:
+    """An option's value where it is another than the usual one; older records hold none."""
+    return "" if value is None or value == usual else shlex.quote(str(value))
 
 
 def _rows(trials: pd.DataFrame) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from tree_sitter import Language, Node, Parser
 
 from trainables.contract import Run, Start, StartTrace
 
-JULIA = Path(__file__).parents[2] / "julia"
+ROOT = Path(__file__).parents[2]
+JULIA = ROOT / "julia"
 SOURCES = sorted(JULIA.rglob("*.jl"))
 PARSER = Parser(Language(tree_sitter_julia.language()))
 
@@ -82,6 +83,24 @@ def test_start_takes_the_same_keywords_on_both_sides() -> None:
     for function, contract, file in (("start", Start, "run.jl"), ("start_trace", StartTrace, "trace.jl")):
         expected = list(inspect.signature(contract.__call__).parameters)[1:]
         assert keywords((JULIA / "src" / file).read_text(), function) == expected
+
+
+CALLERS = {
+    JULIA / "src" / "precompile.jl": r"start\(;(.*?)\n            \)",
+    JULIA / "test" / "runtests.jl": r"= start\(;(.*?)changes",
+    JULIA / "README.md": r"start\(; model=\"lenet\"(.*?)\);",
+    ROOT / "tests" / "bench" / "plain_flux.jl": r"start\(;(.*?)threads=1\)",
+    ROOT / "trainables" / "flux" / "setup.py": r"start\(;(.*?)threads=1\)",
+}
+
+
+@pytest.mark.parametrize("path", CALLERS, ids=lambda path: path.name)
+def test_whoever_calls_start_gives_it_every_keyword(path: Path) -> None:
+    call = re.search(CALLERS[path], path.read_text(), flags=re.S)
+    assert call is not None
+    expected = list(inspect.signature(Start.__call__).parameters)[1:]
+    missing = [name for name in expected if not re.search(rf"\b{name}\b", call.group(0))]
+    assert missing == []
 
 
 def test_a_run_has_the_contracts_functions_in_the_contracts_order() -> None:

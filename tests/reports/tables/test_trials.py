@@ -141,3 +141,14 @@ def test_a_winner_that_mostly_misses_does_not_pay() -> None:
     found = cost.incumbents(study(rows).trials).iloc[0]
     assert found["best_s"] == 10.0  # the limit
     assert np.isnan(found["pays_after"])
+
+
+def test_the_command_repeats_the_options_that_are_not_the_usual_ones() -> None:
+    usual = {"precision": "float32", "memory_format": "contiguous", "data_on_device": False}
+    others = {"precision": "bf16", "memory_format": "channels_last", "data_on_device": True}
+    options = ("--precision bf16", "--memory-format channels_last", "--data-on-device")
+    for changes in ({}, usual):  # an older version recorded none
+        said = tables.command(trial("pytorch", "search", 0, 2.0, **changes))
+        assert not [each for each in options if each.split()[0] in said]
+    said = tables.command(trial("pytorch", "search", 0, 2.0, **others))
+    assert all(each in said for each in options)
