@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -157,6 +158,82 @@ def test_time_limits_are_those_of_slurm(text: str, expected_s: int) -> None:
 def test_other_time_limits_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="--time"):
         seconds(text, least_s=600)
+
+
+# Slurm and Ray as the script meets them, on one machine; each is a line of shell.
+FAKES = {
+    "scontrol": "printf '%s\\n' node1 node2",
+    "getent": "echo '192.0.2.1 STREAM node1'; echo '192.0.2.1 DGRAM'",
+    "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
+    "ray": 'echo "$@" >"$TOLD"; while [ "$1" != -- ]; do shift; done; shift; "$@"',
+    "tuneoff": 'trap \'exit 143\' TERM; echo "$@" $RAY_worker_niceness; while [ -n "$STAYS" ]; do sleep 0.05; done',
+}
+
+
+class Batch:
+    """The sbatch script on a machine where `FAKES` are all that there is of Slurm and Ray."""
+
+    def __init__(self, folder: Path, *, stays: bool = False, **fakes: str) -> None:
+        tools = folder / "my env" / "bin"
+        tools.mkdir(parents=True)
+        for name, line in {**FAKES, **fakes}.items():
+            (tools / name).write_text(f"#!/bin/sh\n{line}\n")
+            (tools / name).chmod(0o755)
+        script = folder / "job.sh"
+        work = Work(**{**PLAIN.__dict__, "out": folder / "results"})
+        script.write_text(slurm(work, Nodes(2, None), environment=tools.parent))
+        number = os.getpid()
+        self.local = Path(f"/tmp/tuneoff-{number}")
+        self.address = f"192.0.2.1:{20_000 + number % 10_000}"
+        self.told = folder / "told"
+        variables = {
+            "SLURM_JOB_ID": str(number),
+            "SLURM_JOB_NUM_NODES": "2",
+            "SLURM_JOB_NODELIST": "node[1-2]",
+            "SLURM_CPUS_ON_NODE": "7",
+            "TOLD": str(self.told),
+            "STAYS": "yes" if stays else "",
+        }
+        self.process = subprocess.Popen(
+            ["bash", script], env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def ends(self) -> tuple[int, str, str]:
+        said, complained = self.process.communicate(timeout=60)
+        return self.process.returncode, said, complained
+
+
+def test_the_sbatch_script_starts_ray_everywhere_and_the_study_once(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    code, said, complained = batch.ends()
+    assert (code, complained) == (0, "")
+    launch = f"launch quickstart --name quickstart --out {tmp_path}/results --address {batch.address}"
+    assert said == f"{launch} 0\n"
+    start = f"symmetric-run --address {batch.address} --min-nodes 2 --num-cpus 7 --num-gpus 0 -- "
+    assert batch.told.read_text().startswith(start)
+    assert not batch.local.exists()
+
+
+def test_the_sbatch_script_hands_sigterm_to_the_study_alone(tmp_path: Path) -> None:
+    batch = Batch(tmp_path, stays=True)
+    assert batch.process.stdout is not None
+    batch.process.stdout.readline()  # the study runs
+    batch.process.terminate()
+    code, _, complained = batch.ends()
+    assert code == 143
+    assert complained == "SIGTERM: the study stops; submit this script again to go on with it\n"
+    assert not batch.local.exists()
+
+
+@pytest.mark.parametrize(("ray", "expected"), [("exit 0", 1), ("exit 3", 1)])
+def test_a_ray_that_does_not_start_is_told_by_the_exit_code(tmp_path: Path, ray: str, expected: int) -> None:
+    code, _, complained = Batch(tmp_path, ray=ray).ends()
+    assert code == expected
+    assert "the study did not start: Ray did not, see above" in complained
+
+
+def test_the_exit_code_of_the_study_is_that_of_the_job(tmp_path: Path) -> None:
+    assert Batch(tmp_path, tuneoff="exit 2").ends()[0] == 2
 
 
 def manifest(work: Work, nodes: Nodes, kubernetes: Kubernetes = KUBERNETES) -> tuple[dict[str, Any], dict[str, Any]]:
