@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study.cli.running import fail
 from study.console import complain
 from trainables.common.places import path_at
 
@@ -169,6 +170,11 @@ def _work(
 
 
 def _print(text: str, note: str) -> None:
-    """The file on stdout, and nothing else there."""
-    print(text, end="")
+    """The file on stdout, and nothing else there; in UTF-8 whatever the locale, since it is read elsewhere."""
+    sys.stdout.flush()
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        fail(f"cannot print the file ({error.strerror})", 1)
     complain(note)
