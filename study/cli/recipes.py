@@ -23,6 +23,7 @@ recipes = typer.Typer(
     rich_markup_mode=None,
 )
 
+
 Plan = Annotated[str, typer.Argument(metavar="PLAN", help="A shipped plan's name, or a TOML file.")]
 Name = Annotated[str | None, typer.Option(help="The study's name; the plan's, if not given.")]
 SharedOut = Annotated[
@@ -39,7 +40,9 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        metavar="PATH", parser=path_at("--data-dir"), help="Folder with the data set's IDX files, on every node."
+        metavar="PATH",
+        parser=path_at("--data-dir"),
+        help="Folder with the data set's IDX files, where the study's command runs.",
     ),
 ]
 Variables = Annotated[list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="For every node.")]
