@@ -20,23 +20,23 @@ IN, REFUSED, AWAY, NONE = "in", "refused", "away", "none"
 
 def knock(address: str) -> tuple[str, str]:
     """What comes of it: the cluster's ``host:port``, or why nobody answers, and one of the words above."""
-    if address == "auto":
-        try:
-            address = canonicalize_bootstrap_address(address) or ""
-        except ConnectionError:
-            return "", NONE
-    host, _, port = address.rpartition(":")
+    try:
+        found = canonicalize_bootstrap_address(address) or ""  # this machine by the name that Ray will use
+    except ConnectionError:
+        return "", NONE
+    told = address if address != "auto" else found
+    host, _, port = found.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT_S).close()
     except OSError as error:
-        return f"{address} ({error})", AWAY
+        return f"{told} ({'' if told == found else f'{found}: '}{error})", AWAY
     try:
-        GcsClient(address=address).get_all_node_info(timeout=TIMEOUT_S)
+        GcsClient(address=found).get_all_node_info(timeout=TIMEOUT_S)
     except AuthenticationError:
-        return address, REFUSED
+        return told, REFUSED
     except Exception as error:  # Ray raises many kinds
-        return f"{address} ({str(error).splitlines()[0] if str(error) else type(error).__name__})", AWAY
-    return address, IN
+        return f"{told} ({str(error).splitlines()[0] if str(error) else type(error).__name__})", AWAY
+    return told, IN
 
 
 if __name__ == "__main__":

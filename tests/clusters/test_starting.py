@@ -37,7 +37,8 @@ def run(*arguments: str, cwd: Path, environment: dict[str, str]) -> tuple[int, s
 def as_user(home: Path, **variables: str) -> dict[str, str]:
     """The environment of somebody with this home folder and no variable of Ray's but these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return {**kept, "HOME": str(home), **variables}
+    # On 127.0.0.1 alone, as the clusters of these tests.
+    return {**kept, "HOME": str(home), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **variables}
 
 
 def free_ports(count: int) -> list[int]:

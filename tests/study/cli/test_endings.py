@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 from study.cli import commands, running
+from study.cluster.address import Place
 from study.driver.phases import report
 from study.driver.recorder import trial_row
 from study.plan.files import load_plan, thaw
@@ -109,7 +110,7 @@ def test_what_fails_before_the_first_trial_leaves_no_folder(
     for end, raised, left in ((machine, SystemExit, False), (user, UserError, False), (trial, SystemExit, True)):
         monkeypatch.setattr(running, "drive", end)
         with pytest.raises(raised):
-            running.start(plan, tmp_path / "s", None, None)
+            running.start(plan, tmp_path / "s", Place(), None)
         assert (tmp_path / "s").exists() == left
 
 
@@ -124,8 +125,8 @@ def test_a_launch_takes_over_what_one_that_never_began_has_left(
     drove: list[Plan] = []
     monkeypatch.setattr(running, "drive", lambda plan, folder, address: drove.append(thaw(folder.plan)))
     with locked(folder), pytest.raises(UserError, match="belongs to another plan"):
-        running.start(plan, folder.path, None, None)  # another driver is about to begin
-    running.start(plan, folder.path, None, None)
+        running.start(plan, folder.path, Place(), None)  # another driver is about to begin
+    running.start(plan, folder.path, Place(), None)
     assert drove == [plan]
     assert [path.name for path in folder.path.iterdir()] == ["plan.toml"]
 
@@ -136,7 +137,7 @@ def test_a_plan_of_the_users_is_not_taken_for_a_study(
     folder = create(tmp_path / "s", load_plan("quickstart", settings=["seed=7"], frameworks=["simulated"]))
     before = folder.plan.read_bytes()
     with pytest.raises(UserError, match="belongs to another plan"):
-        running.start(plan, folder.path, None, None)
+        running.start(plan, folder.path, Place(), None)
     assert folder.plan.read_bytes() == before
     (folder.path / "notes.txt").write_text("mine")
     clear(folder)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from study.cli import doctor, running, single
 from study.cli.running import check_local_slice
+from study.cluster.address import Place
 from study.driver import phases
 from study.driver.progress import Progress
 from study.plan.files import load_plan
@@ -41,10 +42,10 @@ def plan(*settings: str) -> Plan:
 
 
 def test_a_slice_that_is_too_large_is_refused_and_says_what_limits() -> None:
-    check_local_slice(plan("slice.cpus=1"), None)
-    check_local_slice(plan("slice.cpus=2"), "10.0.0.1:6379")  # the cluster knows what it has
+    check_local_slice(plan("slice.cpus=1"), Place())
+    check_local_slice(plan("slice.cpus=2"), Place("10.0.0.1:6379", "--address"))  # the cluster knows what it has
     with pytest.raises(UserError) as refused:
-        check_local_slice(plan("slice.cpus=2"), None)
+        check_local_slice(plan("slice.cpus=2"), Place())
     assert str(refused.value) == (
         "slice.cpus is 2, but this process may use 1 of 2 CPUs (affinity); --set slice.cpus=1 "
         "or give the --address of a larger cluster"
