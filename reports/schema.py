@@ -48,6 +48,11 @@ TRIALS = (
     *_IDENTITY,
     Column("number", _WHOLE, "counts from 0: of the Optuna trial, or of the confirmation run"),
     Column("confirms", _WHOLE, "number of the search's trial whose configuration a confirmation run repeats"),
+    Column(
+        "attempt",
+        _WHOLE,
+        "1, and one more whenever the frameworks' runs of a seed began anew, on another machine; the last one counts",
+    ),
     Column("varied", _TEXT, "name of the hyperparameter that a sweep varies in it"),
     Column("workload", _TEXT, "name of the workload"),
     Column("seed", _WHOLE, "of sample order and initial weights"),
@@ -71,7 +76,8 @@ TRIALS = (
     Column(
         "outcome",
         _TEXT,
-        "`reached`, `out_of_time`, `out_of_epochs`, `diverged`, `stopped` (by the scheduler) or `failed`",
+        "`reached`, `out_of_time`, `out_of_epochs`, `diverged`, `stopped` (by the scheduler), `failed` or `moved` "
+        "(given up where its machine was lost; its next attempt ran on another)",
     ),
     Column("error", _TEXT, "why it failed; empty otherwise"),
     Column("failures", _WHOLE, "times it died"),
@@ -111,6 +117,8 @@ TRIALS = (
     Column("gpu_throttled", _TEXT, "what kept the clock down at any of them, as `power cap`; empty: nothing"),
     Column("gpu_shared", _FLAG, "whether another process computed on it at any of them"),
     Column("host", _TEXT, "where it ran last"),
+    Column("hosts", _WHOLE, "machines that it ran on; with more than one its time is of no machine"),
+    Column("cpu", _TEXT, "model of the processor where it ran last"),
     Column("pid", _WHOLE, "in which process"),
     Column("code", _TEXT, "SHA-256 of the sources of the training that its process ran"),
     Column("began_at", _REAL, "when it first began, seconds since 1970"),

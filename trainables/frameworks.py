@@ -53,6 +53,8 @@ class Framework:
         Whether its backend has ``start_trace``, so that ``tuneoff verify`` can compare it; the first is the reference.
     real
         False keeps it out of ``available``: it is for tests.
+    home, module
+        Where its backend lies, when that is not ``trainables/NAME/backend.py``: a folder and a file in it.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Framework:
     offers: tuple[tuple[str, object], ...] = ()
     traced: bool = True
     real: bool = True
+    home: str = ""
+    module: str = "backend"
 
     def missing(self) -> str | None:
         """Why it cannot run here and what to do, or None when it can."""
@@ -115,7 +119,7 @@ class Framework:
 
     def files(self) -> list[Path]:
         """What decides what it computes: the files of its folder and of `sources`."""
-        folders = [HOUSE / "trainables" / self.name, *(HOUSE / source for source in self.sources)]
+        folders = [HOUSE / "trainables" / (self.home or self.name), *(HOUSE / source for source in self.sources)]
         return [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".jl")]
 
     def start(self) -> Start:
@@ -127,7 +131,7 @@ class Framework:
         return cast("StartTrace", self._backend().start_trace)
 
     def _backend(self) -> Any:
-        return import_module(f"trainables.{self.name}.backend")
+        return import_module(f"trainables.{self.home or self.name}.{self.module}")
 
     def _runtime(self, function: str, default: Any) -> Any:
         if self.runtime is None:
@@ -168,6 +172,17 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         offers=_ALL,  # and minds none
         traced=False,
         real=False,
+    ),
+    Framework(
+        "simulated2",  # so that a study of two frameworks can be simulated
+        "Simulated 2",
+        colour="#cc79a7",
+        colour_on_dark="#e29bc4",
+        imports=("numpy",),
+        traced=False,
+        real=False,
+        home="simulated",
+        module="slower",
     ),
 )
 FRAMEWORKS = {each.name: each for each in _FRAMEWORKS}

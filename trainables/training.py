@@ -22,6 +22,7 @@ from trainables import checkpoint
 from trainables.common import gpu
 from trainables.common.house import code_digest
 from trainables.common.load import cpu_time_s, load_average
+from trainables.common.machine import processor
 from trainables.common.process import claim_process, pin_threads
 from trainables.contract import Record, Run
 from trainables.determinism import initial_parameters, sample_order
@@ -205,6 +206,8 @@ class Training:
             "train_wall_s": self._over_segments("train_wall_s"),
             "host_cpus": last.get("host_cpus"),
             "host": last.get("host"),
+            "hosts": len({segment["host"] for segment in state.segments}),
+            "cpu": last.get("cpu"),
             "pid": last.get("pid"),
             "code": last.get("code"),
             **gpu.together(segment.get("gpu", {}) for segment in state.segments),
@@ -245,6 +248,7 @@ class Training:
                 "train_wall_s": 0.0,
                 "host_cpus": os.cpu_count(),
                 "host": socket.gethostname(),
+                "cpu": processor(),
                 "pid": os.getpid(),
                 "code": code_digest(),
                 "fresh_process": claim_process(),

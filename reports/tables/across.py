@@ -10,6 +10,7 @@ import pandas as pd
 
 from reports.names import title
 from reports.records import StudyRecords
+from reports.tables.machines import compared_apart
 from reports.tables.provenance import changes, flat
 from reports.tables.statistics import geometric_mean
 from reports.tables.survival import CLOCKS
@@ -44,7 +45,9 @@ def comparison(studies: dict[str, StudyRecords]) -> pd.DataFrame:
             row |= dict(zip(("reached", "runs"), counts[framework], strict=True))
             row |= dict(zip(("reached_against", "runs_against"), counts[against], strict=True))
             row["left_out"] = (
-                "" if np.isfinite(row["warm"]) else _why_not({each: counts[each] for each in (framework, against)})
+                ""
+                if np.isfinite(row["warm"])
+                else _why_not(trials, {each: counts[each] for each in (framework, against)})
             )
             table.append(row)
     ratios = [clock + end for clock in CLOCKS for end in ("", "_low", "_high")]
@@ -59,13 +62,14 @@ def _confirmed(trials: pd.DataFrame) -> dict[str, tuple[int, int]]:
     return {name: (int(reached.sum()), len(reached)) for name, reached in by_name.items()}
 
 
-def _why_not(counts: dict[str, tuple[int, int]]) -> str:
+def _why_not(trials: pd.DataFrame, counts: dict[str, tuple[int, int]]) -> str:
     missed = [
         f"{title(name)} never reached the target" + f" in {runs} confirmation runs" * (runs > 0)
         for name, (reached, runs) in counts.items()
         if not reached
     ]
-    return "; ".join(missed) or "no seed was run by both"
+    apart = compared_apart(trials[trials["framework"].isin(counts)])
+    return "; ".join(missed) or ("no seed was run by both" + " on the same machine" * bool(len(apart)))
 
 
 def geometric_means(table: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +99,8 @@ def performance_profile(studies: dict[str, StudyRecords]) -> pd.DataFrame:
     """Dolan and More's profile: in what share of studies a framework is within a factor of the fastest.
 
     A study's times are those of its verdict (`reports.tables.trials.typical_times`). A framework that was part of a
-    study and never reached its target is within no factor.
+    study and never reached its target is within no factor. A study whose frameworks ran on different machines is left
+    out.
 
     Returns
     -------
@@ -107,7 +112,7 @@ def performance_profile(studies: dict[str, StudyRecords]) -> pd.DataFrame:
         times: dict[str, dict[str, float]] = {}
         for name, records in studies.items():
             took = typical_times(records.trials, clock)
-            if len(took) > 1 and np.isfinite(list(took.values())).any():
+            if len(took) > 1 and compared_apart(records.trials).empty and np.isfinite(list(took.values())).any():
                 times[name] = took
         for framework in sorted({each for took in times.values() for each in took}):
             ran = [took for took in times.values() if framework in took]

@@ -9,7 +9,14 @@ import pandas as pd
 
 from reports.names import title
 from reports.sentences import Row, Sentence, rows
-from reports.tables.trials import confirmation_runs, frameworks, phase, search_winners
+from reports.tables.trials import (
+    confirmation_runs,
+    frameworks,
+    phase,
+    replaced_runs,
+    search_winners,
+    sweep_runs,
+)
 
 
 def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
@@ -23,17 +30,20 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     Returns
     -------
     One row per framework. Columns: framework; trials and trials_planned, failed and reached of the former; runs (that
-    confirm the winner), runs_planned (0 where there is no winner) and earlier_runs (that confirmed a former winner);
+    confirm the winner), runs_planned (0 where there is no winner), earlier_runs (that confirmed a former winner) and
+    again (that count no more, for they ran on a machine that was lost, or on two, and were run again);
     trainings and trainings_planned of a sweep.
     """
     sweep = plan.get("sweep")
     searches = bool(plan) and not sweep
-    best, confirmed = search_winners(trials), confirmation_runs(trials)
+    best, confirmed, swept = search_winners(trials), confirmation_runs(trials), sweep_runs(trials)
+    replaced = replaced_runs(trials)
     table = []
     for name in dict.fromkeys([*plan.get("frameworks", []), *frameworks(trials)]):
         mine = trials[trials["framework"] == name]
         search = phase(mine, "search")
         runs = int((confirmed["framework"] == name).sum())
+        again = int((replaced["framework"] == name).sum())
         table.append(
             {
                 "framework": name,
@@ -43,8 +53,9 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
                 "trials_planned": plan.get("search", {}).get("trials", np.nan) if searches else np.nan,
                 "runs": runs,
                 "runs_planned": plan.get("confirm", {}).get("runs", np.nan) * (name in best) if searches else np.nan,
-                "earlier_runs": len(phase(mine, "confirm")) - runs,
-                "trainings": len(phase(mine, "sweep")),
+                "earlier_runs": len(phase(mine, "confirm")) - runs - again,
+                "again": again,
+                "trainings": int((swept["framework"] == name).sum()),
                 "trainings_planned": sweep["repeats"] * sum(map(len, sweep["over"].values())) if sweep else np.nan,
             }
         )
@@ -70,6 +81,10 @@ def unfinished_sentences(budget: pd.DataFrame) -> list[Sentence]:
             name = title(row["framework"])
             ran = " runs" if row["earlier_runs"] > 1 else " run"
             said.append((row.say("earlier_runs", "count"), f"{ran} confirmed an earlier winner of {name}'s search."))
+        if row["again"]:
+            ran = " runs do" if row["again"] > 1 else " run does"
+            name = title(row["framework"])
+            said.append((row.say("again", "count"), f"{ran} not confirm {name}'s winner: not on one machine."))
     return said
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from reports.names import title
+from reports.tables.machines import machine_cautions
 from reports.tables.trials import KNOBS, confirmation_runs, frameworks, phase, search_winners
 from reports.tables.weakness import few_reached
 from reports.tables.why import attribution
@@ -19,8 +20,8 @@ _WORTH_TESTING = 12  # trials of a search
 
 
 def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Few trials that reached the target, optima at the edge of the search space, settings that changed nothing, few
-    confirmation runs, luck of a search.
+    """Few trials that reached the target, other machines, optima at the edge of the search space, settings that changed
+    nothing, few confirmation runs, luck of a search.
 
     Parameters
     ----------
@@ -31,7 +32,11 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     -------
     Columns: framework, caution.
     """
-    table = list(few_reached(trials).itertuples(index=False, name=None))
+    table = [
+        row
+        for each in (few_reached(trials), machine_cautions(trials))
+        for row in each.itertuples(index=False, name=None)
+    ]
     best = search_winners(trials)
     for name in frameworks(trials):
         if name not in best:

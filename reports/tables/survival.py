@@ -33,12 +33,15 @@ class Times:
         Shape (runs,): seconds that the run took on this clock; for a run that missed, up to where it ended.
     seeds
         Shape (runs,).
+    hosts
+        Shape (runs,): where each ran; empty text where that is not known.
     """
 
     seconds: Values
     reached: npt.NDArray[np.bool_]
     spent: Values
     seeds: npt.NDArray[np.int64]
+    hosts: npt.NDArray[np.str_]
 
     @property
     def censored(self) -> bool:
@@ -70,13 +73,19 @@ def times(runs: pd.DataFrame, clock: str) -> Times:
         reached=reached.to_numpy(dtype=np.bool_)[keep],
         spent=np.where(reached, tta, spent).astype(np.float64)[keep],
         seeds=runs["seed"].fillna(-1).to_numpy(dtype=np.int64)[keep],
+        hosts=runs["host"].fillna("").to_numpy(dtype=np.str_)[keep],
     )
 
 
 def paired(first: Times, second: Times) -> tuple[Times, Times]:
-    """The runs of both that have the same seeds, position by position."""
+    """The runs of both that have the same seeds and ran on the same machine, position by position.
+
+    Those of a seed that ran on two machines compare these.
+    """
     _, left, right = np.intersect1d(first.seeds, second.seeds, return_indices=True)
-    return _take(first, left), _take(second, right)
+    one, other = first.hosts[left], second.hosts[right]
+    same = (one == other) | (one == "") | (other == "")
+    return _take(first, left[same]), _take(second, right[same])
 
 
 def common_limit(*samples: Times) -> float:
@@ -141,4 +150,6 @@ def _fitted(sample: Times):  # type: ignore[no-untyped-def]
 
 
 def _take(sample: Times, index: npt.NDArray[np.int64]) -> Times:
-    return Times(sample.seconds[index], sample.reached[index], sample.spent[index], sample.seeds[index])
+    return Times(
+        sample.seconds[index], sample.reached[index], sample.spent[index], sample.seeds[index], sample.hosts[index]
+    )

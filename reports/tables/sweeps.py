@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reports.tables.statistics import Values
-from reports.tables.trials import frameworks, phase
+from reports.tables.trials import frameworks, phase, sweep_runs
 
 HEADINGS = {"num_workers": "Workers", "batch_size": "Batch Size", "learning_rate": "Learning Rate"}
 
@@ -91,7 +91,7 @@ def published(knob: str) -> pd.DataFrame:
 
 def _rows(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
     """The sweep's rows that vary this setting."""
-    sweep = phase(trials, "sweep")
+    sweep = sweep_runs(trials)
     sweep = sweep[sweep["varied"] == knob].copy()
     numbers = ["train_s", "data_s", "samples", "best_training_accuracy", "average_training_loss", "loader_workers"]
     sweep[numbers] = sweep[numbers].astype(float)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.tables.statistics import Estimate, Values, median
 from reports.tables.survival import CLOCKS, Times, common_limit, expected_time, kaplan_meier, restricted_mean, times
-from reports.winners import confirmations, winners
+from reports.winners import confirmations, confirming, standing, winners
 from trainables.frameworks import FRAMEWORKS
 
 KNOBS = ("learning_rate", "batch_size", "num_workers")
@@ -35,10 +35,28 @@ def search_winners(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def confirmation_runs(trials: pd.DataFrame) -> pd.DataFrame:
     """The rows of the runs that confirm the winners; see `reports.winners.confirmations`."""
+    return _chosen(trials, confirmations)
+
+
+def replaced_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the runs of the winners that do not confirm them, for they were not, as a pair, on one machine."""
+    runs = _chosen(trials, confirming)
+    return runs[~runs["trial_id"].isin(confirmation_runs(trials)["trial_id"])]
+
+
+def _chosen(trials: pd.DataFrame, choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> pd.DataFrame:
     columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", *KNOBS]
+    columns += ["attempt", "outcome", "hosts"]
     candidates = trials.loc[(trials["phase"] == "confirm") | trials["reached"].astype(bool), columns]
-    wanted = {row["trial_id"] for row in confirmations(_rows(candidates))}
+    wanted = {row["trial_id"] for row in choose(_rows(candidates))}
     return trials[trials["trial_id"].isin(wanted)]
+
+
+def sweep_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the sweep that count; see `reports.winners.standing`."""
+    rows = phase(trials, "sweep")
+    wanted = {row["trial_id"] for row in standing(_rows(rows[["trial_id", "number", "attempt", "outcome", "hosts"]]))}
+    return rows[rows["trial_id"].isin(wanted)]
 
 
 def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
@@ -168,7 +186,7 @@ def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
     columns = [
         "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", *KNOBS, "loader_workers", "seed",
         "best_validation_accuracy", "test_accuracy", "samples", "startup_s", "compile_s", "train_s", "data_s", "eval_s",
-        "slice_s", "lost_s", "fresh_process", "error",
+        "slice_s", "lost_s", "fresh_process", "host", "hosts", "cpu", "gpu", "load_start", "load_end", "error",
     ]  # fmt: skip
     return trials.sort_values("ended_at", kind="stable")[columns].reset_index(drop=True)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pandas as pd
 from reports.names import title
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.budget import budgets
+from reports.tables.machines import compared_apart, seeds_apart
 from reports.tables.statistics import ratio_of_means, ratio_of_medians
 from reports.tables.survival import CLOCKS, Times, common_limit, log_rank, paired, times
 from reports.tables.trials import best_configurations, confirmation_runs, frameworks
@@ -24,7 +27,7 @@ def verdicts(trials: pd.DataFrame) -> pd.DataFrame:
     """How the frameworks' best configurations compare, from their confirmation runs alone.
 
     The search's own best figure is biased low: it is the best of many. A pair is compared where both reached the target
-    at least once.
+    at least once, over the seeds that both ran on one machine.
 
     Returns
     -------
@@ -35,8 +38,10 @@ def verdicts(trials: pd.DataFrame) -> pd.DataFrame:
     confirmed = confirmation_runs(trials)
     table = []
     for against, name in combinations(frameworks(trials), 2):
+        runs = [confirmed[confirmed["framework"] == each] for each in (name, against)]
+        apart = seeds_apart(*runs)
         for clock in CLOCKS:
-            first, second = (times(confirmed[confirmed["framework"] == each], clock) for each in (name, against))
+            first, second = (times(each[~each["seed"].isin(apart)], clock) for each in runs)
             if first.reached.any() and second.reached.any():
                 table.append({"framework": name, "against": against, "clock": clock, **_compared(first, second)})
     return pd.DataFrame(table, columns=list(COLUMNS))
@@ -90,6 +95,9 @@ def verdict_sentences(
                 row for row in rows("verdicts", compared) if (row["framework"], row["against"]) == (name, against)
             ]
             said.append(_pair(chosen, goal(trials)))
+    for pair in compared_apart(trials).to_dict("records"):
+        paired_up |= {pair["framework"], pair["against"]}
+        said.append(_apart(pair))
     winners = {row["framework"]: row for row in rows("best_configurations", best)}
     counts = {row["framework"]: row for row in rows("budgets", budget)}
     names, aim = frameworks(searched), goal(trials)
@@ -127,6 +135,14 @@ def _pair(clocks: list[Row], aim: str) -> Sentence:
     counted: Sentence = (first.say("reached"), " of ", first.say("runs"), " and ")
     counted += (first.say("reached_against"), " of ", first.say("runs_against"))
     return (*said, " (", *counted, " runs reached it).")
+
+
+def _apart(pair: dict[Hashable, Any]) -> Sentence:
+    name, against = title(pair["framework"]), title(pair["against"])
+    return (
+        f"{name} and {against} are not compared: {name}'s confirmation runs ran on {pair['hosts']}, {against}'s on "
+        f"{pair['hosts_against']}, and no seed of both on the same machine.",
+    )
 
 
 def _doubt(row: Row) -> Sentence:

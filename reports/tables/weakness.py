@@ -1,4 +1,4 @@
-"""What weakens a result: few trials that reached the target, and trials that a busy machine or GPU disturbed."""
+"""What weakens a result: few trials that reached the target, other machines, and trials that a busy one disturbed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pandas as pd
 
 from reports.names import title
 from reports.tables.gpus import on_troubled_gpus
+from reports.tables.machines import machine_cautions
 from reports.tables.trials import frameworks, phase
 from trainables.frameworks import FRAMEWORKS
 
@@ -23,7 +24,8 @@ _WORDS = {
 
 def weaknesses(trials: pd.DataFrame) -> list[str]:
     """All of them as text, for the terminal."""
-    return [*few_reached(trials)["caution"], *disturbed(trials)["caution"]]
+    tables = (few_reached(trials), machine_cautions(trials), disturbed(trials))
+    return [caution for table in tables for caution in table["caution"]]
 
 
 def few_reached(trials: pd.DataFrame) -> pd.DataFrame:

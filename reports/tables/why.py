@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from reports.tables.machines import seeds_apart
 from reports.tables.statistics import Estimate, geometric_mean, ratio_of_medians
 from reports.tables.survival import paired, times
 from reports.tables.trials import confirmation_runs, frameworks
@@ -106,6 +107,8 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
     table = []
     for against, name in combinations(frameworks(trials), 2):
         runs = [hits[hits["framework"] == each] for each in (name, against)]
+        apart = seeds_apart(*runs)
+        runs = [each[~each["seed"].isin(apart)] for each in runs]
         if any(each.empty for each in runs):
             continue
         once = [float((each["startup_s"] + each["compile_s"]).median()) for each in runs]

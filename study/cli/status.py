@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from reports.winners import confirmations, winners
+from reports.winners import apart, confirmations, standing, winners
 from study.driver.failures import failures, fruitless
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
@@ -29,7 +29,8 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     frameworks = {}
     for name in plan.frameworks:
         mine = [row for row in rows if row["framework"] == name]
-        searched = [row for row in mine if row["phase"] == ("search" if plan.sweep is None else "sweep")]
+        swept = standing(row for row in mine if row["phase"] == "sweep")
+        searched = [row for row in mine if row["phase"] == "search"] if plan.sweep is None else swept
         confirmed = [row for row in confirming if row["framework"] == name]
         frameworks[name] = {
             "trials": len(searched),
@@ -46,7 +47,8 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         "study": folder.name,
         "workload": plan.workload,
         "running": is_running(folder),
-        "done": all(
+        "done": not apart(confirming)
+        and all(
             each["trials"] >= each["trials_wanted"]
             and (each["best"] is None or each["confirmed"] >= each["confirmed_wanted"])
             for each in frameworks.values()

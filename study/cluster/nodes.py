@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,25 @@ from trainables.contract import Loading
 from trainables.frameworks import framework
 
 PROBE_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that is up and can hold a slice.
+
+    Parameters
+    ----------
+    id
+        Ray's; it is new whenever a machine joins again.
+    host
+        The machine's name, as in the records.
+    slots
+        Slices that it holds at once.
+    """
+
+    id: str
+    host: str
+    slots: int
 
 
 def alive_nodes() -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from study.cluster.nodes import alive_nodes
+from study.cluster.nodes import Node, alive_nodes
 from study.plan.plan import SlicePlan
 from trainables.common.errors import UserError
 
 ASK_AGAIN_S = 2.0
+LOOK_INTERVAL_S = 1.0
 
 
 class Slots:
@@ -58,6 +59,60 @@ def check_slice(wanted: SlicePlan) -> None:
             f"no node can hold a slice of {wanted.cpus} CPUs and {wanted.gpus} GPUs (nodes have: {nodes}); "
             "set slice.cpus and slice.gpus to less"
         )
+
+
+def nodes_for(wanted: SlicePlan) -> list[Node]:
+    """The nodes that are up now and can hold a slice, in an order that stays."""
+    found = [
+        Node(node["NodeID"], node["NodeManagerHostname"], slots)
+        for node in alive_nodes()
+        if (slots := slices_that_fit(wanted, [node["Resources"]]))
+    ]
+    return sorted(found, key=lambda node: (node.host, node.id))
+
+
+class NodeLost(Exception):
+    """A node on which a trial has to run is gone."""
+
+
+class NodeWatch:
+    """Looks whether the nodes are up on which trials have to run: for one that is gone Ray would wait for ever.
+
+    Parameters
+    ----------
+    nodes
+        Those that are up.
+    """
+
+    def __init__(self, nodes: Callable[[], Sequence[Node]]) -> None:
+        self._nodes = nodes
+        self._looked_at = 0.0
+
+    def gone(self, node: str) -> bool:
+        """Whether the node with this id is not up any more."""
+        return node not in {each.id for each in self._nodes()}
+
+    def look(self, waiting: Iterable[tuple[str, str]]) -> None:
+        """To be called again and again.
+
+        Parameters
+        ----------
+        waiting
+            Of each trial that waits for its node, the node's id and host.
+
+        Raises
+        ------
+        NodeLost
+            When such a node is gone.
+        """
+        waiting = list(waiting)
+        if not waiting or time.monotonic() - self._looked_at < LOOK_INTERVAL_S:
+            return
+        self._looked_at = time.monotonic()
+        up = {node.id for node in self._nodes()}
+        lost = {host for node, host in waiting if node not in up}
+        if lost:
+            raise NodeLost(f"lost {', '.join(sorted(lost))}")
 
 
 def slices_that_fit(wanted: SlicePlan, nodes: Sequence[dict[str, float]]) -> int:

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import count
+from typing import TypeVar
 
 from ray.tune.schedulers import FIFOScheduler
 
 from reports.page.report import write_report
 from reports.tables.cost import Price
-from reports.winners import confirmations, winners
+from reports.winners import replaced, winners
 from study.cluster.address import Place
 from study.cluster.connection import connected
-from study.cluster.nodes import check_nodes
-from study.cluster.slices import Slots, check_slice
+from study.cluster.nodes import Node, check_nodes
+from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_for
 from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.cluster.waiting import ClusterWatch
+from study.driver.pairs import Balance, Pair, PairSearcher, Run, whole
 from study.driver.progress import Progress, describe
 from study.driver.recorder import Recorder
 from study.driver.repair import (
     charge_losses,
+    give_up,
     mend_evaluations,
     mended_searches,
     record_what_ended,
     recover,
     retry_failures,
 )
-from study.driver.searcher import DealingSearcher, ListSearcher, confirmation_seed, trial_config
+from study.driver.searcher import DealingSearcher, confirmation_seed, last_host, trial_config
 from study.driver.tuning import fit, make_scheduler
 from study.interrupts import Interrupts
 from study.plan.files import freeze, thaw
@@ -49,6 +55,8 @@ from trainables.contract import Record
 from trainables.frameworks import framework
 from trainables.workloads.prepared import store_in
 from trainables.workloads.shipped import workload
+
+T = TypeVar("T")
 
 
 def phases_of(plan: Plan) -> tuple[str, ...]:
@@ -77,7 +85,11 @@ class Driver:
         """For one run of Tune."""
         starts = StartWatch(START_LIMIT_S if self.local else None)
         cluster = None if self.local else ClusterWatch(self.plan.slice, say=self.progress.say)
-        return Recorder(self.plan, self.folder, self.records, self.progress, starts, cluster)
+        return Recorder(self.plan, self.folder, self.records, self.progress, starts, NodeWatch(self.nodes), cluster)
+
+    def nodes(self) -> list[Node]:
+        """The nodes that are up now and can hold a slice."""
+        return nodes_for(self.plan.slice)
 
 
 @contextmanager
@@ -148,6 +160,13 @@ def search(driver: Driver) -> None:
     Interrupted
         After SIGINT or SIGTERM; the trials that were running are continued by the next driver.
     """
+    missing = _until_no_node_is_lost(driver, lambda: _search(driver))
+    if missing:
+        raise StudyIncomplete(f"the search ended with trials missing: {missing}")
+
+
+def _search(driver: Driver) -> dict[str, int]:
+    """Deal what is left of the searches; how many trials are missing then, by framework."""
     plan, folder, records = driver.plan, driver.folder, driver.records
     say = driver.progress.say
     searches = mended_searches(plan, folder, records, concurrent=driver.slots.several, say=say)
@@ -158,14 +177,23 @@ def search(driver: Driver) -> None:
     if again:
         say(f"interrupted trials that go on from their last checkpoints: {again}")
     wanted = plan.search.trials
-    left = {name: wanted - len(each.finished()) for name, each in searches.items()}
-    if any(count > 0 for count in left.values()):
+    left = {name: max(0, wanted - len(each.finished())) for name, each in searches.items()}
+    if any(left.values()):
         before = [row for row in records.trials.values() if row["phase"] == "search"]
         with driver.progress.phase("search", dict.fromkeys(plan.frameworks, wanted), before):
             fit(
                 plan,
                 folder,
-                searcher=DealingSearcher(plan, folder, driver.lease, searches, left=dict(left), slots=driver.slots.now),
+                searcher=DealingSearcher(
+                    plan,
+                    folder,
+                    driver.lease,
+                    searches,
+                    left=dict(left),
+                    dealt=Counter((row["framework"], row["host"]) for row in before),
+                    slots=driver.slots.now,
+                    nodes=driver.nodes,
+                ),
                 trials=sum(left.values()),
                 concurrent=sum(left.values()),  # the searcher deals no more than there is room for
                 fresh_processes=plan.search.objective == "cold",
@@ -174,13 +202,11 @@ def search(driver: Driver) -> None:
                 interrupts=driver.interrupts,
             )
     counts = {name: len(each.finished()) for name, each in searches.items()}
-    missing = {name: wanted - count for name, count in counts.items() if count < wanted}
-    if missing:
-        raise StudyIncomplete(f"the search ended with trials missing: {missing}")
+    return {name: wanted - count for name, count in counts.items() if count < wanted}
 
 
 def confirm(driver: Driver) -> None:
-    """Run every framework's best configuration with fresh seeds, alone, in fresh processes, the frameworks in turn.
+    """Run every framework's best configuration with fresh seeds, alone, in fresh processes, in pairs.
 
     A framework whose search never reached the target has no configuration to confirm, and the report says so.
 
@@ -191,28 +217,31 @@ def confirm(driver: Driver) -> None:
     Interrupted
         After SIGINT or SIGTERM.
     """
-    plan, folder, records, progress = driver.plan, driver.folder, driver.records, driver.progress
+    plan, records, progress = driver.plan, driver.records, driver.progress
     best = winners(list(records.trials.values()))
     for name in plan.frameworks:
         title = framework(name).title
         progress.say(
             f"{title}: best {describe(best[name])}" if name in best else f"{title}: no trial reached the target"
         )
-    left = []
-    for number in range(plan.confirm.runs):  # A B A B
-        for name in (name for name in plan.frameworks if name in best):
+    names = [name for name in plan.frameworks if name in best]
+
+    def runs(number: int, attempt: int) -> dict[str, Run]:
+        found = {}
+        for name in names:
             winner = best[name]["number"]
             run_id = f"confirm-{name}-{winner:05d}-{number:05d}"  # of this winner: more trials may bring another
-            spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
             identity = {"phase": "confirm", "trial_id": run_id, "number": number, "confirms": winner}
-            if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
-                left.append(trial_config(folder, driver.lease, identity, spec))
-    wanted = {name: plan.confirm.runs for name in plan.frameworks if name in best}
-    _alone(driver, "confirm", left, wanted, lambda: confirmations(records.trials.values()))
+            spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
+            found[name] = Run(_attempted(identity, attempt), spec)
+        return found
+
+    wanted = dict.fromkeys(names, plan.confirm.runs)
+    _in_pairs(driver, wanted, [partial(runs, number) for number in range(plan.confirm.runs if names else 0)])
 
 
 def sweep(driver: Driver) -> None:
-    """Train at the fixed configuration for each value of the sweep, alone, in fresh processes, the frameworks in turn.
+    """Train at the fixed configuration for each value of the sweep, alone, in fresh processes, in pairs.
 
     Raises
     ------
@@ -221,65 +250,132 @@ def sweep(driver: Driver) -> None:
     Interrupted
         After SIGINT or SIGTERM.
     """
-    plan, folder, records = driver.plan, driver.folder, driver.records
+    plan = driver.plan
     assert plan.sweep is not None
-    left, number = [], 0
-    for repeat in range(plan.sweep.repeats):
-        for hyperparameter, values in plan.sweep.over.items():
-            for value in values:
-                for name in plan.frameworks:
-                    run_id = f"sweep-{name}-{hyperparameter}-{value:g}-{repeat:03d}"
-                    point = plan.sweep.point(hyperparameter, value)
-                    spec = plan.spec(
-                        name,
-                        point,
-                        seed=confirmation_seed(plan, repeat),
-                        test_accuracy=True,
-                        training_accuracy=True,
-                        stop_at_target=False,
-                    )
-                    identity = {"phase": "sweep", "trial_id": run_id, "number": number, "varied": hyperparameter}
-                    if run_id not in records.trials and not recover(plan, folder, records, identity, spec):
-                        left.append(trial_config(folder, driver.lease, identity, spec))
-                number += 1
+    over = plan.sweep.over
+    points = [
+        (repeat, knob, value)
+        for repeat in range(plan.sweep.repeats)
+        for knob, values in over.items()
+        for value in values
+    ]
+
+    def runs(number: int, attempt: int) -> dict[str, Run]:
+        assert plan.sweep is not None
+        repeat, knob, value = points[number]
+        found = {}
+        for name in plan.frameworks:
+            run_id = f"sweep-{name}-{knob}-{value:g}-{repeat:03d}"
+            spec = plan.spec(
+                name,
+                plan.sweep.point(knob, value),
+                seed=confirmation_seed(plan, repeat),
+                test_accuracy=True,
+                training_accuracy=True,
+                stop_at_target=False,
+            )
+            identity = {"phase": "sweep", "trial_id": run_id, "number": number, "varied": knob}
+            found[name] = Run(_attempted(identity, attempt), spec)
+        return found
+
     wanted = dict.fromkeys(plan.frameworks, plan.sweep.trainings)
-    _alone(driver, "sweep", left, wanted, lambda: [row for row in records.trials.values() if row["phase"] == "sweep"])
+    _in_pairs(driver, wanted, [partial(runs, number) for number in range(len(points))])
 
 
-def _alone(
-    driver: Driver,
-    phase: str,
-    left: list[dict[str, Any]],
-    wanted: dict[str, int],
-    done: Callable[[], list[Record]],
-) -> None:
-    """Run trainings one after the other, each with the whole slice to itself and in a process of its own.
+def _attempted(identity: Record, attempt: int) -> Record:
+    """A run's identity in an attempt; in the first its id is without a number."""
+    suffix = f"-{attempt}" if attempt > 1 else ""
+    return {**identity, "trial_id": f"{identity['trial_id']}{suffix}", "attempt": attempt}
+
+
+def _in_pairs(driver: Driver, wanted: dict[str, int], pairs: Sequence[Callable[[int], Mapping[str, Run]]]) -> None:
+    """Run the pairs that are left, one run after the other, each alone and in a process of its own.
 
     Parameters
     ----------
-    left
-        Tune configs of those that are missing, in order.
     wanted
         Trainings in the end, by framework.
-    done
-        Records of those that there are.
+    pairs
+        Of each pair its runs in an attempt, by framework.
     """
+    missing = _until_no_node_is_lost(driver, lambda: _run_pairs(driver, wanted, pairs))
+    if missing:
+        raise StudyIncomplete(f"{missing} trainings are missing")
+
+
+def _until_no_node_is_lost(driver: Driver, step: Callable[[], T]) -> T:
+    """Do a step, and again what is left of it whenever a node is lost on which trials had to run."""
+    while True:
+        try:
+            return step()
+        except NodeLost as lost:
+            driver.progress.say(f"{lost}; what has to run there runs elsewhere")
+        charge_losses(driver.folder, driver.records, seen_at=time.time())
+
+
+def _what_is_left(driver: Driver, runs: Callable[[int], Mapping[str, Run]]) -> Pair:
+    """The runs that a pair lacks, and where they have to run; a pair that is no longer on one machine begins anew."""
+    plan, folder, records = driver.plan, driver.folder, driver.records
+    attempt = _last_attempt(driver, runs)
+    current = runs(attempt)
+    for run in current.values():
+        if run.identity["trial_id"] not in records.trials:
+            recover(plan, folder, records, run.identity, run.spec)
+    left = {name: run for name, run in current.items() if run.identity["trial_id"] not in records.trials}
+    rows = _rows(driver, runs)
+    if whole(rows, len(current)):
+        return Pair({})
+    begun = {run.identity["trial_id"]: last_host(folder, run.identity["trial_id"]) for run in left.values()}
+    hosts = {host for host in (*(row["host"] for row in rows), *begun.values()) if host}
+    if any(map(replaced, rows)) or len(hosts) > 1 or not hosts <= {node.host for node in driver.nodes()}:
+        for run in left.values():
+            if run.identity["trial_id"] in records.begun:
+                give_up(plan, folder, records, run.identity, run.spec)
+        return Pair(runs(attempt + 1))
+    return Pair(left, next(iter(hosts), None))
+
+
+def _last_attempt(driver: Driver, runs: Callable[[int], Mapping[str, Run]]) -> int:
+    """The last attempt that any of a pair's runs began; 1 where none did."""
+
+    def began(attempt: int) -> bool:
+        names = [run.identity["trial_id"] for run in runs(attempt).values()]
+        return any(name in driver.records.begun or name in driver.records.trials for name in names)
+
+    return next(attempt for attempt in count(1) if not began(attempt + 1))
+
+
+def _rows(driver: Driver, runs: Callable[[int], Mapping[str, Run]]) -> list[Record]:
+    """The rows of a pair's last attempt."""
+    trials = driver.records.trials
+    ids = [run.identity["trial_id"] for run in runs(_last_attempt(driver, runs)).values()]
+    return [trials[name] for name in ids if name in trials]
+
+
+def _run_pairs(driver: Driver, wanted: dict[str, int], pairs: Sequence[Callable[[int], Mapping[str, Run]]]) -> int:
+    """Run what is left of the pairs; how many runs are missing then."""
+    left = [pair for each in pairs if (pair := _what_is_left(driver, each)).runs]
     if left:
-        with driver.progress.phase(phase, wanted, done()):
+        phase = next(iter(left[0].runs.values())).identity["phase"]
+        done = [row for each in pairs for row in _rows(driver, each) if not replaced(row)]
+        with driver.progress.phase(phase, wanted, done):
             fit(
                 driver.plan,
                 driver.folder,
-                searcher=ListSearcher(left),
-                trials=len(left),
+                searcher=PairSearcher(
+                    left,
+                    Balance(done),
+                    nodes=driver.nodes,
+                    config=lambda run, node: trial_config(driver.folder, driver.lease, run.identity, run.spec, node),
+                ),
+                trials=sum(len(pair.runs) for pair in left),
                 concurrent=1,
                 fresh_processes=True,
                 scheduler=FIFOScheduler(),
                 recorder=driver.recorder(),
                 interrupts=driver.interrupts,
             )
-    missing = sum(wanted.values()) - len(done())
-    if missing > 0:
-        raise StudyIncomplete(f"{missing} trainings of phase {phase} are missing")
+    return sum(not whole(_rows(driver, each), len(wanted)) for each in pairs) * len(wanted)
 
 
 def report(folder: StudyFolder, *, say: Callable[[str], None], price: Price | None = None) -> str:

@@ -154,4 +154,6 @@ def describe(row: Record) -> str:
         return f"{row['objective']:.2f} s ({knobs})"
     if row["outcome"] == "failed":
         return f"failed: {row['error']} ({knobs})"
+    if row["best_validation_accuracy"] is None:
+        return f"{row['outcome']} ({knobs})"
     return f"{row['outcome']} at {row['best_validation_accuracy']:.1%} ({knobs})"

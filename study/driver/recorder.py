@@ -6,14 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from reports.winners import MOVED
+from study.cluster.slices import NodeLost, NodeWatch
 from study.cluster.starting import StartWatch
 from study.cluster.waiting import ClusterWatch
 from study.driver.causes import cause
 from study.driver.progress import Progress
-from study.driver.searcher import IDENTITY
+from study.driver.searcher import HOST, IDENTITY, NODE
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.records import Records
@@ -33,6 +36,7 @@ class Recorder(Callback):
         records: Records,
         progress: Progress,
         starts: StartWatch,
+        nodes: NodeWatch,
         cluster: ClusterWatch | None = None,
     ) -> None:
         self._plan = plan
@@ -41,6 +45,7 @@ class Recorder(Callback):
         self._progress = progress
         self._starts = starts
         self._cluster = cluster
+        self._nodes = nodes
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
         self._told: set[str] = set()  # so that a notice of every evaluation is told once
 
@@ -53,6 +58,14 @@ class Recorder(Callback):
         self._starts.look(states)
         if self._cluster is not None:
             self._cluster.look(states)
+        try:
+            waiting = (trial for trial in trials if trial.status == Trial.PENDING)
+            self._nodes.look((trial.config[NODE], trial.config[HOST]) for trial in waiting)
+        except NodeLost:
+            for trial in trials:  # that Tune goes away ends none of them at once
+                if (actor := trial.temporary_state.ray_actor) is not None:
+                    ray.kill(actor)
+            raise
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._started[trial.trial_id] = time.monotonic()
@@ -84,11 +97,13 @@ class Recorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         result = (trial.last_result or {}).get(RESULT) or {"reached": False, "segments": 0, "wall_s": 0.0}
-        self._finish(trial, {**result, "outcome": "failed", "error": _reason(trial)})
+        paired = trial.config[IDENTITY]["phase"] != "search"  # there its pair begins anew, elsewhere
+        outcome = MOVED if paired and self._nodes.gone(trial.config[NODE]) else "failed"
+        self._finish(trial, {**result, "outcome": outcome, "error": _reason(trial)})
 
     def _identity(self, trial: Trial) -> Record:
-        identity = trial.config[IDENTITY]
-        return {"study": self._folder.name, "framework": trial.config[SPEC]["framework"], **identity}
+        where = {"study": self._folder.name, "framework": trial.config[SPEC]["framework"], "host": trial.config[HOST]}
+        return {**where, **trial.config[IDENTITY]}
 
     def _finish(self, trial: Trial, result: Record) -> None:
         identity = self._identity(trial)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from optuna.trial import TrialState
 
+from reports.winners import MOVED
 from study.driver.recorder import lost_s, trial_row
 from study.driver.searcher import search_seed
 from study.plan.plan import Plan
@@ -129,6 +130,11 @@ def recover(plan: Plan, folder: StudyFolder, records: Records, identity: Record,
     Whether there was a finished checkpoint.
     """
     return _record(plan, folder, records, identity, spec, None)
+
+
+def give_up(plan: Plan, folder: StudyFolder, records: Records, identity: Record, spec: TrainingSpec) -> None:
+    """Record a run that its machine's loss ended, with what it cost; the next attempt begins anew."""
+    _record(plan, folder, records, identity, spec, {"outcome": MOVED, "error": "its machine was lost"})
 
 
 def _record(

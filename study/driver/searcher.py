@@ -1,4 +1,4 @@
-"""Ray Tune searchers: one that deals trials to the frameworks in turn, one that works through a list."""
+"""The search's Ray Tune searcher, which deals trials to the frameworks in turn; `study.driver.pairs` has the other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from study.cluster.nodes import Node
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.journal import ORIGIN, Search, search_distributions, trial_id
+from trainables import checkpoint
 from trainables.common.house import code_digest
 from trainables.common.lease import Lease
 from trainables.contract import Record
@@ -24,10 +26,12 @@ from trainables.workloads.shipped import workload
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
+NODE, HOST = "node", "host"  # where it runs: Ray's id of the node, and the machine's name
+
 BLOCK = 5  # trials by which one framework's search may run ahead of another's
 
 
-class _NeverRestored(Searcher):
+class NeverRestored(Searcher):
     """Tune pickles its searcher and asks it to save itself; here the journal and the records have it all."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -40,18 +44,24 @@ class _NeverRestored(Searcher):
         raise NotImplementedError("a study is resumed from its journal, never by Tuner.restore")
 
 
-class DealingSearcher(_NeverRestored):
-    """Deals trials to the frameworks in turn, each from an OptunaSearch of its own.
+class DealingSearcher(NeverRestored):
+    """Deals trials to the frameworks in turn, each from an OptunaSearch of its own, on every node by itself.
+
+    A process of a framework that has become free on a node is next there, so that start-up and compilation are paid
+    once and not at every trial, as long as its framework is not a block of trials ahead on this node; then the
+    framework that has had the fewest trials there, so that none owns a node and all advance together. A trial that is
+    continued goes where it was.
 
     Parameters
     ----------
     left
-        Trials still to be dealt, by framework. A framework whose process has become free is next, so that start-up and
-        compilation are paid once and not at every trial, as long as its search is less than `BLOCK` trials ahead; then
-        the one with the most left, so that all searches advance together; among equals the one with the fewest trials
-        running; then the plan's order.
+        Trials still to be dealt, by framework.
+    dealt
+        Trials that each framework has had on each machine before.
     slots
         Trials at once, and so processes: asked before each is dealt, since a cluster's nodes come and go.
+    nodes
+        The nodes that are up and can hold a slice.
     """
 
     def __init__(
@@ -62,18 +72,22 @@ class DealingSearcher(_NeverRestored):
         searches: Mapping[str, Search],
         *,
         left: dict[str, int],
+        dealt: Counter[tuple[str, str]],
         slots: Callable[[], int],
+        nodes: Callable[[], Sequence[Node]],
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode="min")
         self._plan = plan
         self._folder = folder
         self._lease = lease
         self._left = left
+        self._count = dealt
         self._slots = slots
+        self._nodes = nodes
         self._place = {name: search.place for name, search in searches.items()}
-        self._owner: dict[str, str] = {}  # framework of each running trial
-        self._free: Counter[str] = Counter()  # processes that wait for a trial of their framework
-        self._dealt: dict[str, dict[str, Any]] = {}
+        self._owner: dict[str, tuple[str, str]] = {}  # framework and node of each running trial
+        self._free: Counter[tuple[str, str]] = Counter()  # processes that wait for a trial, by the same
+        self._dealt: dict[str, tuple[Record, TrainingSpec]] = {}
         self._searchers = {
             name: OptunaSearch(
                 space=self._draw(name),
@@ -87,38 +101,60 @@ class DealingSearcher(_NeverRestored):
         }
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        name = self._next()
-        if self._left[name] <= 0:
+        if not any(self._left.values()):
             return Searcher.FINISHED
         slots = max(1, self._slots())  # one may wait for a node; without any, Tune would not look again
-        if len(self._owner) >= slots:
+        up = self._nodes()
+        if not up or len(self._owner) >= slots:
             return None
-        if self._free[name] > 0:
-            self._free[name] -= 1
-        elif len(self._owner) + self._free.total() >= slots:  # Tune ends a free process to make room
-            self._free[max(self._free, key=lambda each: self._free[each])] -= 1
-        self._owner[trial_id] = name
+        name, node = self._next(up)
         self._left[name] -= 1
         self._searchers[name].suggest(trial_id)
-        return self._dealt.pop(name)
+        identity, spec = self._dealt.pop(name)
+        was_on = last_host(self._folder, identity["trial_id"])
+        node = next((each for each in up if each.host == was_on), node)
+        self._take_slot(name, node, slots)
+        self._owner[trial_id] = name, node.id
+        self._count[name, node.host] += 1
+        every_evaluation = self._plan.search.scheduler != "fifo"
+        return trial_config(self._folder, self._lease, identity, spec, node, every_evaluation=every_evaluation)
 
-    def _next(self) -> str:
-        """The framework of the next trial."""
-        behind, running = max(self._left.values()), Counter(self._owner.values())
+    def _take_slot(self, name: str, node: Node, slots: int) -> None:
+        """Note which free process serves the next trial, or is ended by Tune to make room for it."""
+        here = Counter({key: count for key, count in self._free.items() if key[1] == node.id and count})
+        if here[name, node.id]:
+            self._free[name, node.id] -= 1
+        elif here and self._running(node) + here.total() >= node.slots:
+            self._free[here.most_common(1)[0][0]] -= 1
+        elif self._free.total() and len(self._owner) + self._free.total() >= slots:
+            self._free[self._free.most_common(1)[0][0]] -= 1
 
-        def rank(name: str) -> tuple[bool, int, int]:
-            left = self._left[name]
-            resident = self._free[name] > 0 and left > 0 and behind - left < BLOCK
-            return not resident, -left, running[name]
+    def _running(self, node: Node) -> int:
+        return sum(each == node.id for _, each in self._owner.values())
 
-        return min(self._left, key=rank)
+    def _next(self, up: Sequence[Node]) -> tuple[str, Node]:
+        """The framework of the next trial, and its node."""
+        wanted = [name for name, count in self._left.items() if count > 0]
+        running = Counter(name for name, _ in self._owner.values())
+        block = BLOCK if len(up) == 1 else max(1, min(BLOCK, self._plan.search.trials // (2 * len(up))))
+
+        def rank(choice: tuple[str, Node]) -> tuple[bool, bool, int, int, int, float]:
+            name, node = choice
+            counts = [self._count[each, node.host] for each in wanted]
+            mine = self._count[name, node.host]
+            resident = self._free[name, node.id] > 0 and mine - min(counts) < block
+            taken = sum(self._count[each, node.host] for each in self._left) / node.slots
+            full = self._running(node) >= node.slots
+            return full, not resident, mine - max(counts), -self._left[name], running[name], taken
+
+        return min(((name, node) for node in up for name in wanted), key=rank)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self._searchers[self._owner[trial_id]].on_trial_result(trial_id, result)
+        self._searchers[self._owner[trial_id][0]].on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        name = self._owner.pop(trial_id)
-        self._free[name] += 1
+        name, node = self._owner.pop(trial_id)
+        self._free[name, node] += 1
         self._searchers[name].on_trial_complete(trial_id, result, error)
 
     def _draw(self, framework: str) -> Any:
@@ -133,29 +169,25 @@ class DealingSearcher(_NeverRestored):
             number = trial.user_attrs.get(ORIGIN, trial.number)
             spec = self._plan.spec(framework, values, seed=search_seed(self._plan, self._place[framework](number)))
             identity = {"phase": "search", "trial_id": trial_id(framework, number), "number": number}
-            self._dealt[framework] = trial_config(
-                self._folder, self._lease, identity, spec, every_evaluation=self._plan.search.scheduler != "fifo"
-            )
+            self._dealt[framework] = identity, spec
 
         return draw
 
 
-class ListSearcher(_NeverRestored):
-    """Hands out configs in the order given."""
-
-    def __init__(self, configs: Sequence[dict[str, Any]]) -> None:
-        super().__init__(metric=OBJECTIVE, mode="min")
-        self._configs = list(reversed(configs))
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        return self._configs.pop() if self._configs else Searcher.FINISHED
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing to learn from."""
+def last_host(folder: StudyFolder, trial_id: str) -> str | None:
+    """The machine on which a trial ran last, as its checkpoint says; None where there is none."""
+    state = checkpoint.read_state(folder.checkpoints(trial_id))
+    return state["segments"][-1]["host"] if state and state["segments"] else None
 
 
 def trial_config(
-    folder: StudyFolder, lease: Lease, identity: Record, spec: TrainingSpec, *, every_evaluation: bool = False
+    folder: StudyFolder,
+    lease: Lease,
+    identity: Record,
+    spec: TrainingSpec,
+    node: Node,
+    *,
+    every_evaluation: bool = False,
 ) -> dict[str, Any]:
     """The Tune config of one trial.
 
@@ -165,6 +197,8 @@ def trial_config(
         Of the driver that runs it.
     identity
         Phase, trial id and number, as they go into the records.
+    node
+        On which it runs.
     every_evaluation
         Whether Tune must hear of each evaluation at once: a scheduler wants that.
     """
@@ -176,6 +210,8 @@ def trial_config(
         CODE: code_digest(),
         EVERY_EVALUATION: every_evaluation,
         IDENTITY: identity,
+        NODE: node.id,
+        HOST: node.host,
     }
 
 

@@ -20,9 +20,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from study.cluster.slices import NodeLost
 from study.cluster.starting import NothingStarts
 from study.driver.recorder import Recorder
-from study.driver.searcher import IDENTITY
+from study.driver.searcher import IDENTITY, NODE
 from study.interrupts import Interrupts
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
@@ -32,6 +33,9 @@ from trainables.workloads.datasets import dataset
 from trainables.workloads.shipped import workload
 
 ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
+
+
+_NODE_LABEL = "ray.io/node-id"  # every node has it
 
 
 class TuneStopped(Exception):
@@ -72,6 +76,8 @@ def fit(
         When Tune ends by an error of its own, or the study's storage stays away.
     NothingStarts
         When no process comes for a trial.
+    NodeLost
+        When a trial waits for a node that is gone.
     """
     tuner = Tuner(
         with_resources(TrainingTrainable, partial(_slice, plan)),
@@ -99,7 +105,7 @@ def fit(
             tuner.fit()
     except Exception as error:  # Tune wraps and rewraps what happens inside it
         first = _first_cause(error)
-        if isinstance(first, (NothingStarts, StorageGone)):
+        if isinstance(first, (NothingStarts, NodeLost, StorageGone)):
             raise first from None
         raise TuneStopped(f"{type(first).__name__}: {' '.join(str(first).split())[:300]}") from error
 
@@ -131,14 +137,17 @@ def make_scheduler(plan: Plan) -> TrialScheduler:
 
 
 def _slice(plan: Plan, config: dict[str, Any]) -> PlacementGroupFactory:
-    """The resources of a trial, told apart by framework.
+    """The resources of a trial, on the node that it was dealt to, told apart by framework.
 
     Tune keeps a process for the next trial with equal resources, and a trial whose process cannot serve it hangs for
     ever (reset_config returning False, measured on Ray 2.60). So that a process never changes framework, each framework
     asks for memory that differs by a byte.
     """
     framework = plan.frameworks.index(config[SPEC]["framework"])
-    return PlacementGroupFactory([{"CPU": plan.slice.cpus, "GPU": plan.slice.gpus, "memory": 1 + framework}])
+    return PlacementGroupFactory(
+        [{"CPU": plan.slice.cpus, "GPU": plan.slice.gpus, "memory": 1 + framework}],
+        bundle_label_selector=[{_NODE_LABEL: config[NODE]}],
+    )
 
 
 def _trial_name(trial: Trial) -> str:

@@ -2,7 +2,8 @@
 
 Accuracy follows ``best * (1 - exp(-samples / pace))`` with a pace and a ceiling that depend on the learning rate; a
 step takes a fixed time and a time per sample. A learning rate above 1 diverges to NaN. With ``TUNEOFF_SIMULATED_SPEED``
-set, every simulated second also takes that many real ones.
+set, every simulated second also takes that many real ones. ``TUNEOFF_SIMULATED_MACHINE`` says how long this machine
+takes for what takes another a second: set for one node of a cluster, it makes that node a slow one.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class SimulatedRun:
         batch_size: int,
         num_workers: int,
         parameters: dict[str, npt.NDArray[np.float32]],
+        slowness: float = 1.0,
     ) -> None:
         self._samples_per_epoch = samples
         self._learning_rate = learning_rate
@@ -64,6 +66,7 @@ class SimulatedRun:
         self._now = 0.0
         self._workers = 0
         self._speed = float(os.environ.get("TUNEOFF_SIMULATED_SPEED", "0"))
+        self._slowness = slowness * float(os.environ.get("TUNEOFF_SIMULATED_MACHINE", "1"))
 
     def warm_up(self) -> None:
         self._pass(0.5)
@@ -85,7 +88,7 @@ class SimulatedRun:
             loss_sum += size * self._loss()
         data_s = samples * SAMPLE_S / (1 + self._num_workers)
         self._pass(batches * STEP_S + samples * SAMPLE_S + data_s)
-        return Progress(loss=loss_sum / samples, samples=samples, data_s=data_s)
+        return Progress(loss=loss_sum / samples, samples=samples, data_s=data_s * self._slowness)
 
     def evaluate(self, split: Split) -> Score:
         self._pass(0.01)
@@ -127,6 +130,7 @@ class SimulatedRun:
         return nan if self._diverged() else -log(self._accuracy())
 
     def _pass(self, seconds: float) -> None:
+        seconds *= self._slowness
         self._now += seconds
         if self._speed:
             time.sleep(seconds * self._speed)

@@ -25,7 +25,7 @@ def exponential(mean: float, *, runs: int, seed: int, limit: float = LIMIT) -> T
     """Times to accuracy with a known law, given up at the limit."""
     drawn = np.random.RandomState(seed).exponential(mean, size=runs)
     reached = drawn <= limit
-    return Times(np.minimum(drawn, limit), reached, np.minimum(drawn, limit), np.arange(runs))
+    return Times(np.minimum(drawn, limit), reached, np.minimum(drawn, limit), np.arange(runs), np.full(runs, ""))
 
 
 def truth(mean: float) -> float:
@@ -61,9 +61,9 @@ def test_the_expected_time_to_target_is_that_of_trying_again() -> None:
     random = np.random.RandomState(3)
     reached = random.rand(20_000) < 0.4
     seconds = np.where(reached, 1.0, 2.0)
-    sample = Times(seconds, reached, seconds, np.arange(len(seconds)))
+    sample = Times(seconds, reached, seconds, np.arange(len(seconds)), np.full(len(seconds), ""))
     assert expected_time(sample) == pytest.approx(1 + 0.6 / 0.4 * 2, rel=0.03)
-    assert math.isnan(expected_time(Times(seconds[:1], np.array([False]), seconds[:1], np.array([0]))))
+    assert math.isnan(expected_time(Times(seconds[:1], np.array([False]), seconds[:1], np.array([0]), np.array([""]))))
 
 
 def test_log_rank_tells_apart_what_differs_and_nothing_else() -> None:
