@@ -61,7 +61,7 @@ def test_nodes_of_unequal_speed_do_not_change_the_verdict(
     assert table["pairs"] == 12
     assert table[["ratio", "ratio_low", "ratio_high"]].tolist() == pytest.approx([TRUTH] * 3, rel=0.02)
     assert crossings(study.trials)["together"].tolist() == [12]
-    assert "1.50 times Simulated's time" in verdict(study.trials)
+    assert "1.50x [1.50, 1.50] Simulated's time" in verdict(study.trials)
 
 
 def test_on_one_node_the_order_is_abba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,11 +172,11 @@ def test_runs_of_an_older_version_that_were_apart_are_not_compared_and_run_again
     study.run("search")  # brings the Parquet files up to date
     said = verdict(study.trials)
     assert "Simulated 2 and Simulated are not compared" in said
-    assert "times Simulated's time" not in said
+    assert "Simulated's time" not in said
     assert "cannot be told apart" in " ".join(machine_cautions(study.trials)["caution"])
     study.run("confirm")
     assert crossings(study.trials)["together"].tolist() == [4]
-    assert "1.50 times Simulated's time" in verdict(study.trials)
+    assert "1.50x [1.50, 1.50] Simulated's time" in verdict(study.trials)
     assert status(study.plan, study.folder)["done"]
 
 
