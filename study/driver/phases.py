@@ -191,6 +191,7 @@ def _search(driver: Driver) -> dict[str, int]:
                     searches,
                     left=dict(left),
                     dealt=Counter((row["framework"], row["host"]) for row in before),
+                    hosts={searches[row["framework"]].place(row["number"]): row["host"] for row in before},
                     slots=driver.slots.now,
                     nodes=driver.nodes,
                 ),

@@ -49,8 +49,9 @@ class DealingSearcher(NeverRestored):
 
     A process of a framework that has become free on a node is next there, so that start-up and compilation are paid
     once and not at every trial, as long as its framework is not a block of trials ahead on this node; then the
-    framework that has had the fewest trials there, so that none owns a node and all advance together. A trial that is
-    continued goes where it was.
+    framework that has had the fewest trials there, so that none owns a node and all advance together. Trials at the
+    same place of their searches, which have the same seed, run on the same machine: on a slow one a good configuration
+    looks bad, and should to all. A trial that is continued goes where it was.
 
     Parameters
     ----------
@@ -58,6 +59,8 @@ class DealingSearcher(NeverRestored):
         Trials still to be dealt, by framework.
     dealt
         Trials that each framework has had on each machine before.
+    hosts
+        The machines of those, by their places in the search.
     slots
         Trials at once, and so processes: asked before each is dealt, since a cluster's nodes come and go.
     nodes
@@ -73,6 +76,7 @@ class DealingSearcher(NeverRestored):
         *,
         left: dict[str, int],
         dealt: Counter[tuple[str, str]],
+        hosts: dict[int, str],
         slots: Callable[[], int],
         nodes: Callable[[], Sequence[Node]],
     ) -> None:
@@ -81,6 +85,7 @@ class DealingSearcher(NeverRestored):
         self._folder = folder
         self._lease = lease
         self._left = left
+        self._hosts = hosts
         self._count = dealt
         self._slots = slots
         self._nodes = nodes
@@ -111,8 +116,10 @@ class DealingSearcher(NeverRestored):
         self._left[name] -= 1
         self._searchers[name].suggest(trial_id)
         identity, spec = self._dealt.pop(name)
-        was_on = last_host(self._folder, identity["trial_id"])
-        node = next((each for each in up if each.host == was_on), node)
+        place = self._place[name](identity["number"])
+        host = last_host(self._folder, identity["trial_id"]) or self._hosts.get(place)
+        node = _on(host, up) or node
+        self._hosts.setdefault(place, node.host)
         self._take_slot(name, node, slots)
         self._owner[trial_id] = name, node.id
         self._count[name, node.host] += 1
@@ -147,7 +154,12 @@ class DealingSearcher(NeverRestored):
             full = self._running(node) >= node.slots
             return full, not resident, mine - max(counts), -self._left[name], running[name], taken
 
-        return min(((name, node) for node in up for name in wanted), key=rank)
+        return min(((name, node) for name in wanted for node in self._open_to(name, up)), key=rank)
+
+    def _open_to(self, name: str, up: Sequence[Node]) -> Sequence[Node]:
+        """Where a framework's next trial may run: where another has had the one at the same place, or anywhere."""
+        node = _on(self._hosts.get(self._plan.search.trials - self._left[name]), up)
+        return up if node is None else [node]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._searchers[self._owner[trial_id][0]].on_trial_result(trial_id, result)
@@ -172,6 +184,11 @@ class DealingSearcher(NeverRestored):
             self._dealt[framework] = identity, spec
 
         return draw
+
+
+def _on(host: str | None, up: Sequence[Node]) -> Node | None:
+    """The node of a machine; None where it is not up."""
+    return next((node for node in up if node.host == host), None)
 
 
 def last_host(folder: StudyFolder, trial_id: str) -> str | None:

@@ -116,8 +116,9 @@ class Study:
         progress = Progress(Console(file=said, width=1000))
         self.folder.checkpoints("").mkdir(parents=True, exist_ok=True)
         lease: Any = SimpleNamespace(as_dict=lambda: {})
-        concurrent = len(self.cluster.machines) * self.cluster.slots
-        driver = Driver(self.plan, self.folder, records, progress, SimpleNamespace(), lease, concurrent, None)  # type: ignore[arg-type]
+        slots: Any = SimpleNamespace(now=lambda: len(self.cluster.machines) * self.cluster.slots, several=True)
+        interrupts: Any = SimpleNamespace()
+        driver = Driver(self.plan, self.folder, records, progress, interrupts, lease, slots, True)
         try:
             for name in names or phases.phases_of(self.plan):
                 getattr(phases, name)(driver)

@@ -55,8 +55,8 @@ def test_nodes_of_unequal_speed_do_not_change_the_verdict(
         assert abs(orders["simulated", "simulated2"] - orders["simulated2", "simulated"]) <= 1
     search = study.trials[study.trials["phase"] == "search"]
     had = pd.crosstab(search["host"], search["framework"])
-    assert had.gt(0).all(axis=None)  # no framework owns a node
-    assert (had["simulated"] - had["simulated2"]).abs().max() <= 3
+    assert len(had) == len(machines)  # no framework owns a node
+    assert had["simulated"].equals(had["simulated2"])
     table = verdicts(study.trials).set_index("clock").loc["warm"]
     assert table["pairs"] == 12
     assert table[["ratio", "ratio_low", "ratio_high"]].tolist() == pytest.approx([TRUTH] * 3, rel=0.02)
