@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import wraps
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from trainables.contract import Device, LabelledImages, Optimizer, Split
-from trainables.simulated.backend import SimulatedRun
+from trainables.simulated import backend
 
 SLOWNESS = 1.5
 
 
-def start(
-    *,
-    model: str,
-    data: Mapping[Split, LabelledImages],
-    parameters: Mapping[str, npt.NDArray[np.float32]],
-    learning_rate: float,
-    batch_size: int,
-    num_workers: int,
-    optimizer: Optimizer,
-    momentum: float,
-    weight_decay: float,
-    device: Device,
-    threads: int,
-) -> SimulatedRun:
-    """See `trainables.simulated.backend.start`."""
-    return SimulatedRun(len(data["train"]), learning_rate, batch_size, num_workers, dict(parameters), SLOWNESS)
+@wraps(backend.start)
+def start(**given: Any) -> backend.SimulatedRun:
+    """The same run on a slower clock."""
+    knobs = (given[name] for name in ("learning_rate", "batch_size", "num_workers"))
+    return backend.SimulatedRun(len(given["data"]["train"]), *knobs, dict(given["parameters"]), SLOWNESS)
