@@ -13,5 +13,11 @@ SLOWNESS = 1.5
 @wraps(backend.start)
 def start(**given: Any) -> backend.SimulatedRun:
     """The same run on a slower clock."""
-    knobs = (given[name] for name in ("learning_rate", "batch_size", "num_workers"))
-    return backend.SimulatedRun(len(given["data"]["train"]), *knobs, dict(given["parameters"]), SLOWNESS)
+    return backend.SimulatedRun(
+        len(given["data"]["train"]),
+        given["learning_rate"],
+        given["batch_size"],
+        given["num_workers"],
+        dict(given["parameters"]),
+        SLOWNESS,
+    )
