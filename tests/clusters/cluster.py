@@ -133,7 +133,7 @@ def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 90.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 180.0) -> None:
     """Until the condition holds."""
     until = time.monotonic() + limit_s
     while not condition():

@@ -1,0 +1,36 @@
+"""How many trials the searcher deals at once: what fits now, as nodes come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ray.tune.search import Searcher
+
+from study.driver.searcher import DealingSearcher
+from study.plan.files import load_plan
+from study.store.folder import create
+from study.store.journal import open_searches, open_storage
+from study.store.lock import locked
+
+
+def test_no_more_are_dealt_than_fit_now(tmp_path: Path) -> None:
+    plan = load_plan("quickstart", settings=["search.trials=5", "search.sampler=random"], frameworks=["simulated"])
+    folder = create(tmp_path / "s", plan)
+    slots = 1
+    with locked(folder) as hold:
+        searches = open_searches(plan, open_storage(folder, say=print), concurrent=True)
+        searcher = DealingSearcher(plan, folder, hold.lease, searches, left={"simulated": 5}, slots=lambda: slots)
+        assert searcher.suggest("a") is not None
+        assert searcher.suggest("b") is None
+        slots = 3  # a node has joined
+        assert None not in (searcher.suggest("b"), searcher.suggest("c"))
+        assert searcher.suggest("d") is None
+        slots = 0  # every node is gone: one waits for the next
+        assert searcher.suggest("d") is None
+        for name in "abc":
+            searcher.on_trial_complete(name, error=True)
+        assert searcher.suggest("d") is not None
+        assert searcher.suggest("e") is None
+        searcher.on_trial_complete("d", error=True)
+        assert searcher.suggest("e") is not None
+        assert searcher.suggest("f") == Searcher.FINISHED
