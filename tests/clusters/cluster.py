@@ -31,10 +31,10 @@ _HOLD = """
 import ray, sys, time
 ray.init(address=sys.argv[1], log_to_driver=False)
 @ray.remote(num_cpus=1)
-def hold():
-    open(sys.argv[2], "w").close()
+def hold(mark):
+    open(mark, "w").close()
     time.sleep(600)
-ray.get(hold.remote())
+ray.get(hold.remote(sys.argv[2]))
 """
 
 
