@@ -179,6 +179,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         colour="#cc79a7",
         colour_on_dark="#e29bc4",
         imports=("numpy",),
+        offers=_ALL,
         traced=False,
         real=False,
         home="simulated",

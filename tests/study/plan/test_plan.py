@@ -238,7 +238,7 @@ def test_a_sweep_with_data_on_the_device_has_no_loader(
 
 def test_options_reach_every_training() -> None:
     settings = [BF16, CHANNELS_LAST, RESIDENT, "space.all.num_workers=0"]
-    plan = load_plan("quickstart", settings=settings, frameworks=["pytorch", "simulated"])
+    plan = load_plan("quickstart", settings=settings, frameworks=["pytorch", "simulated", "simulated2"])
     spec = plan.spec("pytorch", {"learning_rate": 0.1, "batch_size": 32, "num_workers": 0}, seed=0)
     assert spec.execution == Execution("bf16", "channels_last", data_on_device=True)
 
