@@ -103,6 +103,7 @@ TRIALS = (
     Column("load_start", _REAL, "load average of its machine over a minute when it first began"),
     Column("load_end", _REAL, "the same at its last evaluation"),
     Column("host_cpus", _WHOLE, "CPUs of the machine where it ran last, which the load is spread over"),
+    Column("niceness", _WHOLE, "of its process, the highest; above 0 it gives way to whatever else its machine runs"),
     Column("fresh_process", _FLAG, "whether its process had run no training before"),
     Column("segments", _WHOLE, "1, and one more for every interruption it was continued after"),
     Column("loader_workers", _WHOLE, "loader processes or threads that really ran"),

@@ -7,11 +7,12 @@ Julia wants, and can be kept for the next trial (``reuse_actors``): start-up and
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Trainable
+from ray.tune import PlacementGroupFactory, Trainable
 
 from trainables.common.house import HOUSE, code_digest
 from trainables.common.lease import Lease
@@ -25,6 +26,7 @@ FOLDER = "folder"  # where this trial keeps its checkpoints
 DATA = "data"  # where its data set lies
 LEASE = "lease"  # `Lease.as_dict()` of the driver that runs it; None where there is none
 CODE = "code"  # `code_digest()` of the driver
+NODE = "node"  # Ray's id of the node on which it must run
 EVERY_EVALUATION = "every_evaluation"  # whether Tune hears of each evaluation at once: a scheduler wants that
 
 # What its results hold, besides the fields of `Evaluation`.
@@ -37,6 +39,26 @@ ACCURACY = "validation_accuracy"
 # A report makes the driver work beside the training that is being timed, and the training wait for it. Evaluations that
 # follow one another faster than this are told together: 128 reports in 4 s cost a 4 s training 9 %.
 REPORT_INTERVAL_S = 0.5
+
+
+_NODE_LABEL = "ray.io/node-id"  # every node has it
+
+
+def placement(slices: Mapping[str, dict[str, float]], config: Mapping[str, Any]) -> PlacementGroupFactory:
+    """The resources of a trial, on the node that it was dealt to.
+
+    Tune sends this with the trainable to every node, so it lies here, where no node needs what the driver needs.
+
+    Parameters
+    ----------
+    slices
+        Resources by framework.
+    config
+        The trial's.
+    """
+    return PlacementGroupFactory(
+        [slices[config[SPEC]["framework"]]], bundle_label_selector=[{_NODE_LABEL: config[NODE]}]
+    )
 
 
 class TrainingTrainable(Trainable):

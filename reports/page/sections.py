@@ -14,7 +14,7 @@ from reports.sentences import Row, Sentence, rows
 from reports.tables.cautions import cautions
 from reports.tables.cost import Price, best_so_far, incumbents, reordered, search_cost
 from reports.tables.equality import equality_said, equality_table
-from reports.tables.provenance import changes, facts
+from reports.tables.provenance import changes, facts, mixed_nodes
 from reports.tables.trials import phase
 from reports.tables.weakness import disturbed
 from reports.tables.why import ACCOUNTS, attribution, break_even, ledger
@@ -174,6 +174,8 @@ def where_section(records: StudyRecords) -> Section:
     changed, shared = changes(records.provenance), disturbed(records.trials)
     said, tables = _equality(records, changed)
     warned: tuple[Sentence, ...] = tuple((row.say("caution", "text"),) for row in rows("disturbed", shared))
+    if mixed := mixed_nodes(records.provenance):
+        warned += ((mixed,),)
     if len(changed):
         parts = [
             part

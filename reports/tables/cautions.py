@@ -39,6 +39,8 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     ]
     best = search_winners(trials)
     for name in frameworks(trials):
+        if slowed := _nice(trials[trials["framework"] == name]):
+            table.append((name, f"{title(name)}: {slowed}"))
         if name not in best:
             continue
         space = plan.get("space", {}).get(name, {})
@@ -88,6 +90,19 @@ def _workers(trials: pd.DataFrame) -> str:
     return (
         f"{len(other)} of {len(ran)} trials ran another number of loader workers than they were asked for "
         f"({first['trial_id']}: asked {first['num_workers']:.0f}, ran {first['loader_workers']:.0f})."
+    )
+
+
+def _nice(trials: pd.DataFrame) -> str:
+    if "niceness" not in trials:  # of an older version
+        return ""
+    known = trials.dropna(subset=["niceness"])
+    slowed = known[known["niceness"] > 0]
+    if slowed.empty:
+        return ""
+    return (
+        f"{len(slowed)} of {len(known)} trials ran at niceness {slowed['niceness'].max():.0f}, giving way to whatever "
+        "else their machines ran; RAY_worker_niceness=0, where Ray is started, prevents that."
     )
 
 

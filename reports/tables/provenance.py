@@ -42,6 +42,23 @@ def changes(provenance: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(table, columns=["at", "what", "launched", "resumed"])
 
 
+def mixed_nodes(provenance: dict[str, Any]) -> str:
+    """A caution where the study ran on nodes that differ; else empty."""
+    differ = provenance.get("nodes_differ", [])
+    if not differ:
+        return ""
+    return f"It ran on nodes that differ, and times compare nodes as well as frameworks: {'. '.join(differ)}."
+
+
+def _node(each: dict[str, Any]) -> str:
+    """What a node is, in a line."""
+    if each.get("lacks"):
+        return f"could not take part: {'; '.join(each['lacks'])}"
+    versions = [f"{name} {number}" for name, number in each["versions"].items()]
+    hardware = [each["processor"], *each["gpus"], f"{each['cpus']} CPUs", f"{each['memory_bytes'] / 2**30:.1f} GiB"]
+    return ", ".join([*hardware, f"python {each['python']}", *versions, f"niceness {each['niceness']}"])
+
+
 def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     """Hardware, versions and data for people: what, and its value."""
     keys = ("processor", "cpus", "gpus", "platform", "python", "git")
@@ -58,6 +75,8 @@ def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         found.append((f"SHA-256 of {title(name)}'s lock file", digest))
     versions = provenance.get("versions", {})
     found.append(("versions", ", ".join(f"{name} {number}" for name, number in versions.items() if number)))
+    found += [(f"node {each['address']}", _node(each)) for each in provenance.get("nodes", [])]
+    found += [(f"node {address} left out", why) for address, why in provenance.get("nodes_left_out", {}).items()]
     if "dataset" in provenance:
         sums = ", ".join(f"{name} {value}" for name, value in provenance.get("md5", {}).items())
         found.append(("data set", f"{provenance['dataset']}; MD5: {sums}"))

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import psutil
 import typer
@@ -36,6 +36,9 @@ from trainables.common.errors import UserError
 from trainables.common.places import path_at
 from trainables.frameworks import FRAMEWORKS
 
+if TYPE_CHECKING:
+    from study.cluster.allowed import NodeChoice
+
 BAD_INPUT = 2
 REAL = [each.name for each in FRAMEWORKS.values() if each.real]
 
@@ -53,6 +56,12 @@ StudyDir = Annotated[
 ]
 Address = Annotated[
     str | None, typer.Option(help="HOST:PORT of a running Ray cluster, auto, or local; RAY_ADDRESS, else local.")
+]
+ExcludeNode = Annotated[
+    list[str] | None, typer.Option("--exclude-node", metavar="ADDRESS", help="A node that gets no trial; repeatable.")
+]
+AllowMixed = Annotated[
+    bool, typer.Option("--allow-mixed", help="Use nodes that differ, and go on without those that lack something.")
 ]
 DataDir = Annotated[
     Path | None,
@@ -81,6 +90,8 @@ def launch(
     frameworks: Frameworks = None,
     settings: Settings = None,
     address: Address = None,
+    exclude_node: ExcludeNode = None,
+    allow_mixed: AllowMixed = False,
     data_dir: DataDir = None,
     allow_shared_gpu: SharedGpu = False,
 ) -> None:
@@ -89,7 +100,13 @@ def launch(
 
     settings = _with_sharing(settings, allow_shared_gpu)
     complete = load_plan(plan, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / path_at("--name")(name or Path(plan).stem), place(address), data_dir)
+    start(
+        complete,
+        out_dir / path_at("--name")(name or Path(plan).stem),
+        place(address),
+        data_dir,
+        _choice(exclude_node, allow_mixed),
+    )
 
 
 @app.command()
@@ -105,6 +122,8 @@ def sweep(
     frameworks: Frameworks = None,
     settings: Settings = None,
     address: Address = None,
+    exclude_node: ExcludeNode = None,
+    allow_mixed: AllowMixed = False,
     data_dir: DataDir = None,
     allow_shared_gpu: SharedGpu = False,
 ) -> None:
@@ -119,7 +138,13 @@ def sweep(
     values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
     settings = _with_sharing(settings, allow_shared_gpu)
     complete = sweep_plan(workload, values, settings=settings, frameworks=_names(frameworks))
-    start(complete, out_dir / path_at("--name")(name or f"sweep-{workload}"), place(address), data_dir)
+    start(
+        complete,
+        out_dir / path_at("--name")(name or f"sweep-{workload}"),
+        place(address),
+        data_dir,
+        _choice(exclude_node, allow_mixed),
+    )
 
 
 @app.command()
@@ -130,6 +155,8 @@ def resume(
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run trials that failed again.")] = False,
     address: Address = None,
+    exclude_node: ExcludeNode = None,
+    allow_mixed: AllowMixed = False,
     data_dir: DataDir = None,
 ) -> None:
     """Go on with a study where it stopped, whatever stopped it.
@@ -152,11 +179,17 @@ def resume(
     check_local_slice(plan, where, begun=True)
     prepare_data(plan, data_dir, found)
     check_machine(plan, where, begun=True)
-    drive(plan, found, where, retry_failed=retry_failed)
+    drive(plan, found, where, retry_failed=retry_failed, choice=_choice(exclude_node, allow_mixed))
 
 
 @app.command()
-def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None) -> None:
+def confirm(
+    folder: StudyDir,
+    address: Address = None,
+    exclude_node: ExcludeNode = None,
+    allow_mixed: AllowMixed = False,
+    data_dir: DataDir = None,
+) -> None:
     """Run the confirmation runs that are missing, with the best configurations found so far."""
     where = place(address)
     found, plan = open_study(folder)
@@ -165,7 +198,7 @@ def confirm(folder: StudyDir, address: Address = None, data_dir: DataDir = None)
     check_local_slice(plan, where, begun=True)
     prepare_data(plan, data_dir, found)
     check_machine(plan, where, begun=True)
-    drive(plan, found, where, ("confirm",))
+    drive(plan, found, where, ("confirm",), choice=_choice(exclude_node, allow_mixed))
 
 
 @app.command()
@@ -256,8 +289,13 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Tell whether a study can run here, and what to do where it cannot."""
+def doctor(as_json: AsJson = False, data_dir: DataDir = None, address: Address = None) -> None:
+    """Tell whether a study can run here, and what to do where it cannot; with --address, on each node of that cluster.
+
+    Exit code 1 where it cannot, or where one of the nodes cannot take part.
+    """
+    if address is not None:
+        _doctor_of_nodes(address, as_json=as_json)
     from study.cli.doctor import as_json as in_json
     from study.cli.doctor import examine, healthy
 
@@ -272,6 +310,26 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
                 out.print(f"           to do: {each.todo}", markup=False, highlight=False)
         out.print("The default plan can run." if healthy(findings) else "The default plan cannot run.")
     raise typer.Exit(0 if healthy(findings) else 1)
+
+
+def _doctor_of_nodes(address: str, *, as_json: bool) -> NoReturn:
+    from study.cluster.admission import enter
+    from study.cluster.environment import prepare
+
+    where = place(address)
+    if where.local:
+        raise UserError(f"doctor --address {address}: that is no running cluster; without --address it looks here")
+    prepare(local=False)
+    entered = enter(where)
+    from study.cli.nodes import as_json as in_json
+    from study.cli.nodes import ask_nodes, healthy, print_nodes
+
+    found = ask_nodes(entered.address)
+    if as_json:
+        print(in_json(found))
+    else:
+        print_nodes(found, out)
+    raise typer.Exit(0 if healthy(found) else 1)
 
 
 @app.command(name="setup-julia")
@@ -428,6 +486,12 @@ def main() -> None:
         fail(f"cannot use {error.filename} ({error.strerror})", 1)
     else:
         sys.exit(code or 0)
+
+
+def _choice(exclude: list[str] | None, allow_mixed: bool) -> NodeChoice:
+    from study.cluster.allowed import NodeChoice
+
+    return NodeChoice(tuple(exclude or ()), allow_mixed)
 
 
 def _names(frameworks: str | None) -> list[str] | None:

@@ -19,13 +19,14 @@ from trainables.common.errors import UserError
 if TYPE_CHECKING:
     from reports.tables.cost import Price
     from study.cluster.address import Place
+    from study.cluster.allowed import NodeChoice
     from study.plan.plan import Plan
     from study.store.folder import StudyFolder
 
 out = SteadyConsole(soft_wrap=True, markup=False)
 
 
-def start(plan: Plan, path: Path, where: Place, data_dir: Path | None) -> None:
+def start(plan: Plan, path: Path, where: Place, data_dir: Path | None, choice: NodeChoice | None = None) -> None:
     """Make a study's folder and run it; one that ends before its first trial leaves no folder behind.
 
     Where it could not take its folder away, killed or interrupted, the next launch takes that over.
@@ -43,7 +44,7 @@ def start(plan: Plan, path: Path, where: Place, data_dir: Path | None) -> None:
         clear(left)
     folder = create(path, plan)
     try:
-        drive(plan, folder, where)
+        drive(plan, folder, where, choice=choice)
     except (UserError, SystemExit):
         if folder.plan.exists() and not folder.begun and not is_running(folder):
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -98,6 +99,7 @@ def drive(
     phases: tuple[str, ...] | None = None,
     *,
     retry_failed: bool = False,
+    choice: NodeChoice | None = None,
 ) -> None:
     """Run a study's phases, or those named, then write its report; ends the process where it is stopped.
 
@@ -113,9 +115,11 @@ def drive(
     if where.local:
         for name in plan.frameworks:
             os.environ.update(framework(name).environment())  # found once, here, for the trials to inherit
+    from study.cluster.allowed import ANY_NODES
     from study.cluster.connection import ClusterDied
     from study.cluster.starting import NothingStarts
     from study.driver import phases as run
+    from study.driver.blame import NoHostLeft
     from study.driver.progress import Progress
     from study.driver.tuning import TuneStopped
     from study.interrupts import Interrupted, leave_at_once
@@ -128,7 +132,9 @@ def drive(
     _say_left_out(plan)
     again = f"tuneoff resume {folder.path}{where.option}"
     try:
-        with run.driving(plan, folder, where=entered, progress=progress, retry_failed=retry_failed) as driver:
+        with run.driving(
+            plan, folder, where=entered, progress=progress, retry_failed=retry_failed, choice=choice or ANY_NODES
+        ) as driver:
             for phase in phases or run.phases_of(plan):
                 getattr(run, phase)(driver)
     except Interrupted as interrupted:
@@ -137,6 +143,8 @@ def drive(
     except NothingStarts as nothing:
         ran = "; what ran before is safe" if folder.begun else ""
         fail(f"{nothing}{ran}", 1)
+    except NoHostLeft as nowhere:
+        fail(f"{nowhere}. Mend that, then `{again} --retry-failed` runs them again", 1)
     except (run.StudyIncomplete, ClusterDied, TuneStopped, StorageGone, OSError) as stopped:
         unnamed = isinstance(stopped, OSError) and stopped.filename is None
         why = f"{stopped}: {folder.path}" if unnamed else str(stopped)

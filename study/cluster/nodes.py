@@ -1,24 +1,26 @@
-"""The nodes of the cluster: which are up, and whether each can take part."""
+"""Whether the nodes of the cluster can take part, and whether times from them can be compared."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.table import Table
 
-from study.plan.loading import loadings
+from study.cluster.allowed import NodeChoice, Nodes
+from study.cluster.differences import differences, node_table
+from study.cluster.probing import Probed, probe
 from study.plan.plan import Plan
 from trainables.common.errors import UserError
-from trainables.common.machine import Cpus, cpus
-from trainables.contract import Loading
-from trainables.frameworks import framework
+from trainables.common.machine import Cpus
+from trainables.node import NodeFacts
 
-PROBE_TIMEOUT_S = 120.0
+CLOCK_OFF_S = 1.0  # from here on the times of records tell another order than things had
+NICENESS_TODO = "start Ray there with RAY_worker_niceness=0"
 
 
 @dataclass(frozen=True)
@@ -45,41 +47,111 @@ def alive_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def check_nodes(folder: Path, plan: Plan, *, say: Callable[[str], None]) -> None:
-    """Make sure that every node can import the project, has the frameworks, and shares the study's folder.
-
-    Loader workers are tried there, too: in shared memory of a container's default size large batches have no room.
-    Where a node lacks one of these, each trial there fails while Tune itself ends as if all were well.
+@dataclass(frozen=True)
+class Checked:
+    """The nodes of a study as they were found.
 
     Parameters
     ----------
+    facts
+        Of all that were asked.
+    differ
+        In what those that take part differ, each in a line; empty where they are alike.
+    """
+
+    facts: tuple[NodeFacts, ...] = ()
+    differ: tuple[str, ...] = ()
+
+
+def check_nodes(
+    folder: Path,
+    plan: Plan,
+    nodes: Nodes,
+    choice: NodeChoice,
+    *,
+    say: Callable[[str], None],
+    show: Callable[[Table], None],
+) -> Checked:
+    """Make sure that every node can run trials, and that all are alike; ask them all at once.
+
+    Where a node lacks something, each trial there fails while Tune itself ends as if all were well; and where nodes
+    differ, times tell the nodes and not the frameworks. Nodes too small for a slice get no trial, and are not asked.
+
+    Parameters
+    ----------
+    nodes
+        Those that may be used; the ones that are gone, or cannot take part, are left out of it.
     say
-        Told of nodes whose Ray deals out more CPUs than they may use.
+        Told of what must be known and stops nothing.
+    show
+        Given the table of the nodes where a study is refused or goes on with mixed ones.
 
     Raises
     ------
     UserError
-        Naming the node and what it lacks.
+        Naming the node and what it lacks, or what differs; and what to do.
     """
     marker = folder / f".probe-{uuid.uuid4().hex}"
     marker.write_text("driver")
     try:
-        for node in alive_nodes():
-            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            fitting = int(node["Resources"].get("CPU", 0) // plan.slice.cpus)
-            wanted = {name: loadings(plan, name, fitting=fitting) if fitting else [] for name in plan.frameworks}
-            pending = _probe.options(scheduling_strategy=here, num_cpus=0).remote(str(marker), wanted)
-            try:
-                problem, ours = ray.get(pending, timeout=PROBE_TIMEOUT_S)
-            except Exception as error:  # whatever a foreign node can do wrong, the user needs its name
-                problem, ours = first_line(error), None
-            if problem:
-                raise UserError(f"node {node['NodeManagerAddress']} cannot take part: {problem}")
-            if ours is not None and (notice := too_many(node["Resources"].get("CPU", 0.0), ours)):
-                say(f"node {node['NodeManagerAddress']}: {notice}")
+        large = [each for each in nodes.usable() if each.holds(cpus=plan.slice.cpus, gpus=plan.slice.gpus)]
+        found = probe(large, plan, str(marker))
     finally:
         for left in folder.glob(f"{marker.name}*"):
             left.unlink(missing_ok=True)
+    return judge(found, nodes, choice, say=say, show=show)
+
+
+def judge(
+    found: Probed, nodes: Nodes, choice: NodeChoice, *, say: Callable[[str], None], show: Callable[[Table], None]
+) -> Checked:
+    """Decide who takes part; parameters and errors as in `check_nodes`."""
+    for node in found.gone:
+        nodes.exclude(node.address, "gone")
+        say(f"node {node.address} is gone, though Ray still lists it: it is left out")
+    unable = [each for each in found.facts if each.lacks]
+    able = [each for each in found.facts if not each.lacks]
+    differ = tuple(map(str, differences(able)))
+    if unable or differ:
+        show(node_table(found.facts))
+    if unable and not choice.allow_mixed:
+        raise UserError(f"{'; '.join(map(cannot, unable))}. Mend that, or {_ways_out(unable)}")
+    if differ and not choice.allow_mixed:
+        raise UserError(
+            f"the nodes differ, and times would tell nodes apart, not frameworks ({'. '.join(differ)}); "
+            "leave some out with --exclude-node ADDRESS, or go on with --allow-mixed, which the report will say"
+        )
+    for each in unable:
+        nodes.exclude(each.address, "; ".join(each.lacks))
+        say(f"{cannot(each)}; it is left out")
+    if not able:
+        raise UserError("no node of the cluster can take part")
+    for line in (*(f"the nodes differ ({each})" for each in differ), *notices(able)):
+        say(line)
+    return Checked(found.facts, differ)
+
+
+def cannot(facts: NodeFacts) -> str:
+    """What keeps a node from taking part, in a line."""
+    return f"node {facts.address} cannot take part: {'; '.join(facts.lacks)}"
+
+
+def notices(facts: Sequence[NodeFacts]) -> list[str]:
+    """What must be known of nodes that take part: each a line, with what to do."""
+    found = []
+    for each in facts:
+        if notice := too_many(each.dealt, Cpus(each.cpus, each.cpus_present, each.cpus_limited_by)):
+            found.append(f"node {each.address}: {notice}")
+        skew_s, within_s = each.clock_skew_s, each.clock_skew_within_s
+        if skew_s is not None and within_s is not None and abs(skew_s) > max(CLOCK_OFF_S, within_s):
+            side = "ahead of" if skew_s > 0 else "behind"
+            found.append(f"node {each.address}: its clock is {abs(skew_s):.1f} s {side} the driver's; set it by NTP")
+    for niceness in sorted({each.niceness for each in facts if each.niceness}):
+        slowed = ", ".join(each.address for each in facts if each.niceness == niceness)
+        found.append(
+            f"trials run at niceness {niceness} on {slowed}, so that anything else there slows them; {NICENESS_TODO}"
+        )
+    return found
 
 
 def too_many(dealt: float, ours: Cpus) -> str | None:
@@ -92,37 +164,11 @@ def too_many(dealt: float, ours: Cpus) -> str | None:
     )
 
 
-@ray.remote
-def _probe(marker: str, wanted: dict[str, list[Loading]]) -> tuple[str | None, Cpus]:
-    """What a node lacks, or None; and its CPUs.
-
-    Parameters
-    ----------
-    wanted
-        What loader workers must do there, by framework.
-    """
-    return _lacks(Path(marker), wanted), cpus()
-
-
-def _lacks(path: Path, wanted: dict[str, list[Loading]]) -> str | None:
-    if not path.exists():
-        return f"it does not see {path.parent}; --out must be on storage that all nodes share"
-    try:
-        path.with_name(f"{path.name}-{uuid.uuid4().hex}").write_text("node")
-    except OSError as error:
-        return f"it cannot write {path.parent} ({error.strerror})"
-    return next((problem for name, some in wanted.items() if (problem := _cannot(name, some))), None)
-
-
-def _cannot(name: str, wanted: list[Loading]) -> str | None:
-    """Why a framework cannot run here, or its loader workers cannot; None where both can."""
-    asked = framework(name)
-    if (problem := asked.missing()) or not wanted:
-        return problem
-    found = asked.examine(loadings=wanted)
-    return found.broken or next(filter(None, found.no_loading), None)
-
-
 def first_line(error: Exception) -> str:
     """What an error says, in a line."""
     return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _ways_out(unable: Sequence[NodeFacts]) -> str:
+    exclude = " ".join(f"--exclude-node {each.address}" for each in unable)
+    return f"go on without: {exclude}, or --allow-mixed, which takes every node that can"

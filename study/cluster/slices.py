@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from study.cluster.allowed import Nodes
 from study.cluster.nodes import Node, alive_nodes
 from study.plan.plan import SlicePlan
 from trainables.common.errors import UserError
@@ -20,11 +21,14 @@ class Slots:
     ----------
     growing
         Whether nodes may join and leave; else what fits at first is what fits.
+    avoided
+        Tells Ray's ids of the nodes that must not be used.
     """
 
-    def __init__(self, wanted: SlicePlan, *, growing: bool) -> None:
+    def __init__(self, wanted: SlicePlan, *, growing: bool, avoided: Callable[[], Sequence[str]] = tuple) -> None:
         self._wanted = wanted
         self._growing = growing
+        self._avoided = avoided
         self._fitting = 0
         self._asked_at: float | None = None
 
@@ -32,7 +36,9 @@ class Slots:
         """Asked of Ray anew now and then."""
         moment = time.monotonic()
         if self._asked_at is None or (self._growing and moment - self._asked_at > ASK_AGAIN_S):
-            self._fitting = slices_that_fit(self._wanted, [node["Resources"] for node in alive_nodes()])
+            avoided = self._avoided()
+            usable = [node["Resources"] for node in alive_nodes() if node["NodeID"] not in avoided]
+            self._fitting = slices_that_fit(self._wanted, usable)
             self._asked_at = moment
         return min(self._fitting, self._wanted.max_concurrent or self._fitting)
 
@@ -42,21 +48,19 @@ class Slots:
         return self._wanted.max_concurrent != 1 and (self._growing or self.now() > 1)
 
 
-def check_slice(wanted: SlicePlan) -> None:
-    """Make sure that a trial's slice fits on some node: Ray would wait for such a node for ever, without a word.
+def check_slice(wanted: SlicePlan, nodes: Nodes) -> None:
+    """Make sure that a trial's slice fits on a node: Ray would wait for such a node for ever, without a word.
 
     Raises
     ------
     UserError
         When no node is large enough.
     """
-    if slices_that_fit(wanted, [node["Resources"] for node in alive_nodes()]) == 0:
-        nodes = "; ".join(
-            f"{node['Resources'].get('CPU', 0):g} CPUs and {node['Resources'].get('GPU', 0):g} GPUs"
-            for node in alive_nodes()
-        )
+    usable = [node.resources for node in nodes.usable()]
+    if slices_that_fit(wanted, usable) == 0:
+        have = "; ".join(f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in usable)
         raise UserError(
-            f"no node can hold a slice of {wanted.cpus} CPUs and {wanted.gpus} GPUs (nodes have: {nodes}); "
+            f"no node can hold a slice of {wanted.cpus} CPUs and {wanted.gpus} GPUs (nodes have: {have}); "
             "set slice.cpus and slice.gpus to less"
         )
 

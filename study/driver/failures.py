@@ -33,12 +33,12 @@ def failures(rows: Iterable[Record]) -> Failures | None:
     errors = [row["error"] or "no error was recorded" for row in rows if row["outcome"] == "failed"]
     if not errors:
         return None
-    kinds = Counter(map(_kind, errors))
+    kinds = Counter(map(kind_of, errors))
     kind, times = kinds.most_common(1)[0]
-    return Failures(len(errors), len(rows), next(error for error in errors if _kind(error) == kind), times)
+    return Failures(len(errors), len(rows), next(error for error in errors if kind_of(error) == kind), times)
 
 
-def _kind(error: str) -> str:
+def kind_of(error: str) -> str:
     """An error without its numbers, which differ from trial to trial: process ids, amounts of memory."""
     return re.sub(r"\d+(\.\d+)?", "0", error)
 

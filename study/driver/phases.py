@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import TypeVar
@@ -19,11 +19,13 @@ from reports.page.report import write_report
 from reports.tables.cost import Price
 from reports.winners import replaced, winners
 from study.cluster.address import Place
+from study.cluster.allowed import ANY_NODES, NodeChoice, Nodes, leave_out
 from study.cluster.connection import connected
 from study.cluster.nodes import Node, check_nodes
 from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_for
 from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.cluster.waiting import ClusterWatch
+from study.driver.blame import Blame
 from study.driver.pairs import Balance, Pair, PairSearcher, Run, whole
 from study.driver.progress import Progress, describe
 from study.driver.recorder import Recorder
@@ -46,7 +48,7 @@ from study.store.folder import StudyFolder, remove_leftovers
 from study.store.journal import enqueue_again, reconcile
 from study.store.lock import is_running, locked
 from study.store.parquet import refresh_parquet
-from study.store.provenance import write_provenance
+from study.store.provenance import record_nodes, write_provenance
 from study.store.records import Records
 from trainables.common.errors import UserError
 from trainables.common.lease import Lease
@@ -80,21 +82,39 @@ class Driver:
     lease: Lease
     slots: Slots  # trials at once during the search
     local: bool  # whether Ray was started for this study alone
+    allowed: Nodes = field(default_factory=Nodes)
+    blame: Blame | None = None  # of nodes on which trials keep failing; None on this machine alone
 
     def recorder(self) -> Recorder:
         """For one run of Tune."""
         starts = StartWatch(START_LIMIT_S if self.local else None)
         cluster = None if self.local else ClusterWatch(self.plan.slice, say=self.progress.say)
-        return Recorder(self.plan, self.folder, self.records, self.progress, starts, NodeWatch(self.nodes), cluster)
+        watch = NodeWatch(self.nodes)
+        return Recorder(self.plan, self.folder, self.records, self.progress, starts, watch, cluster, self.blame)
 
     def nodes(self) -> list[Node]:
-        """The nodes that are up now and can hold a slice."""
-        return nodes_for(self.plan.slice)
+        """The nodes that are up now, can hold a slice, and may be used."""
+        avoided = self.allowed.avoided()
+        return [node for node in nodes_for(self.plan.slice) if node.id not in avoided]
+
+    def gives_again(self) -> bool:
+        """Whether trials failed on nodes that were left out since; they are to run again, elsewhere."""
+        owed = self.blame.owed() if self.blame is not None else []
+        count = retry_failures(self.folder, self.records, owed) if owed else 0
+        if count:
+            self.progress.say(f"trials that failed on a node that was left out, and run again: {count}")
+        return count > 0
 
 
 @contextmanager
 def driving(
-    plan: Plan, folder: StudyFolder, *, where: Place, progress: Progress, retry_failed: bool = False
+    plan: Plan,
+    folder: StudyFolder,
+    *,
+    where: Place,
+    progress: Progress,
+    retry_failed: bool = False,
+    choice: NodeChoice = ANY_NODES,
 ) -> Iterator[Driver]:
     """Hold the study and a cluster for the time of the block; records are on disk at its end, whatever happens.
 
@@ -102,11 +122,14 @@ def driving(
     ----------
     retry_failed
         Whether trials that failed are to run again.
+    choice
+        What the user wants of a cluster's nodes.
 
     Raises
     ------
     UserError
-        When another driver holds the study, the cluster cannot be reached, or a slice fits on no node.
+        When another driver holds the study, the cluster cannot be reached, a slice fits on no node, a node cannot take
+        part, or nodes differ.
     """
     with Interrupts().handled() as interrupts, locked(folder) as hold:
         if thaw(folder.plan) != plan:
@@ -132,11 +155,17 @@ def driving(
             with connected(where.address, on_death=left_behind):
                 interrupts.install()
                 hold.note_family()
-                check_slice(plan.slice)
+                nodes = Nodes()
+                leave_out(nodes, choice.exclude)
+                check_slice(plan.slice, nodes)
+                blame = None
                 if not where.local:
-                    check_nodes(folder.path, plan, say=progress.say)
-                slots = Slots(plan.slice, growing=not where.local)
-                yield Driver(plan, folder, records, progress, interrupts, hold.lease, slots, where.local)
+                    found = check_nodes(folder.path, plan, nodes, choice, say=progress.say, show=progress.show)
+                    record_nodes(folder, [each.as_record() for each in found.facts], found.differ, nodes.excluded)
+                    check_slice(plan.slice, nodes)
+                    blame = Blame(nodes, say=progress.say)
+                slots = Slots(plan.slice, growing=not where.local, avoided=nodes.avoided)
+                yield Driver(plan, folder, records, progress, interrupts, hold.lease, slots, where.local, nodes, blame)
         finally:
             if folder.begun:  # else there is nothing to build, and a full disk would be waited for
                 records.close()
@@ -163,6 +192,8 @@ def search(driver: Driver) -> None:
     missing = _until_no_node_is_lost(driver, lambda: _search(driver))
     if missing:
         raise StudyIncomplete(f"the search ended with trials missing: {missing}")
+    if driver.gives_again():
+        search(driver)
 
 
 def _search(driver: Driver) -> dict[str, int]:
@@ -302,6 +333,8 @@ def _in_pairs(driver: Driver, wanted: dict[str, int], pairs: Sequence[Callable[[
     missing = _until_no_node_is_lost(driver, lambda: _run_pairs(driver, wanted, pairs))
     if missing:
         raise StudyIncomplete(f"{missing} trainings are missing")
+    if driver.gives_again():
+        _in_pairs(driver, wanted, pairs)
 
 
 def _until_no_node_is_lost(driver: Driver, step: Callable[[], T]) -> T:

@@ -47,6 +47,10 @@ class Progress:
         """One line, kept above the table."""
         self._console.print(message, highlight=False, soft_wrap=True)
 
+    def show(self, table: Table) -> None:
+        """A table of facts, once."""
+        self._console.print(table, soft_wrap=False)
+
     def stop(self) -> None:
         """Give the terminal back at once."""
         if self._live is not None:

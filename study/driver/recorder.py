@@ -14,16 +14,17 @@ from reports.winners import MOVED
 from study.cluster.slices import NodeLost, NodeWatch
 from study.cluster.starting import StartWatch
 from study.cluster.waiting import ClusterWatch
+from study.driver.blame import Blame
 from study.driver.causes import cause
 from study.driver.progress import Progress
-from study.driver.searcher import HOST, IDENTITY, NODE
+from study.driver.searcher import HOST, IDENTITY
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.records import Records
 from trainables import checkpoint
 from trainables.contract import Record
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import FOLDER, HISTORY, NOTICES, RESULT, SPEC
+from trainables.tune_trainable import FOLDER, HISTORY, NODE, NOTICES, RESULT, SPEC
 
 
 class Recorder(Callback):
@@ -38,6 +39,7 @@ class Recorder(Callback):
         starts: StartWatch,
         nodes: NodeWatch,
         cluster: ClusterWatch | None = None,
+        blame: Blame | None = None,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -45,6 +47,7 @@ class Recorder(Callback):
         self._progress = progress
         self._starts = starts
         self._cluster = cluster
+        self._blame = blame
         self._nodes = nodes
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
         self._told: set[str] = set()  # so that a notice of every evaluation is told once
@@ -58,6 +61,8 @@ class Recorder(Callback):
         self._starts.look(states)
         if self._cluster is not None:
             self._cluster.look(states)
+        if self._blame is not None:
+            self._blame.look()
         try:
             waiting = (trial for trial in trials if trial.status == Trial.PENDING)
             self._nodes.look((trial.config[NODE], trial.config[HOST]) for trial in waiting)
@@ -74,6 +79,7 @@ class Recorder(Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """It died and will be started again: what it did since its last checkpoint is lost."""
         name = self._identity(trial)["trial_id"]
+        self._attribute(trial)
         started_at = self._records.unfinished.get(name)
         if started_at is not None:
             lost = lost_s(self._folder.checkpoints(name), started_at=started_at, until=time.time())
@@ -84,6 +90,8 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         identity = self._identity(trial)
+        if self._blame is not None:
+            self._blame.worked(identity["framework"], trial.config[NODE])
         self._records.add_evaluations({**row, **identity} for row in (*result[HISTORY], result))
         self._progress.evaluated(identity, result)
         self._tell(identity["trial_id"], result[NOTICES])
@@ -97,9 +105,16 @@ class Recorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         result = (trial.last_result or {}).get(RESULT) or {"reached": False, "segments": 0, "wall_s": 0.0}
+        self._attribute(trial, for_good=True)
         paired = trial.config[IDENTITY]["phase"] != "search"  # there its pair begins anew, elsewhere
         outcome = MOVED if paired and self._nodes.gone(trial.config[NODE]) else "failed"
         self._finish(trial, {**result, "outcome": outcome, "error": _reason(trial)})
+
+    def _attribute(self, trial: Trial, *, for_good: bool = False) -> None:
+        """Note a failed attempt against its node."""
+        if self._blame is not None:
+            identity, node = self._identity(trial), trial.config[NODE]
+            self._blame.failed(identity["trial_id"], identity["framework"], node, _reason(trial), for_good=for_good)
 
     def _identity(self, trial: Trial) -> Record:
         where = {"study": self._folder.name, "framework": trial.config[SPEC]["framework"], "host": trial.config[HOST]}

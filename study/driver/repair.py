@@ -6,7 +6,7 @@ from the records and the checkpoints, the Parquet files from the log. Damage is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 
 from optuna.trial import TrialState
@@ -51,16 +51,23 @@ def charge_losses(folder: StudyFolder, records: Records, *, seen_at: float | Non
         records.add_loss(name, lost_s(folder.checkpoints(name), started_at=started_at, until=until))
 
 
-def retry_failures(folder: StudyFolder, records: Records) -> int:
+def retry_failures(folder: StudyFolder, records: Records, only: Collection[str] | None = None) -> int:
     """Let trials that failed run again from their beginning; what they cost stays charged to them.
 
     The records are told of all at once; what follows from it, the phases find there, in this run or in the next.
+
+    Parameters
+    ----------
+    only
+        Ids of those that are meant; all, if not given.
 
     Returns
     -------
     How many.
     """
-    failed = [name for name, row in records.trials.items() if row["outcome"] == "failed"]
+    failed = [
+        name for name, row in records.trials.items() if row["outcome"] == "failed" and (only is None or name in only)
+    ]
     for name in failed:
         checkpoint.forget(folder.checkpoints(name))
     records.retry(failed)

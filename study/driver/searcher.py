@@ -20,13 +20,13 @@ from trainables.common.house import code_digest
 from trainables.common.lease import Lease
 from trainables.contract import Record
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import CODE, DATA, EVERY_EVALUATION, FOLDER, LEASE, OBJECTIVE, SPEC
+from trainables.tune_trainable import CODE, DATA, EVERY_EVALUATION, FOLDER, LEASE, NODE, OBJECTIVE, SPEC
 from trainables.workloads.datasets import dataset
 from trainables.workloads.shipped import workload
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
-NODE, HOST = "node", "host"  # where it runs: Ray's id of the node, and the machine's name
+HOST = "host"  # likewise: the name of the machine on which it runs
 
 BLOCK = 5  # trials by which one framework's search may run ahead of another's
 

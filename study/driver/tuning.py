@@ -5,12 +5,10 @@ from __future__ import annotations
 import warnings
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from ray.tune import (
     CheckpointConfig,
     FailureConfig,
-    PlacementGroupFactory,
     RunConfig,
     TuneConfig,
     Tuner,
@@ -22,20 +20,18 @@ from ray.tune.search import Searcher
 
 from study.cluster.slices import NodeLost
 from study.cluster.starting import NothingStarts
+from study.driver.blame import NoHostLeft
 from study.driver.recorder import Recorder
-from study.driver.searcher import IDENTITY, NODE
+from study.driver.searcher import IDENTITY
 from study.interrupts import Interrupts
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.patience import StorageGone
-from trainables.tune_trainable import ACCURACY, SPEC, TrainingTrainable
+from trainables.tune_trainable import ACCURACY, TrainingTrainable, placement
 from trainables.workloads.datasets import dataset
 from trainables.workloads.shipped import workload
 
 ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
-
-
-_NODE_LABEL = "ray.io/node-id"  # every node has it
 
 
 class TuneStopped(Exception):
@@ -78,9 +74,11 @@ def fit(
         When no process comes for a trial.
     NodeLost
         When a trial waits for a node that is gone.
+    NoHostLeft
+        When trials fail on every node.
     """
     tuner = Tuner(
-        with_resources(TrainingTrainable, partial(_slice, plan)),
+        with_resources(TrainingTrainable, partial(placement, _slices(plan))),
         tune_config=TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -105,7 +103,7 @@ def fit(
             tuner.fit()
     except Exception as error:  # Tune wraps and rewraps what happens inside it
         first = _first_cause(error)
-        if isinstance(first, (NothingStarts, NodeLost, StorageGone)):
+        if isinstance(first, (NothingStarts, NodeLost, NoHostLeft, StorageGone)):
             raise first from None
         raise TuneStopped(f"{type(first).__name__}: {' '.join(str(first).split())[:300]}") from error
 
@@ -136,18 +134,17 @@ def make_scheduler(plan: Plan) -> TrialScheduler:
     )
 
 
-def _slice(plan: Plan, config: dict[str, Any]) -> PlacementGroupFactory:
-    """The resources of a trial, on the node that it was dealt to, told apart by framework.
+def _slices(plan: Plan) -> dict[str, dict[str, float]]:
+    """The resources of a trial, by framework.
 
     Tune keeps a process for the next trial with equal resources, and a trial whose process cannot serve it hangs for
     ever (reset_config returning False, measured on Ray 2.60). So that a process never changes framework, each framework
     asks for memory that differs by a byte.
     """
-    framework = plan.frameworks.index(config[SPEC]["framework"])
-    return PlacementGroupFactory(
-        [{"CPU": plan.slice.cpus, "GPU": plan.slice.gpus, "memory": 1 + framework}],
-        bundle_label_selector=[{_NODE_LABEL: config[NODE]}],
-    )
+    return {
+        name: {"CPU": plan.slice.cpus, "GPU": plan.slice.gpus, "memory": 1 + place}
+        for place, name in enumerate(plan.frameworks)
+    }
 
 
 def _trial_name(trial: Trial) -> str:

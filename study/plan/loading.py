@@ -1,10 +1,11 @@
-"""What a plan asks of loader workers at most: tried before the study, since a worker that cannot work is mute."""
+"""What a plan asks of a machine: of loader workers at most, of a training at least; both are tried before the study."""
 
 from __future__ import annotations
 
 from search_spaces import Choices, Searched
 from study.plan.plan import Plan
 from trainables.contract import Loading
+from trainables.spec import TrainingSpec
 from trainables.workloads.datasets import dataset
 from trainables.workloads.shipped import workload
 
@@ -27,6 +28,16 @@ def loadings(plan: Plan, framework_name: str, *, fitting: int) -> list[Loading]:
         points = {(int(point["batch_size"]), int(point["num_workers"])) for point in swept}
         at_once = 1
     return [Loading(min(size, samples), workers, at_once) for size, workers in sorted(points) if workers > 0]
+
+
+def smallest(plan: Plan, framework_name: str) -> TrainingSpec:
+    """The smallest training of a search: one step of it shows whether a machine can train at all."""
+    point = {name: float(_least(values)) for name, values in plan.space[framework_name].items()}
+    return plan.spec(framework_name, {**point, "num_workers": 0}, seed=0)
+
+
+def _least(values: Searched) -> float:
+    return min(values.choices) if isinstance(values, Choices) else values.low
 
 
 def _largest(values: Searched) -> int:

@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -63,6 +63,28 @@ def write_provenance(plan: Plan, folder: StudyFolder, busyness: Busyness, *, say
             if (lockfile := framework(name).lockfile()) is not None:
                 shutil.copyfile(lockfile, folder.path / lockfile.name)
                 known.setdefault("lockfiles_sha256", {})[name] = hashlib.sha256(lockfile.read_bytes()).hexdigest()
+    write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
+
+
+def record_nodes(
+    folder: StudyFolder, facts: Sequence[dict[str, Any]], differ: Sequence[str], left_out: Mapping[str, str]
+) -> None:
+    """Add what the nodes of the cluster are; of one that was asked before, what it is now.
+
+    Parameters
+    ----------
+    facts
+        Of each node.
+    differ
+        In what they differ, each in a line; kept for good, since times are from all of them.
+    left_out
+        Why a node gets no trial, by address.
+    """
+    known = _read(folder, lambda _: None)
+    nodes = {each["address"]: each for each in known.get("nodes", [])} | {each["address"]: each for each in facts}
+    known["nodes"] = list(nodes.values())
+    known["nodes_differ"] = list(dict.fromkeys([*known.get("nodes_differ", []), *differ]))
+    known["nodes_left_out"] = dict(left_out)
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
 
 

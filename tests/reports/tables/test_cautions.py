@@ -97,3 +97,12 @@ def test_searches_that_ended_apart_are_told_from_fast_frameworks() -> None:
 
     assert "(batch size 8 and 32), at which Flux needs 0.50 times the samples" in said(both(8))
     assert "different configurations" not in said(both(32))
+
+
+def test_trials_that_give_way_to_others_are_told() -> None:
+    rows = confirmed(**MIDDLE)
+    for row in rows:
+        row["niceness"] = 0
+    assert said(rows) == ""
+    rows[0]["niceness"] = rows[1]["niceness"] = 15
+    assert "PyTorch: 2 of 11 trials ran at niceness 15, giving way to whatever else their machines ran" in said(rows)

@@ -84,3 +84,24 @@ def test_a_part_of_a_machine_and_a_busy_one_are_facts() -> None:
     whole = dict(facts({"cpus": 2, "cpus_present": 2, "cpus_limited_by": "", "memory_bytes": 2**30}))
     assert (whole["cpus"], whole["memory"]) == ("2", "1.0 GiB")
     assert "when it began" not in whole
+
+
+def test_nodes_are_shown_and_told_where_they_differ(tmp_path: Path) -> None:
+    node = {"lacks": [], "gpus": ["H100"], "cpus": 4, "memory_bytes": 2**33, "python": "3.11.7", "niceness": 15}
+    known = {
+        "nodes": [
+            {**node, "address": "10.0.0.1", "processor": "This CPU", "versions": {"torch": "2.1"}},
+            {"address": "10.0.0.2", "lacks": ["PyTorch is not installed", "no folder"]},
+        ],
+        "nodes_differ": ["processor: This CPU on 10.0.0.1; Other CPU on 10.0.0.3"],
+        "nodes_left_out": {"10.0.0.4": "excluded by --exclude-node"},
+    }
+    records = replace(make(0.5), provenance={**LAUNCHED, **known})
+    told = dict(facts(records.provenance))
+    assert told["node 10.0.0.1"] == "This CPU, H100, 4 CPUs, 8.0 GiB, python 3.11.7, torch 2.1, niceness 15"
+    assert told["node 10.0.0.2"] == "could not take part: PyTorch is not installed; no folder"
+    assert told["node 10.0.0.4 left out"] == "excluded by --exclude-node"
+    save(records, tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "It ran on nodes that differ, and times compare nodes as well as frameworks: processor: This CPU" in text

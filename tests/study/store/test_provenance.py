@@ -11,7 +11,7 @@ import pytest
 from study.plan.files import load_plan
 from study.store import provenance
 from study.store.folder import create
-from study.store.provenance import gpu_problem, gpus, write_provenance
+from study.store.provenance import gpu_problem, gpus, record_nodes, write_provenance
 from trainables.common.load import Busyness
 
 Program = Callable[[str, str], Path]
@@ -109,3 +109,14 @@ def test_a_git_that_is_ill_is_recorded_as_such(
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "study" / "store" / "provenance.py"))
     program("git", script)
     assert str(said()[1]["git"]).startswith(git)
+
+
+def test_nodes_are_kept_by_address_and_what_differed_for_good(tmp_path: Path) -> None:
+    folder = create(tmp_path / "s", load_plan("quickstart", frameworks=["simulated"]))
+    one, two = {"address": "10.0.0.1", "cpus": 1}, {"address": "10.0.0.2", "cpus": 2}
+    record_nodes(folder, [one, two], ["processor: a on 10.0.0.1; b on 10.0.0.2"], {"10.0.0.3": "gone"})
+    record_nodes(folder, [{**two, "cpus": 4}], [], {})
+    known = json.loads(folder.provenance.read_text())
+    assert known["nodes"] == [one, {**two, "cpus": 4}]
+    assert known["nodes_differ"] == ["processor: a on 10.0.0.1; b on 10.0.0.2"]
+    assert known["nodes_left_out"] == {}

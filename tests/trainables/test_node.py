@@ -1,0 +1,99 @@
+"""What a node is asked, here: in processes of their own, as on a cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trainables.common.house import HOUSE, code_digest
+from trainables.node import NodeFacts, Request, clock, look
+from trainables.rehearsal import rehearse
+from trainables.spec import TrainingSpec
+
+
+def asked(spec: TrainingSpec, marker: Path | None = None, code: str | None = None) -> NodeFacts:
+    return NodeFacts("here", **look(Request(code or code_digest(), str(marker) if marker else None, ((spec, ()),))))
+
+
+def test_a_machine_that_can_take_part(spec: TrainingSpec, tmp_path: Path) -> None:
+    marker = tmp_path / ".probe-1"
+    marker.write_text("driver")
+    found = asked(spec, marker)
+    assert found.lacks == ()
+    assert len(list(tmp_path.iterdir())) == 2  # it has written there
+    assert found.python == sys.version.split()[0]
+    assert found.niceness == os.nice(0)
+    assert 0 < found.free_memory_bytes <= found.memory_bytes
+    assert found.as_record()["lacks"] == []
+    assert abs(clock() - clock()) < 60
+
+
+def test_everything_that_is_lacking_is_named(spec: TrainingSpec, tmp_path: Path) -> None:
+    found = asked(spec, tmp_path / "away" / ".probe-1", code="another")
+    assert [line.partition(";")[0] for line in found.lacks] == [
+        "its code of this project is not the driver's",
+        f"it does not see {tmp_path / 'away'}",
+    ]
+
+
+def test_a_step_of_pytorch(pytorch_spec: TrainingSpec) -> None:
+    found = rehearse(pytorch_spec, ())
+    assert found.problem is None
+    assert ", CUDA " in found.versions["torch"]
+
+
+def test_a_library_that_is_broken_is_named(
+    pytorch_spec: TrainingSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert rehearse(pytorch_spec, ()).problem == (
+        "a training step of PyTorch failed with exit code 1 (ImportError: libgomp.so.1: cannot open shared object file)"
+    )
+
+
+def test_a_loss_that_is_no_number_is_named(spec: TrainingSpec) -> None:
+    diverging = replace(spec, hyperparameters=replace(spec.hyperparameters, learning_rate=2.0))
+    assert rehearse(diverging, ()).problem == "a training step of Simulated gives nan"
+
+
+def test_gpus_that_are_not_there_are_named(pytorch_spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    problem = rehearse(replace(pytorch_spec, device="cuda"), ()).problem
+    assert problem is not None
+    assert problem.startswith("PyTorch sees no GPU (")
+
+
+BARE = """
+import sys
+import ray.tune  # itself needs pandas
+for name in [each for each in sys.modules if each.partition(".")[0] in ("optuna", "pandas")]:
+    del sys.modules[name]
+sys.modules |= {"optuna": None, "pandas": None, "study": None, "reports": None, "search_spaces": None}
+import trainables.node, trainables.tune_trainable
+from ray import cloudpickle
+"""
+
+
+def test_a_worker_needs_nothing_that_the_driver_needs() -> None:
+    """What Tune sends there is unpickled where neither Optuna nor pandas nor the driver's code is."""
+    sent = (
+        "import sys; from functools import partial; from ray import cloudpickle; from ray.tune import with_resources\n"
+        "from study.driver.tuning import _slices; from study.plan.files import load_plan\n"
+        "from trainables.tune_trainable import TrainingTrainable, placement\n"
+        "plan = load_plan('quickstart', frameworks=['simulated'])\n"
+        "sent = with_resources(TrainingTrainable, partial(placement, _slices(plan)))\n"
+        "sys.stdout.buffer.write(cloudpickle.dumps(sent))"
+    )
+    pickled = subprocess.run([sys.executable, "-c", sent], capture_output=True, check=True, cwd=HOUSE).stdout
+    received = f"{BARE}\nprint(cloudpickle.loads(sys.stdin.buffer.read()).__name__)"
+    answer = subprocess.run(
+        [sys.executable, "-c", received], input=pickled, capture_output=True, check=False, cwd=HOUSE
+    )
+    assert answer.returncode == 0, answer.stderr.decode()
+    assert b"TrainingTrainable" in answer.stdout
