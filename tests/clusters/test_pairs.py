@@ -1,0 +1,133 @@
+"""A study of two frameworks on two nodes of which one is slow: the frameworks are compared, and not the nodes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.clusters.nodes import missing
+from tests.study.test_study import finish, tuneoff
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=f"two host names: {missing()}")
+START_LIMIT_S = 120.0
+PORTS = ["--dashboard-agent-listen-port=0", "--dashboard-agent-grpc-port=0", "--runtime-env-agent-port=0"]
+
+
+def raylet(name: str, *arguments: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A node with one CPU and a host name of its own, on this machine alone."""
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address=127.0.0.1"]
+    size = ["--num-cpus=1", "--object-store-memory=80000000", "--disable-usage-stats"]
+    naming = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name]
+    return subprocess.Popen(
+        [*naming, *ray, *size, *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    for each in family:
+        if each.is_running():
+            each.kill()
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[str, dict[str, str], subprocess.Popen[bytes]]]:
+    """Address, environment of a driver, and the slow node."""
+    folder = tempfile.mkdtemp(prefix="p", dir="/tmp")
+    port = "27613"
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": folder, "RAY_worker_niceness": "0"}
+    nodes = []
+    try:
+        head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
+        nodes.append(raylet("quick", *head, environment=environment))
+        address = f"127.0.0.1:{port}"
+        wait_for(lambda: alive(address, environment) == 1, "a head")
+        slow = {**environment, "TUNEOFF_SIMULATED_MACHINE": "2"}
+        nodes.append(raylet("slow", f"--address={address}", *PORTS, environment=slow))
+        wait_for(lambda: alive(address, environment) == 2, "a second node")
+        yield address, environment, nodes[1]
+    finally:
+        for node in reversed(nodes):
+            end(node)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def alive(address: str, environment: dict[str, str]) -> int:
+    code = (
+        "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); "
+        "print(sum(node['Alive'] for node in ray.nodes()))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", code, address], env=environment, capture_output=True, text=True, check=False
+    )
+    return int(asked.stdout.split()[-1]) if asked.returncode == 0 else 0
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long for {what}"
+        time.sleep(0.2)
+
+
+def launch(address: str, *settings: str) -> list[str]:
+    wanted = ["search.trials=4", "search.sampler=random", "confirm.runs=4", *settings]
+    changes = [part for setting in wanted for part in ("--set", setting)]
+    names = ["--name", "s", "--address", address, "--frameworks", "simulated,simulated2"]
+    return ["launch", "quickstart", *names, *changes]
+
+
+def test_both_frameworks_confirm_on_every_node_and_the_slow_one_changes_nothing(
+    tmp_path: Path, cluster: tuple[str, dict[str, str], subprocess.Popen[bytes]]
+) -> None:
+    address, environment, _ = cluster
+    said = finish(tuneoff(*launch(address), cwd=tmp_path, env=environment))
+    table = pd.read_parquet(tmp_path / "results" / "s" / "trials.parquet").sort_values("began_at")
+    confirmed = table[table["phase"] == "confirm"]
+    had = pd.crosstab(confirmed["host"], confirmed["framework"])
+    assert had.to_dict() == {name: {"quick": 2, "slow": 2} for name in ("simulated", "simulated2")}
+    assert confirmed.groupby("number")["host"].nunique().eq(1).all()
+    orders = confirmed.groupby("number").agg(host=("host", "first"), order=("framework", tuple))
+    assert orders.groupby("host")["order"].nunique().eq(2).all()
+    assert "1.50x [1.50, 1.50] Simulated's time" in said
+    search = table[table["phase"] == "search"]
+    assert search.groupby("number")["host"].nunique().eq(1).all()
+
+
+def test_a_pair_whose_node_dies_moves(
+    tmp_path: Path, cluster: tuple[str, dict[str, str], subprocess.Popen[bytes]]
+) -> None:
+    address, environment, slow = cluster
+    settings = ("training.target=0.9999", "training.epochs=6")  # two seconds or more, for there to be time to act
+    log = tmp_path / "results" / "s" / "records.jsonl"
+    driver = tuneoff(*launch(address, *settings), cwd=tmp_path, env=environment)
+    wait_for(
+        lambda: log.exists() and "confirm-" in log.read_text() and '"host": "slow"' in confirmations(log), "a half"
+    )
+    end(slow)
+    finish(driver)
+    table = pd.read_parquet(tmp_path / "results" / "s" / "trials.parquet")
+    confirmed = table[table["phase"] == "confirm"]
+    last = confirmed.sort_values("attempt").groupby(["framework", "number"]).tail(1)
+    assert len(last) == 8
+    assert last.groupby("number")["host"].nunique().eq(1).all()
+
+
+def confirmations(log: Path) -> str:
+    return "".join(line for line in log.read_text().splitlines() if '"kind": "trial"' in line and '"confirm"' in line)
