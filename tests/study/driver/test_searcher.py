@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from ray.tune.search import Searcher
 
+from study.cluster.nodes import Node
 from study.driver.searcher import DealingSearcher
 from study.plan.files import load_plan
 from study.store.folder import create
@@ -19,7 +21,17 @@ def test_no_more_are_dealt_than_fit_now(tmp_path: Path) -> None:
     slots = 1
     with locked(folder) as hold:
         searches = open_searches(plan, open_storage(folder, say=print), concurrent=True)
-        searcher = DealingSearcher(plan, folder, hold.lease, searches, left={"simulated": 5}, slots=lambda: slots)
+        searcher = DealingSearcher(
+            plan,
+            folder,
+            hold.lease,
+            searches,
+            left={"simulated": 5},
+            dealt=Counter(),
+            hosts={},
+            slots=lambda: slots,
+            nodes=lambda: [Node("id", "host", 3)],
+        )
         assert searcher.suggest("a") is not None
         assert searcher.suggest("b") is None
         slots = 3  # a node has joined
