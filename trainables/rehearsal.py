@@ -107,6 +107,7 @@ def _step(spec: TrainingSpec) -> float:
         device=spec.device,
         threads=spec.threads,
         **asdict(spec.hyperparameters),
+        **asdict(spec.execution),
     )
     try:
         run.begin_epoch(sample_order(seed=spec.seed, epoch=0, samples=size))
