@@ -95,12 +95,12 @@ def test_some_failures_are_told_and_end_nothing(
 def test_what_fails_before_the_first_trial_leaves_no_folder(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def machine(plan: Plan, folder: StudyFolder, address: str | None) -> NoReturn:
+    def machine(plan: Plan, folder: StudyFolder, *_: object, **__: object) -> NoReturn:
         folder.journal.touch()  # the search had begun, and no trial
         folder.checkpoints("").mkdir(parents=True)
         running.fail("Ray did not start", 1)
 
-    def user(plan: Plan, folder: StudyFolder, address: str | None) -> NoReturn:
+    def user(plan: Plan, folder: StudyFolder, *_: object, **__: object) -> NoReturn:
         raise UserError("no node can hold a slice")
 
     def trial(plan: Plan, folder: StudyFolder, address: str | None) -> NoReturn:
@@ -123,7 +123,7 @@ def test_a_launch_takes_over_what_one_that_never_began_has_left(
     for path in (folder.lock, folder.owner, folder.journal, folder.provenance, folder.path / "Manifest.toml"):
         path.touch()
     drove: list[Plan] = []
-    monkeypatch.setattr(running, "drive", lambda plan, folder, address: drove.append(thaw(folder.plan)))
+    monkeypatch.setattr(running, "drive", lambda plan, folder, *_, **__: drove.append(thaw(folder.plan)))
     with locked(folder), pytest.raises(UserError, match="belongs to another plan"):
         running.start(plan, folder.path, Place(), None)  # another driver is about to begin
     running.start(plan, folder.path, Place(), None)
