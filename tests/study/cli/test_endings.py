@@ -103,7 +103,7 @@ def test_what_fails_before_the_first_trial_leaves_no_folder(
     def user(plan: Plan, folder: StudyFolder, *_: object, **__: object) -> NoReturn:
         raise UserError("no node can hold a slice")
 
-    def trial(plan: Plan, folder: StudyFolder, address: str | None) -> NoReturn:
+    def trial(plan: Plan, folder: StudyFolder, *_: object, **__: object) -> NoReturn:
         Records(folder, say=print).add_start("search-simulated-00000", {})
         running.fail("the study stopped", 1)
 
