@@ -52,6 +52,7 @@ run = start(; model="lenet", data=Dict(split => samples for split in ("train", "
     device="cpu", threads=1)
 warm_up!(run)
 """
+_LOG_FRAME = ("\N{BOX DRAWINGS LIGHT UP AND RIGHT}", "\N{BOX DRAWINGS LIGHT VERTICAL}")  # where Julia logs from
 _CAUSES = {  # what the line of a failure means for a person; the first that matches
     r"No space left|Disk quota|ENOSPC": "the disk is full",
     r"\b(401|403|407|451)\b|Forbidden|Unauthorized|denied by policy": "the download was refused",
@@ -103,7 +104,8 @@ class _Work:
         raise UserError(f"Julia could not be set up: {cause} ({answer.problem}){where}")
 
     def _hear(self, line: str | None) -> None:
-        self._last = line or self._last
+        if line and not line.startswith(_LOG_FRAME):
+            self._last = line
         now = time.monotonic()
         if now - self._said_at >= LINE_INTERVAL_S:
             self._said_at = now
