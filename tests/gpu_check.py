@@ -21,7 +21,7 @@ from trainables.frameworks import framework
 from trainables.spec import TrainingSpec
 from trainables.training import Training, run_to_end
 from trainables.workloads.architectures import MODELS
-from trainables.workloads.datasets import load
+from trainables.workloads.prepared import load
 
 NO_GPU = 2
 LENET_TARGET, RESNET_TARGET = 0.95, 0.9  # validation accuracy on digits

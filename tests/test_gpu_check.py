@@ -10,7 +10,7 @@ import pytest
 from tests import gpu_check
 from trainables.contract import LabelledImages, Readiness
 from trainables.frameworks import Framework
-from trainables.workloads.datasets import load
+from trainables.workloads.prepared import load
 
 
 @pytest.mark.parametrize(
