@@ -106,7 +106,8 @@ def test_a_tmpdir_too_long_for_sockets(tmp_path: Path) -> None:
     folder.mkdir()
     said = finish(tuneoff(*simulated(1), cwd=tmp_path, env={"TMPDIR": str(folder), "RAY_TMPDIR": str(folder)}))
     assert f"RAY_TMPDIR ({folder}) is {len(str(folder))} bytes long" in said
-    assert [each.name for each in folder.iterdir()] == []
+    kept = {each.relative_to(folder).parts[:2] for each in folder.rglob("*") if each.is_file()}
+    assert kept <= {(f"tuneoff-{os.getuid()}", "checked")}  # the mark of a data set that this machine has read
     check_whole(tmp_path / "results" / "s", 1)
 
 
