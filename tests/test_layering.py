@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,21 @@ def test_reports_load_neither_ray_nor_optuna() -> None:
     code = "import sys, reports.page.report; print(sorted(set(sys.modules) & {'ray', 'optuna'}))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_ray_is_not_loaded_before_its_environment_is_set() -> None:
+    """It reads the environment when it is imported: on which interfaces to listen, and whose hooks to run."""
+    code = (
+        "import sys\n"
+        "from study.cli import commands, readiness, running\n"
+        "from study.cluster import address, admission, environment\n"
+        "commands._choice(['a'], True)\n"
+        "seen = []\n"
+        "environment.prepare = lambda **_: seen.append('ray' in sys.modules) or sys.exit(0)\n"
+        "sys.argv[1:] = ['launch', 'quickstart', '--frameworks', 'simulated', '--out', sys.argv[1]]\n"
+        "try:\n    commands.main()\n"
+        "finally:\n    print(seen)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        answer = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=False)
+    assert answer.stdout.splitlines()[-1:] == ["[False]"], answer.stdout + answer.stderr

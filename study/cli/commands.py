@@ -37,7 +37,7 @@ from trainables.common.places import path_at
 from trainables.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
-    from study.cluster.allowed import NodeChoice
+    from study.cluster.choice import NodeChoice
 
 BAD_INPUT = 2
 REAL = [each.name for each in FRAMEWORKS.values() if each.real]
@@ -489,7 +489,7 @@ def main() -> None:
 
 
 def _choice(exclude: list[str] | None, allow_mixed: bool) -> NodeChoice:
-    from study.cluster.allowed import NodeChoice
+    from study.cluster.choice import NodeChoice
 
     return NodeChoice(tuple(exclude or ()), allow_mixed)
 

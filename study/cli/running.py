@@ -19,7 +19,7 @@ from trainables.common.errors import UserError
 if TYPE_CHECKING:
     from reports.tables.cost import Price
     from study.cluster.address import Place
-    from study.cluster.allowed import NodeChoice
+    from study.cluster.choice import NodeChoice
     from study.plan.plan import Plan
     from study.store.folder import StudyFolder
 
@@ -115,7 +115,7 @@ def drive(
     if where.local:
         for name in plan.frameworks:
             os.environ.update(framework(name).environment())  # found once, here, for the trials to inherit
-    from study.cluster.allowed import ANY_NODES
+    from study.cluster.choice import ANY_NODES
     from study.cluster.connection import ClusterDied
     from study.cluster.starting import NothingStarts
     from study.driver import phases as run

@@ -12,25 +12,6 @@ from trainables.common.errors import UserError
 
 
 @dataclass(frozen=True)
-class NodeChoice:
-    """What the user wants of the cluster's nodes.
-
-    Parameters
-    ----------
-    exclude
-        Addresses, or host names, of those that get no trial.
-    allow_mixed
-        Whether to go on where nodes differ, and without those that lack something.
-    """
-
-    exclude: tuple[str, ...] = ()
-    allow_mixed: bool = False
-
-
-ANY_NODES = NodeChoice()
-
-
-@dataclass(frozen=True)
 class Member:
     """A node that is up, as Ray describes it."""
 

@@ -11,7 +11,8 @@ from typing import Any
 import ray
 from rich.table import Table
 
-from study.cluster.allowed import NodeChoice, Nodes
+from study.cluster.allowed import Nodes
+from study.cluster.choice import NodeChoice
 from study.cluster.differences import differences, node_table
 from study.cluster.probing import Probed, probe
 from study.plan.plan import Plan

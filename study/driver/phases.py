@@ -19,7 +19,8 @@ from reports.page.report import write_report
 from reports.tables.cost import Price
 from reports.winners import replaced, winners
 from study.cluster.address import Place
-from study.cluster.allowed import ANY_NODES, NodeChoice, Nodes, leave_out
+from study.cluster.allowed import Nodes, leave_out
+from study.cluster.choice import ANY_NODES, NodeChoice
 from study.cluster.connection import connected
 from study.cluster.nodes import Node, check_nodes
 from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_for

@@ -10,7 +10,8 @@ import ray
 from rich.console import Console
 
 from study.cluster import probing
-from study.cluster.allowed import Member, NodeChoice, Nodes, leave_out
+from study.cluster.allowed import Member, Nodes, leave_out
+from study.cluster.choice import NodeChoice
 from study.cluster.differences import differences, node_table
 from study.cluster.nodes import Checked, judge
 from study.cluster.probing import Probed
