@@ -447,7 +447,7 @@ def test_a_lost_node_costs_at_most_an_evaluation_interval_of_its_trials(tmp_path
         assert table["outcome"].ne("failed").all()
         assert sorted(table["segments"]) == [1, 1, 2]
         continued = table[table["segments"] == 2].iloc[0]
-        assert continued["failures"] == 1
+        assert continued["failures"] == 0  # it was the machine that failed
         assert continued["lost_s"] > 0
     finally:
         for process in [*psutil.Process(cluster.pid).children(recursive=True), cluster]:

@@ -14,6 +14,7 @@ from tests.study.test_study import finish, simulated
 from trainables import tune_trainable
 from trainables.common.house import code_digest, digest, python
 from trainables.spec import TrainingSpec
+from trainables.workloads.prepared import store_in
 
 STRANGER = "raise SystemExit('not ours')\n"
 
@@ -81,11 +82,13 @@ def test_a_process_that_never_comes_is_told(tmp_path: Path) -> None:
 
 
 def test_a_trial_of_other_code_than_the_drivers_is_none(spec: TrainingSpec, tmp_path: Path) -> None:
+    data = store_in(tmp_path / "data", "digits", say=print)
     config = {
         tune_trainable.SPEC: spec.as_dict(),
         tune_trainable.FOLDER: str(tmp_path),
         tune_trainable.LEASE: None,
         tune_trainable.CODE: "another",
+        tune_trainable.DATA: str(data),
         tune_trainable.EVERY_EVALUATION: False,
     }
     trial = tune_trainable.TrainingTrainable(config)
