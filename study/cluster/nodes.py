@@ -6,9 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import ray
 from rich.table import Table
 
 from study.cluster.allowed import Nodes
@@ -41,11 +39,6 @@ class Node:
     id: str
     host: str
     slots: int
-
-
-def alive_nodes() -> list[dict[str, Any]]:
-    """Ray's description of the nodes that are up."""
-    return [node for node in ray.nodes() if node["Alive"]]
 
 
 @dataclass(frozen=True)

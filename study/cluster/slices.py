@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from study.cluster.allowed import Nodes
-from study.cluster.nodes import Node, alive_nodes
+from study.cluster.allowed import Nodes, members
+from study.cluster.nodes import Node
 from study.plan.plan import SlicePlan
 from trainables.common.errors import UserError
 
@@ -37,7 +37,7 @@ class Slots:
         moment = time.monotonic()
         if self._asked_at is None or (self._growing and moment - self._asked_at > ASK_AGAIN_S):
             avoided = self._avoided()
-            usable = [node["Resources"] for node in alive_nodes() if node["NodeID"] not in avoided]
+            usable = [node.resources for node in members() if node.id not in avoided]
             self._fitting = slices_that_fit(self._wanted, usable)
             self._asked_at = moment
         return min(self._fitting, self._wanted.max_concurrent or self._fitting)
@@ -68,9 +68,7 @@ def check_slice(wanted: SlicePlan, nodes: Nodes) -> None:
 def nodes_for(wanted: SlicePlan) -> list[Node]:
     """The nodes that are up now and can hold a slice, in an order that stays."""
     found = [
-        Node(node["NodeID"], node["NodeManagerHostname"], slots)
-        for node in alive_nodes()
-        if (slots := slices_that_fit(wanted, [node["Resources"]]))
+        Node(node.id, node.host, slots) for node in members() if (slots := slices_that_fit(wanted, [node.resources]))
     ]
     return sorted(found, key=lambda node: (node.host, node.id))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 import ray
 from ray.util import placement_group_table
 
-from study.cluster.nodes import alive_nodes
+from study.cluster.allowed import members
 from study.plan.plan import SlicePlan
 
 LOOK_INTERVAL_S = 2.0
@@ -77,7 +77,7 @@ class ClusterWatch:
 
 def _nodes() -> dict[str, tuple[str, float]]:
     """Address and CPUs of the nodes that are up, by Ray's id: one that came again has another."""
-    return {node["NodeID"]: (node["NodeManagerAddress"], node["Resources"].get("CPU", 0.0)) for node in alive_nodes()}
+    return {node.id: (node.address, node.resources.get("CPU", 0.0)) for node in members()}
 
 
 def _has_slice() -> bool:

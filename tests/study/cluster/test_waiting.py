@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from study.cluster import slices, waiting
+from study.cluster.allowed import Member
 from study.cluster.slices import ASK_AGAIN_S, Slots
 from study.cluster.waiting import ClusterWatch
 from study.plan.plan import SlicePlan
@@ -14,8 +13,8 @@ from study.plan.plan import SlicePlan
 ONE_CPU = SlicePlan(cpus=1, gpus=0, max_concurrent=0)
 
 
-def node(number: int, cpus: float = 4.0) -> dict[str, Any]:
-    return {"NodeID": f"id-{number}", "NodeManagerAddress": f"10.0.0.{number}", "Resources": {"CPU": cpus}}
+def node(number: int, cpus: float = 4.0) -> Member:
+    return Member(f"id-{number}", f"10.0.0.{number}", f"host-{number}", 1, {"CPU": cpus})
 
 
 class Cluster:
@@ -27,7 +26,7 @@ class Cluster:
         self.has_slice = False
         self.said: list[str] = []
         for module in (waiting, slices):
-            monkeypatch.setattr(module, "alive_nodes", lambda: self.nodes)
+            monkeypatch.setattr(module, "members", lambda: self.nodes)
         monkeypatch.setattr(waiting, "_has_slice", lambda: self.has_slice)
         monkeypatch.setattr(waiting.ray, "available_resources", lambda: self.free)
         monkeypatch.setattr(waiting.ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
