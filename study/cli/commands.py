@@ -16,16 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.errors import ReportError
-from study.cli.readiness import check_machine
 from study.cli.recipes import recipes
 from study.cli.running import (
     check_available,
-    check_local_slice,
-    drive,
     fail,
+    go_on,
     open_study,
     out,
-    prepare_data,
     start,
     tell_failures,
     write_report,
@@ -176,10 +173,7 @@ def resume(
             write_report(found)
         tell_failures(plan, found, where)
         return
-    check_local_slice(plan, where, begun=True)
-    prepare_data(plan, data_dir, found)
-    check_machine(plan, where, begun=True)
-    drive(plan, found, where, retry_failed=retry_failed, choice=_choice(exclude_node, allow_mixed))
+    go_on(plan, found, where, data_dir, _choice(exclude_node, allow_mixed), retry_failed=retry_failed)
 
 
 @app.command()
@@ -195,10 +189,7 @@ def confirm(
     found, plan = open_study(folder)
     if plan.sweep is not None:
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
-    check_local_slice(plan, where, begun=True)
-    prepare_data(plan, data_dir, found)
-    check_machine(plan, where, begun=True)
-    drive(plan, found, where, ("confirm",), choice=_choice(exclude_node, allow_mixed))
+    go_on(plan, found, where, data_dir, _choice(exclude_node, allow_mixed), ("confirm",))
 
 
 @app.command()

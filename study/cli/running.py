@@ -63,6 +63,25 @@ def open_study(path: Path) -> tuple[StudyFolder, Plan]:
     return found, plan
 
 
+def go_on(
+    plan: Plan,
+    folder: StudyFolder,
+    where: Place,
+    data_dir: Path | None,
+    choice: NodeChoice,
+    phases: tuple[str, ...] | None = None,
+    *,
+    retry_failed: bool = False,
+) -> None:
+    """Check for a study that has begun what `start` checks for a new one, and run what is left of it."""
+    from study.cli.readiness import check_machine
+
+    check_local_slice(plan, where, begun=True)
+    prepare_data(plan, data_dir, folder)
+    check_machine(plan, where, begun=True)
+    drive(plan, folder, where, phases, retry_failed=retry_failed, choice=choice)
+
+
 def prepare_data(plan: Plan, data_dir: Path | None, folder: StudyFolder | None = None) -> None:
     """Fetch and check the data set here, once; not for a study that has it, wherever that was begun."""
     from trainables.workloads.datasets import prepare
