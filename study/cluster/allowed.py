@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._private.state import state
 
 from trainables.common.errors import UserError
 
@@ -20,6 +21,7 @@ class Member:
     host: str
     port: int  # of its raylet
     resources: dict[str, float]
+    draining: bool = False  # it ends when its work does, or at a time limit, and takes nothing new
 
     def holds(self, *, cpus: float, gpus: float) -> bool:
         """Whether it is large enough for a slice."""
@@ -28,14 +30,38 @@ class Member:
 
 def members() -> list[Member]:
     """The nodes that Ray takes to be up."""
-    return [_member(each) for each in ray.nodes() if each["Alive"]]
+    leaving = draining()
+    return [_member(each, leaving) for each in ray.nodes() if each["Alive"]]
+
+
+def draining() -> frozenset[str]:
+    """Ray's ids of the nodes that are being drained."""
+    return frozenset(state.get_draining_nodes())
 
 
 class Nodes:
-    """The nodes that may be used: all that are up, those that join later included, but for those that were left out."""
+    """The nodes that may be used: those that are up, but for those that were left out, or not let in.
+
+    A node that joins while a study runs is a stranger until it is let in; before `admit` is called all are used.
+    """
 
     def __init__(self) -> None:
         self._out: dict[str, str] = {}  # why, by address
+        self._admitted: set[str] | None = None  # Ray's ids
+
+    def admit(self, nodes: Iterable[Member]) -> None:
+        """Use these, and from now on none that was not admitted."""
+        self._admitted = (self._admitted or set()) | {node.id for node in nodes}
+
+    def strangers(self) -> list[Member]:
+        """Those that are up and were neither admitted nor left out."""
+        if self._admitted is None:
+            return []
+        return [
+            node
+            for node in members()
+            if node.id not in self._admitted and node.address not in self._out and not node.draining
+        ]
 
     def exclude(self, address: str, why: str) -> None:
         """From now on no trial is placed there."""
@@ -52,13 +78,17 @@ class Nodes:
 
     def usable(self) -> list[Member]:
         """Those that are up and may be used now."""
-        return [node for node in members() if node.address not in self._out]
+        return [node for node in members() if self._may_be_used(node)]
 
     def avoided(self) -> list[str]:
-        """Ray's ids of those that must not be used."""
-        if not self._out:
+        """Ray's ids of those that are up and must not be used."""
+        if self._admitted is None and not self._out:  # Ray is not asked for nothing
             return []
-        return sorted(node.id for node in members() if node.address in self._out)
+        return sorted(node.id for node in members() if not self._may_be_used(node))
+
+    def _may_be_used(self, node: Member) -> bool:
+        admitted = self._admitted is None or node.id in self._admitted
+        return admitted and node.address not in self._out and not node.draining
 
     def address(self, node_id: str) -> str | None:
         """The address of a node, that is up or was; None where it is not known."""
@@ -85,11 +115,12 @@ def leave_out(nodes: Nodes, unwanted: Sequence[str]) -> None:
         raise UserError("--exclude-node leaves no node of the cluster")
 
 
-def _member(described: dict[str, Any]) -> Member:
+def _member(described: dict[str, Any], leaving: Collection[str] = ()) -> Member:
     return Member(
         described["NodeID"],
         described["NodeManagerAddress"],
         described["NodeManagerHostname"],
         int(described["NodeManagerPort"]),
         dict(described["Resources"]),
+        described["NodeID"] in leaving,
     )

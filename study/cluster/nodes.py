@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from study.cluster.allowed import Nodes
+from study.cluster.allowed import Member, Nodes
 from study.cluster.choice import NodeChoice
 from study.cluster.differences import differences, node_table
 from study.cluster.probing import Probed, probe
@@ -85,15 +85,21 @@ def check_nodes(
     UserError
         Naming the node and what it lacks, or what differs; and what to do.
     """
+    large = [each for each in nodes.usable() if each.holds(cpus=plan.slice.cpus, gpus=plan.slice.gpus)]
+    checked = judge(asked(large, folder, plan), nodes, choice, say=say, show=show)
+    nodes.admit(large)
+    return checked
+
+
+def asked(large: Sequence[Member], folder: Path, plan: Plan) -> Probed:
+    """What nodes answer that are large enough for a slice; whether they see a study's folder, too."""
     marker = folder / f".probe-{uuid.uuid4().hex}"
     marker.write_text("driver")
     try:
-        large = [each for each in nodes.usable() if each.holds(cpus=plan.slice.cpus, gpus=plan.slice.gpus)]
-        found = probe(large, plan, str(marker))
+        return probe(large, plan, str(marker))
     finally:
         for left in folder.glob(f"{marker.name}*"):
             left.unlink(missing_ok=True)
-    return judge(found, nodes, choice, say=say, show=show)
 
 
 def judge(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 import ray
 from ray.util import placement_group_table
 
-from study.cluster.allowed import members
+from study.cluster.allowed import Member, members
 from study.plan.plan import SlicePlan
 
 LOOK_INTERVAL_S = 2.0
@@ -17,18 +17,21 @@ SAY_AGAIN_S = 60.0
 
 
 class ClusterWatch:
-    """Tells of nodes that join or are gone, and of trials that wait because others hold what they need.
+    """Tells of nodes that join, are drained or are gone, and of trials that wait because others hold what they need.
 
     Parameters
     ----------
     wanted
         A trial's slice.
+    joining
+        Called where nodes may have joined: lets them in.
     say
         Told in a line.
     """
 
-    def __init__(self, wanted: SlicePlan, *, say: Callable[[str], None]) -> None:
+    def __init__(self, wanted: SlicePlan, *, joining: Callable[[], None], say: Callable[[str], None]) -> None:
         self._wanted = wanted
+        self._joining = joining
         self._say = say
         self._nodes = _nodes()
         self._looked_at = float("-inf")
@@ -50,15 +53,19 @@ class ClusterWatch:
             return
         self._looked_at = now
         self._tell_nodes()
+        self._joining()
         self._tell_waiting(states, now)
 
     def _tell_nodes(self) -> None:
-        nodes = _nodes()
-        for each in self._nodes.keys() - nodes.keys():
-            self._say(f"node {self._nodes[each][0]} is gone; its trials go on elsewhere")
-        for each in nodes.keys() - self._nodes.keys():
-            address, cpus = nodes[each]
-            self._say(f"node {address} has joined, with {cpus:g} CPUs")
+        before, nodes = self._nodes, _nodes()
+        for each in before.keys() - nodes.keys():
+            rest = "" if before[each].draining else "; its trials go on elsewhere"
+            self._say(f"node {before[each].address} is gone{rest}")
+        for each in nodes.keys() - before.keys():
+            self._say(f"node {nodes[each].address} has joined, with {nodes[each].resources.get('CPU', 0.0):g} CPUs")
+        for each, node in nodes.items():
+            if node.draining and not (each in before and before[each].draining):
+                self._say(f"node {node.address} is being drained: it gets no more trials, and those on it go on")
         self._nodes = nodes
 
     def _tell_waiting(self, states: Collection[str], now: float) -> None:
@@ -75,9 +82,9 @@ class ClusterWatch:
             self._say(f"waiting: {_free(kind)} free; a trial needs {needed} on one node")
 
 
-def _nodes() -> dict[str, tuple[str, float]]:
-    """Address and CPUs of the nodes that are up, by Ray's id: one that came again has another."""
-    return {node.id: (node.address, node.resources.get("CPU", 0.0)) for node in members()}
+def _nodes() -> dict[str, Member]:
+    """The nodes that are up, by Ray's id: one that came again has another."""
+    return {node.id: node for node in members()}
 
 
 def _has_slice() -> bool:

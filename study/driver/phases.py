@@ -22,7 +22,8 @@ from study.cluster.address import Place
 from study.cluster.allowed import Nodes, leave_out
 from study.cluster.choice import ANY_NODES, NodeChoice
 from study.cluster.connection import connected
-from study.cluster.nodes import Node, check_nodes
+from study.cluster.joining import Found, Joining
+from study.cluster.nodes import Node, asked, check_nodes
 from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_for
 from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.cluster.waiting import ClusterWatch
@@ -85,11 +86,14 @@ class Driver:
     local: bool  # whether Ray was started for this study alone
     allowed: Nodes = field(default_factory=Nodes)
     blame: Blame | None = None  # of nodes on which trials keep failing; None on this machine alone
+    joining: Joining | None = None  # lets in the nodes that join; likewise
 
     def recorder(self) -> Recorder:
         """For one run of Tune."""
         starts = StartWatch(START_LIMIT_S if self.local else None)
-        cluster = None if self.local else ClusterWatch(self.plan.slice, say=self.progress.say)
+        cluster = None
+        if self.joining is not None:
+            cluster = ClusterWatch(self.plan.slice, joining=self.joining.look, say=self.progress.say)
         watch = NodeWatch(self.nodes)
         return Recorder(self.plan, self.folder, self.records, self.progress, starts, watch, cluster, self.blame)
 
@@ -159,17 +163,37 @@ def driving(
                 nodes = Nodes()
                 leave_out(nodes, choice.exclude)
                 check_slice(plan.slice, nodes)
-                blame = None
+                blame = joining = None
                 if not where.local:
-                    found = check_nodes(folder.path, plan, nodes, choice, say=progress.say, show=progress.show)
-                    record_nodes(folder, [each.as_record() for each in found.facts], found.differ, nodes.excluded)
+                    joining = _checked(folder, plan, nodes, choice, progress)
                     check_slice(plan.slice, nodes)
                     blame = Blame(nodes, say=progress.say)
                 slots = Slots(plan.slice, growing=not where.local, avoided=nodes.avoided)
-                yield Driver(plan, folder, records, progress, interrupts, hold.lease, slots, where.local, nodes, blame)
+                yield Driver(
+                    plan, folder, records, progress, interrupts, hold.lease, slots, where.local, nodes, blame, joining
+                )
         finally:
             if folder.begun:  # else there is nothing to build, and a full disk would be waited for
                 records.close()
+
+
+def _checked(folder: StudyFolder, plan: Plan, nodes: Nodes, choice: NodeChoice, progress: Progress) -> Joining:
+    """Have the cluster's nodes checked and recorded; who will do the same with those that join later."""
+
+    def note(found: Found) -> None:
+        record_nodes(folder, [each.as_record() for each in found.facts], found.differ, found.left_out)
+
+    checked = check_nodes(folder.path, plan, nodes, choice, say=progress.say, show=progress.show)
+    note(Found(checked.facts, checked.differ, nodes.excluded))
+    return Joining(
+        nodes,
+        plan.slice,
+        lambda node: asked([node], folder.path, plan),
+        facts=checked.facts,
+        allow_mixed=choice.allow_mixed,
+        say=progress.say,
+        note=note,
+    )
 
 
 def _looked_at(progress: Progress, *, local: bool) -> Busyness:

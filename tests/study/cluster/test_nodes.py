@@ -9,7 +9,7 @@ import pytest
 import ray
 from rich.console import Console
 
-from study.cluster import probing
+from study.cluster import allowed, probing
 from study.cluster.allowed import Member, Nodes, leave_out
 from study.cluster.choice import NodeChoice
 from study.cluster.differences import differences, node_table
@@ -55,6 +55,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Three nodes that are up and one that is not; what is done to the list, Ray tells."""
     found = [described(1), described(2), described(3), described(4, alive=False)]
     monkeypatch.setattr(ray, "nodes", lambda: found)
+    monkeypatch.setattr(allowed, "draining", frozenset)
     return found
 
 

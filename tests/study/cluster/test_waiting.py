@@ -13,8 +13,8 @@ from study.plan.plan import SlicePlan
 ONE_CPU = SlicePlan(cpus=1, gpus=0, max_concurrent=0)
 
 
-def node(number: int, cpus: float = 4.0) -> Member:
-    return Member(f"id-{number}", f"10.0.0.{number}", f"host-{number}", 1, {"CPU": cpus})
+def node(number: int, cpus: float = 4.0, *, draining: bool = False) -> Member:
+    return Member(f"id-{number}", f"10.0.0.{number}", f"host-{number}", 1, {"CPU": cpus}, draining)
 
 
 class Cluster:
@@ -32,7 +32,7 @@ class Cluster:
         monkeypatch.setattr(waiting.ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
 
     def watch(self, wanted: SlicePlan = ONE_CPU) -> ClusterWatch:
-        return ClusterWatch(wanted, say=self.said.append)
+        return ClusterWatch(wanted, joining=lambda: None, say=self.said.append)
 
 
 @pytest.fixture
@@ -49,6 +49,20 @@ def test_nodes_that_are_gone_and_that_join_are_named(cluster: Cluster) -> None:
     assert cluster.said == [
         "node 10.0.0.2 is gone; its trials go on elsewhere",
         "node 10.0.0.3 has joined, with 16 CPUs",
+    ]
+
+
+def test_a_drained_node_is_told_once_and_its_end_costs_nothing(cluster: Cluster) -> None:
+    watch = cluster.watch()
+    watch.look({"RUNNING"}, now=0.0)
+    cluster.nodes = [node(1), node(2, draining=True)]
+    watch.look({"RUNNING"}, now=10.0)
+    watch.look({"RUNNING"}, now=20.0)
+    cluster.nodes = [node(1)]
+    watch.look({"RUNNING"}, now=30.0)
+    assert cluster.said == [
+        "node 10.0.0.2 is being drained: it gets no more trials, and those on it go on",
+        "node 10.0.0.2 is gone",
     ]
 
 

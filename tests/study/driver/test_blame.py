@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import ray
 
+from study.cluster import allowed
 from study.cluster.allowed import Nodes
 from study.driver.blame import Blame, NoHostLeft
 from tests.study.cluster.test_nodes import described
@@ -18,6 +19,7 @@ IDS = {A: "id1", B: "id2", "elsewhere": "id9"}
 def cluster(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     found = [described(1), described(2)]
     monkeypatch.setattr(ray, "nodes", lambda: found)
+    monkeypatch.setattr(allowed, "draining", frozenset)
     return found
 
 
