@@ -12,9 +12,10 @@ from typing import Literal
 
 from study.cli.readiness import LOADING_TO_DO
 from study.cluster.environment import NoFolder, choose_temporary_folder
-from study.plan.files import load_plan, shipped_plans
+from study.plan.files import load_plan
 from study.plan.loading import loadings
 from study.plan.plan import Plan
+from study.plan.shelf import shipped_plans
 from study.store.provenance import gpu_problem, gpus, package_version
 from trainables.common.errors import UserError
 from trainables.common.load import busyness

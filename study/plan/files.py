@@ -7,9 +7,9 @@ after an upgrade that changes a default.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,17 @@ import tomli_w
 from search_spaces import Choices, Searched, space
 from study.plan.plan import Plan, parse
 from study.plan.possible import refuse_impossible
+from study.plan.shelf import shipped_plans, text
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
 from trainables.common.places import local_path
 from trainables.common.suggest import nearest
-from trainables.frameworks import available, framework
+from trainables.frameworks import FRAMEWORKS, available, framework
 from trainables.workloads.shipped import workload
 
-SHIPPED = files("study.plan") / "shipped"
 # Of the benchmark that sweeps reproduce (the-praxs/dl-benchmark), which trains so long whatever the accuracy.
 SWEEP_TRAINING = {"epochs": 10, "weight_decay": 5e-4, "limit_s": 1e6}
 AVAILABLE = "available"  # as frameworks: every real framework that can run here
-
-
-def shipped_plans() -> list[str]:
-    """Names of the plans that come with the package."""
-    return sorted(entry.name.removesuffix(".toml") for entry in SHIPPED.iterdir() if entry.name.endswith(".toml"))
 
 
 def sweep_plan(
@@ -58,7 +53,7 @@ def sweep_plan(
         apply(values, setting)
     if frameworks:
         values["frameworks"] = frameworks
-    return _complete(values, "the sweep")
+    return complete(values, "the sweep")
 
 
 def load_plan(source: str, *, settings: list[str] | None = None, frameworks: list[str] | None = None) -> Plan:
@@ -80,17 +75,19 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
     """
     path = local_path(source, "PLAN")
     if source in shipped_plans():
-        text, where = (SHIPPED / f"{source}.toml").read_text(encoding="utf-8"), f"plan {source}"
+        written, where = text(source), f"plan {source}"
     elif os.path.exists(path):  # noqa: PTH110 - Path's raises where a name is too long or a folder closed
-        text, where = _read(path), str(path)
+        written, where = _read(path), str(path)
+    elif len(path.parts) > 1 and not os.path.exists(path.parent):  # noqa: PTH110
+        raise UserError(f"unknown plan '{source}', and no such file: there is no folder {path.parent}")
     else:
         raise UserError(f"unknown plan '{source}', and no such file{nearest(source, shipped_plans())}")
-    values = _parse(text, where)
+    values = _parse(written, where)
     for setting in settings or []:
         apply(values, setting)
     if frameworks:
         values["frameworks"] = frameworks
-    return _complete(values, where)
+    return complete(values, where)
 
 
 def freeze(plan: Plan, path: Path) -> None:
@@ -141,13 +138,46 @@ def apply(values: dict[str, Any], setting: str) -> None:
     values[last] = value
 
 
-def _complete(values: dict[str, Any], where: str) -> Plan:
+def complete(values: dict[str, Any], where: str) -> Plan:
+    """A plan from its values, those that were not given at their defaults.
+
+    Parameters
+    ----------
+    values
+        As in a plan's file.
+    where
+        They come from, for messages; may be empty.
+
+    Raises
+    ------
+    UserError
+        Naming the first thing that is wrong, under the key that was given.
+    """
+    try:
+        return _complete(values)
+    except UserError as error:
+        message = _as_given(str(error), values)
+    raise UserError(f"{where}: {message}" if where else message)
+
+
+def _as_given(message: str, values: dict[str, Any]) -> str:
+    """A message with the keys that were given; every framework's part has what ``space.all`` says."""
+    space = values["space"] if isinstance(values.get("space"), dict) else {}
+
+    def given(found: re.Match[str]) -> str:
+        name, knob = found.groups()
+        return found[0] if name in space and knob in space[name] else f"space.all.{knob}"
+
+    return re.sub(rf"\bspace\.({'|'.join(FRAMEWORKS)})\.(\w+)", given, message)
+
+
+def _complete(values: dict[str, Any]) -> Plan:
     if not isinstance(values.get("workload"), str):
-        raise UserError(f'{where}: workload is missing; name one, as in workload = "mnist-lenet"')
+        raise UserError('workload is missing; name one, as in workload = "mnist-lenet"')
     chosen = workload(values["workload"])
     names = values.get("frameworks", [AVAILABLE])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f'{where}: frameworks is {names!r}; write a list of names, or ["{AVAILABLE}"]')
+        raise UserError(f'frameworks is {names!r}; write a list of names, or ["{AVAILABLE}"]')
     if names == [AVAILABLE]:
         names = available()
         if not names:
@@ -155,8 +185,8 @@ def _complete(values: dict[str, Any], where: str) -> Plan:
     for name in names:
         framework(name)
     if len(set(names)) != len(names):
-        raise UserError(f"{where}: frameworks names one twice: {', '.join(names)}")
-    trials = _section(values, "search", where).get("trials", 30)
+        raise UserError(f"frameworks names one twice: {', '.join(names)}")
+    trials = _section(values, "search").get("trials", 30)
     defaults: dict[str, Any] = {
         "seed": 0,
         "search": {
@@ -186,51 +216,45 @@ def _complete(values: dict[str, Any], where: str) -> Plan:
     }
     complete = {**defaults, **values, "frameworks": names}
     for section in ("search", "confirm", "slice", "training"):
-        complete[section] = {**defaults[section], **_section(values, section, where)}
-    complete["space"] = _complete_space(values, names, chosen.name, complete["slice"]["cpus"], where)
-    plan = parse(complete, where)
-    try:
-        refuse_impossible(
-            chosen,
-            batch_sizes=_batch_sizes(plan, given=_section(values, "space", where)),
-            target=plan.training.target,
-            epochs=plan.training.epochs,
-            evaluate_every_samples=plan.training.evaluate_every_samples,
-        )
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        complete[section] = {**defaults[section], **_section(values, section)}
+    complete["space"] = _complete_space(values, names, chosen.name, complete["slice"]["cpus"])
+    plan = parse(complete, "")
+    refuse_impossible(
+        chosen,
+        batch_sizes=_batch_sizes(plan),
+        target=plan.training.target,
+        epochs=plan.training.epochs,
+        evaluate_every_samples=plan.training.evaluate_every_samples,
+    )
     return plan
 
 
-def _batch_sizes(plan: Plan, *, given: dict[str, Any]) -> dict[str, int | Iterable[int]]:
+def _batch_sizes(plan: Plan) -> dict[str, int | Iterable[int]]:
     """All that a trial of the plan may get, by the key that says so."""
     if plan.sweep is not None:
         varied = {name for name in plan.sweep.over if name != "batch_size"}
         fixed: dict[str, int | Iterable[int]] = {"sweep.batch_size": plan.sweep.batch_size} if varied else {}
         return {"sweep.over.batch_size": [int(each) for each in plan.sweep.over.get("batch_size", ())], **fixed}
-    sizes: dict[str, int | Iterable[int]] = {}
-    for name, searched in plan.space.items():
-        key = f"space.{name if 'batch_size' in given.get(name, {}) else 'all'}.batch_size"
-        sizes[key] = searched["batch_size"].whole()
-    return sizes
+    return {f"space.{name}.batch_size": searched["batch_size"].whole() for name, searched in plan.space.items()}
 
 
 def _complete_space(
-    values: dict[str, Any], names: list[str], workload_name: str, cpus: object, where: str
+    values: dict[str, Any], names: list[str], workload_name: str, cpus: object
 ) -> dict[str, dict[str, Any]]:
     """Default space, then the plan's ``[space.all]``, then its ``[space.FRAMEWORK]``."""
-    given = _section(values, "space", where)
+    given = _section(values, "space")
     for name in given:
         if name != "all" and name not in names:
-            raise UserError(f"{where}: space.{name} is for no framework of this plan{nearest(name, ['all', *names])}")
+            raise UserError(f"space.{name} is for no framework of this plan{nearest(name, ['all', *names])}")
+        _section(given, name, "space.")
     default = space(workload_name, cpus=cpus if isinstance(cpus, int) else 1)
     return {name: {**default, **given.get("all", {}), **given.get(name, {})} for name in names}
 
 
-def _section(values: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+def _section(values: dict[str, Any], name: str, above: str = "") -> dict[str, Any]:
     section = values.get(name, {})
     if not isinstance(section, dict):
-        raise UserError(f"{where}: {name} is {section!r}; it must be a table, as in [{name}]")
+        raise UserError(f"{above}{name} is {section!r}; it must be a table, as in [{above}{name}]")
     return section
 
 

@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from search_spaces import Choices, Range, Searched
+from search_spaces import Searched
 from search_spaces.spaces import HYPERPARAMETERS
+from study.plan.checks import LIMITS, as_searched, check_gpus, check_point, check_space, check_values
 from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
+from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
 from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision
 from trainables.spec import Clock, TrainingSpec
-
-SMALLEST_SHARE = 0.01  # of a GPU; Ray counts in ten-thousandths
 
 
 class _Section(BaseModel):
@@ -26,11 +26,11 @@ class SearchPlan(_Section):
     """The search for each framework's best configuration."""
 
     trials: int = Field(ge=1, description="trials per framework")
-    sampler: SamplerName = Field(description="Optuna sampler")
+    sampler: SamplerName = Field(description="tpe, random or gp, of Optuna")
     startup_trials: int = Field(ge=1, description="random trials before the tpe or gp sampler models anything")
-    scheduler: Literal["fifo", "asha"] = Field(description="asha stops trials that lag behind in accuracy")
+    scheduler: Literal["fifo", "asha"] = Field(description="fifo, or asha, which stops trials that lag behind")
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
-    objective: Clock = Field(description="the clock whose time to accuracy is minimised")
+    objective: Clock = Field(description="warm or cold: the clock whose time to accuracy is minimised")
     max_failures: int = Field(ge=0, description="times a trial that dies is started again")
     initial_points: tuple[dict[str, float], ...] = Field(description="configurations to try first")
 
@@ -48,8 +48,8 @@ def _whole_where_it_is(number: float) -> float:
 class SlicePlan(_Section):
     """What one trial gets."""
 
-    cpus: int = Field(ge=1)
-    gpus: Annotated[float, Field(ge=0), AfterValidator(_whole_where_it_is)]
+    cpus: int = Field(ge=1, description="CPUs of a trial: its compute threads, and the most loader workers")
+    gpus: Annotated[float, AfterValidator(_whole_where_it_is)] = Field(ge=0, description="GPUs of a trial; 0: the CPU")
     max_concurrent: int = Field(ge=0, description="trials at once during the search; 0: as many as fit")
     allow_shared_gpu: bool = Field(default=False, description="a trial may get a part of a GPU; marks the report")
 
@@ -61,15 +61,15 @@ class SlicePlan(_Section):
 class TrainingPlan(_Section):
     """What every trial of the study shares."""
 
-    optimizer: Optimizer
-    momentum: float = Field(ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
+    optimizer: Optimizer = Field(description="sgd or adam")
+    momentum: float = Field(ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(ge=0, description="L2, added to the gradient")
     target: float = Field(gt=0, le=1, description="validation accuracy, a fraction")
-    limit_s: float = Field(gt=0)
-    epochs: int = Field(ge=1)
-    evaluate_every_samples: int = Field(ge=1)
-    precision: Precision = Field(default="float32", description="bf16: forward passes in bfloat16")
-    memory_format: MemoryFormat = Field(default="contiguous", description="of images and weights")
+    limit_s: float = Field(gt=0, description="seconds after which a run is censored")
+    epochs: int = Field(ge=1, description="epochs after which a run is censored")
+    evaluate_every_samples: int = Field(ge=1, description="the same for every batch size and framework")
+    precision: Precision = Field(default="float32", description="float32, or bf16: forward passes in bfloat16")
+    memory_format: MemoryFormat = Field(default="contiguous", description="contiguous or channels_last")
     data_on_device: bool = Field(default=False, description="the training split lies on the device; no loader runs")
 
     @property
@@ -83,9 +83,9 @@ class SweepPlan(_Section):
 
     over: dict[str, tuple[float, ...]] = Field(min_length=1, description="values by hyperparameter, each varied alone")
     repeats: int = Field(ge=1, description="trainings per value, each with a seed of its own")
-    learning_rate: float = Field(gt=0)
-    batch_size: int = Field(ge=1)
-    num_workers: int = Field(ge=0)
+    learning_rate: float = Field(description="where it is not varied")
+    batch_size: int = Field(description="where it is not varied")
+    num_workers: int = Field(description="where it is not varied")
 
     @property
     def trainings(self) -> int:
@@ -103,33 +103,22 @@ class SweepPlan(_Section):
             if name not in HYPERPARAMETERS:
                 raise ValueError(f"unknown hyperparameter sweep.over.{name}{nearest(name, HYPERPARAMETERS)}")
             if not values or len(set(values)) != len(values):
-                raise ValueError(f"sweep.over.{name} needs values, each once; it has {list(values)}")
-            lowest, whole = {"learning_rate": (1e-12, False), "batch_size": (1, True), "num_workers": (0, True)}[name]
-            for value in values:
-                if value < lowest or (whole and value != int(value)):
-                    raise ValueError(
-                        f"sweep.over.{name} has {value:g}; it takes {'whole ' * whole}numbers from {lowest}"
-                    )
+                raise ValueError(f"sweep.over.{name} needs values, each once; it has {', '.join(map(plain, values))}")
+            check_values(f"sweep.over.{name}", values, LIMITS[name], floats=True)
+        for name in HYPERPARAMETERS:
+            check_values(f"sweep.{name}", [getattr(self, name)], LIMITS[name], several=False, floats=True)
         return self
 
 
-def _searched(values: object) -> object:
-    if isinstance(values, int | float) and not isinstance(values, bool):
-        return Choices((values,))
-    if isinstance(values, dict):
-        return Choices(tuple(values["choices"])) if set(values) == {"choices"} else Range(**values)
-    return values
-
-
-Space = dict[str, Annotated[Searched, BeforeValidator(_searched)]]
+Space = dict[str, Annotated[Searched, BeforeValidator(as_searched)]]
 
 
 class Plan(_Section):
     """A complete plan."""
 
-    workload: str
-    frameworks: tuple[str, ...] = Field(min_length=1)
-    seed: int = Field(ge=0, lt=2**31)
+    workload: str = Field(description="data set and model: digits-lenet, mnist-lenet, ...")
+    frameworks: tuple[str, ...] = Field(min_length=1, description="names; ['available']: all that can run")
+    seed: int = Field(ge=0, lt=2**31, description="of samplers, sample orders and initial weights")
     search: SearchPlan
     confirm: ConfirmPlan
     slice: SlicePlan
@@ -139,12 +128,12 @@ class Plan(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Plan:
-        _check_gpus(self.slice)
+        check_gpus(self.slice.gpus, sharing=self.slice.allow_shared_gpu)
         for name, searched in self.space.items():
-            _check_space(name, searched, self.slice.cpus)
+            check_space(name, searched, self.slice.cpus)
         for point in self.search.initial_points:
             for name in self.frameworks:
-                _check_point(point, self.space[name])
+                check_point(point, self.space[name])
         for name in self.frameworks:
             if problem := not_offered(
                 name, self.training.execution, key="training.{}", todo="--set training.{}={}, or leave {} out"
@@ -160,7 +149,7 @@ class Plan(_Section):
             if workers > 0:
                 todo = "--set space.all.num_workers=0" if self.sweep is None else "--num-workers 0"
                 raise ValueError(
-                    f"training.data_on_device is true, but {key} is up to {workers:g}: {NO_LOADER}; {todo}"
+                    f"training.data_on_device is true, but {key} is up to {plain(workers)}: {NO_LOADER}; {todo}"
                 )
 
     def _most_workers(self) -> dict[str, float]:
@@ -219,65 +208,23 @@ def parse(values: dict[str, Any], where: str) -> Plan:
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{where}: {_first_problem(error)}") from None
-    except (TypeError, KeyError) as error:  # a space entry with unknown keys
-        raise UserError(f"{where}: space: write {{ low, high, log }} or {{ choices }} for each ({error})") from None
+        problem = _first_problem(error)
+    raise UserError(f"{where}: {problem}" if where else problem)
 
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    path = [str(part) for part in problem["loc"]]
+    path = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         model: Any = Plan
-        for part in path[:-1]:
+        for part in problem["loc"][:-1]:
             model = model.model_fields[part].annotation
-        return f"unknown key {'.'.join(path)}{nearest(path[-1], model.model_fields)}"
-    message = problem["msg"].removeprefix("Value error, ")
+        return f"unknown key {path}{nearest(str(problem['loc'][-1]), model.model_fields)}"
     if problem["type"] == "missing":
-        return f"{'.'.join(path)} is missing"
-    if problem["type"] == "value_error":
-        return ": ".join(filter(None, [".".join(path), message]))
-    return f"{'.'.join(path)} is {problem['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _check_gpus(wanted: SlicePlan) -> None:
-    """Whole ones, or a share of one where that is allowed."""
-    if wanted.gpus == int(wanted.gpus):
-        return
-    if not SMALLEST_SHARE <= wanted.gpus < 1:
-        raise ValueError(f"slice.gpus is {wanted.gpus:g}; give whole GPUs, or a share of one from {SMALLEST_SHARE} on")
-    if not wanted.allow_shared_gpu:
-        raise ValueError(
-            f"slice.gpus is {wanted.gpus:g}, but trials that share a GPU slow one another down, and their times say "
-            "little; give whole GPUs, or --allow-shared-gpu, which marks the report"
-        )
-
-
-def _check_space(framework_name: str, searched: Space, cpus: int) -> None:
-    for name in searched:
-        if name not in HYPERPARAMETERS:
-            raise ValueError(f"unknown hyperparameter space.{framework_name}.{name}{nearest(name, HYPERPARAMETERS)}")
-    for name, low, high, whole in (
-        ("learning_rate", 1e-12, 1e3, False),
-        ("batch_size", 1, 2**20, True),
-        ("num_workers", 0, cpus, True),
-    ):
-        where = f"space.{framework_name}.{name}"
-        values = searched[name]
-        given = values.choices if isinstance(values, Choices) else (values.low, values.high)
-        for value in given:
-            if whole and not isinstance(value, int):
-                raise ValueError(f"{where} has {value!r}; it takes whole numbers")
-            if not low <= value <= high:
-                limit = "the CPUs of a slice" if name == "num_workers" else f"{high:g}"
-                raise ValueError(f"{where} has {value!r}; it must lie between {low:g} and {high:g} ({limit})")
-
-
-def _check_point(point: dict[str, float], searched: Space) -> None:
-    if set(point) != set(HYPERPARAMETERS):
-        raise ValueError(f"search.initial_points: each point needs exactly {', '.join(HYPERPARAMETERS)}; got {point}")
-    for name, value in point.items():
-        values = searched[name]
-        inside = value in values.choices if isinstance(values, Choices) else values.low <= value <= values.high
-        if not inside:
-            raise ValueError(f"search.initial_points: {name} = {value} is outside the search space")
+        return f"{path} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # ours; some name the key themselves
+        return message if not path or f"{path}." in message else f"{path}: {message}"
+    given = problem["input"]
+    shown = plain(given) if isinstance(given, float) else repr(given)
+    return f"{path} is {shown}: {message[0].lower()}{message[1:]}"

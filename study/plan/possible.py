@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.contract import Execution
 from trainables.frameworks import framework
@@ -43,7 +44,7 @@ def refuse_impossible(
             if problem := _batch_problem(workload, size):
                 raise UserError(f"{key} {verb} {size}, {problem}")
     if not 0 < target <= 1:
-        raise UserError(f"{target_key} is {target:g}; it must be a fraction above 0 and at most 1")
+        raise UserError(f"{target_key} is {plain(target)}; it must be a fraction above 0 and at most 1")
     samples = epochs * dataset(workload.dataset).training_samples
     if evaluate_every_samples > samples:
         raise UserError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from study.cluster.recipes.rendering import render
 from study.cluster.recipes.work import Nodes, Work
-from study.plan.files import shipped_plans
+from study.plan.shelf import shipped_plans
 from trainables.common.errors import UserError
 
 SCRIPTS = Path("/etc/tuneoff")  # where the ConfigMap lies in every pod

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from study.plan.files import load_plan, shipped_plans
+from study.plan.files import load_plan
+from study.plan.shelf import shipped_plans
 from trainables.common.errors import UserError
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Choices, Range
-from study.plan.files import freeze, load_plan, shipped_plans, sweep_plan, thaw
+from study.plan.files import freeze, load_plan, sweep_plan, thaw
+from study.plan.shelf import shipped_plans, told
 from trainables.common.errors import UserError
 from trainables.contract import Execution
 from trainables.frameworks import available
@@ -15,6 +16,11 @@ from trainables.workloads.shipped import WORKLOADS
 def test_there_is_a_plan_for_every_workload() -> None:
     assert {load_plan(name).workload for name in shipped_plans()} == set(WORKLOADS)
     assert "quickstart" in shipped_plans()
+
+
+def test_every_shipped_plan_says_what_it_is_in_a_line() -> None:
+    assert shipped_plans()[0] == "quickstart"
+    assert all(10 < len(told(name)) < 60 and "=" not in told(name) for name in shipped_plans())
 
 
 @pytest.mark.parametrize("name", shipped_plans())
@@ -93,6 +99,61 @@ def test_a_space_for_all_and_for_one(tmp_path: Path) -> None:
 def test_bad_values_are_named(setting: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_plan("quickstart", settings=[setting])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["seed=4294967296"], "seed is 4294967296: input should be less than 2147483648"),
+        (["training.limit_s=-4294967296.0"], "training.limit_s is -4294967296: "),
+        (["space.all.batch_size=4294967296"], "space.all.batch_size is 4294967296; it must lie between 1 and 1048576"),
+        (["space.all.batch_size={choices=[16,2097152]}"], "space.all.batch_size has 2097152; .* 1 and 1048576"),
+        (["space.all.learning_rate=5000"], "space.all.learning_rate is 5000; it must lie between 1e-12 and 1000"),
+        (["space.all.learning_rate=inf"], "space.all.learning_rate is inf; it must lie"),
+        (["space.all.learning_rate=nan"], "space.all.learning_rate is nan; it must lie"),
+        (["space.all.learning_rate={low=2,high=1}"], "space.all.learning_rate: low is 2, above high"),
+        (["space.all.learning_rat=1"], "unknown hyperparameter space.all.learning_rat; did you mean 'learning_rate'"),
+        (["space.pytorch.batch_size=0"], "space.pytorch.batch_size is 0; it must lie"),
+        (["space.all.batch_size=8", "space.pytorch.batch_size=0"], "space.pytorch.batch_size is 0; it must lie"),
+        (["space.all.batch_size=0", "space.pytorch.batch_size=8"], "space.all.batch_size is 0; it must lie"),
+        (["space.all.num_workers=3"], r"space.all.num_workers is 3; .* between 0 and 1 \(the CPUs of a slice\)"),
+        (["space.all.learning_rate=abc"], "space.all.learning_rate: it is 'abc'; write { low, high, log }, "),
+        (["space.all.batch_size=true"], "space.all.batch_size: it is True; write { low, high, log }, "),
+        (["space.all.batch_size={choices=16}"], "space.all.batch_size: it is {'choices': 16}; write"),
+        (["space.all.batch_size={low='a',high=2}"], "space.all.batch_size: it is .*; write"),
+        (["space.all.learning_rate={choices=['a']}"], "space.all.learning_rate is 'a'; it takes numbers"),
+        (["space.all.batch_size={choices=[16.0, 32]}"], "space.all.batch_size has 16.0; it takes whole numbers"),
+        (["space.all=3"], r"space.all is 3; it must be a table, as in \[space.all\]"),
+        (["space=3"], r"space is 3; it must be a table, as in \[space\]"),
+        (
+            ["search.initial_points=[{learning_rate=0.05,batch_size=4294967296,num_workers=0}]"],
+            "batch_size = 4294967296 is outside the search space",
+        ),
+    ],
+)
+def test_a_message_names_the_key_that_was_written_and_the_number_in_digits(settings: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=f"^plan quickstart: (search.initial_points: )?{message}"):
+        load_plan("quickstart", settings=settings, frameworks=["simulated", "pytorch"])
+
+
+@pytest.mark.parametrize(
+    ("over", "fixed", "message"),
+    [
+        ({"learning_rate": (-1.0,)}, {}, "sweep.over.learning_rate has -1; it must lie between 1e-12 and 1000"),
+        ({"batch_size": (1.5,)}, {}, "sweep.over.batch_size has 1.5; it takes whole numbers"),
+        ({"batch_size": (4294967296.0,)}, {}, "sweep.over.batch_size has 4294967296; it must lie"),
+        ({"num_workers": (0.0, 5000.0)}, {}, "sweep.over.num_workers has 5000; it must lie between 0 and 1024"),
+        ({"num_workers": (0.0,)}, {"learning_rate": -1.0}, "sweep.learning_rate is -1; it must lie"),
+        ({"num_workers": ()}, {}, "sweep.over.num_workers needs values"),
+        ({"momentum": (0.0,)}, {}, "unknown hyperparameter sweep.over.momentum"),
+    ],
+)
+def test_a_sweep_is_checked_as_a_search_is(
+    over: dict[str, tuple[float, ...]], fixed: dict[str, float], message: str
+) -> None:
+    point = {"learning_rate": 0.02, "batch_size": 128, "num_workers": 0, **fixed}
+    with pytest.raises(UserError, match=f"^the sweep: {message}"):
+        sweep_plan("digits-lenet", {"over": over, "repeats": 1, **point}, frameworks=["simulated"])
 
 
 RESNET = "workload=mnist-resnet18"
@@ -203,7 +264,7 @@ BF16, CHANNELS_LAST, RESIDENT = (
         (
             ["pytorch"],
             RESIDENT,
-            "training.data_on_device is true, but space.pytorch.num_workers is up to 1: .* space.all.num_workers=0",
+            "training.data_on_device is true, but space.all.num_workers is up to 1: .* space.all.num_workers=0",
         ),
     ],
 )
@@ -307,6 +368,12 @@ def test_a_frozen_plan_with_a_byte_order_mark_thaws(tmp_path: Path) -> None:
 def test_a_plan_that_cannot_be_a_file(name: str) -> None:
     with pytest.raises(UserError, match="and no such file"):
         load_plan(name)
+
+
+def test_a_plan_in_a_folder_that_is_missing_is_told_as_that() -> None:
+    for name, folder in (("a/b/plan.toml", "a/b"), ("/nowhere/plan.toml", "/nowhere"), ("nowhere/plan", "nowhere")):
+        with pytest.raises(UserError, match=f"unknown plan '{name}', and no such file: there is no folder {folder}$"):
+            load_plan(name)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
