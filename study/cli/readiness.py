@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from study.cli.running import fail, out
+from study.cli.output import fail, out
 from trainables.common.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.cli.running import fail
-from study.console import complain
+from study.cli.help import SETTINGS, Command, Group, examples
+from study.cli.options import RESULTS, Frameworks, Name, OutDir, PlanArgument, Settings, study_path
+from study.cli.output import fail, with_volume
+from study.console import complain, volume
+from trainables.common.errors import UserError
 from trainables.common.places import path_at
 
 if TYPE_CHECKING:
@@ -19,13 +22,12 @@ SHORTEST_S = 600  # of time limits
 
 recipes = typer.Typer(
     help="Print a file that runs a study on a cluster: to stdout, for you to read and keep.",
+    cls=Group,
+    context_settings=SETTINGS,
     add_completion=False,
     rich_markup_mode=None,
 )
 
-
-Plan = Annotated[str, typer.Argument(metavar="PLAN", help="A shipped plan's name, or a TOML file.")]
-Name = Annotated[str | None, typer.Option(help="The study's name; the plan's, if not given.")]
 SharedOut = Annotated[
     Path,
     typer.Option(
@@ -35,44 +37,69 @@ SharedOut = Annotated[
         help="Folder of studies that every node sees, as a whole path.",
     ),
 ]
-Frameworks = Annotated[str | None, typer.Option(help="Names, comma-separated, or `available`.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the plan.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
         parser=path_at("--data-dir"),
         help="Folder with the data set's IDX files, where the study's command runs.",
+        show_default="as for tuneoff launch",
     ),
 ]
-Variables = Annotated[list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="For every node.")]
-Count = Annotated[int, typer.Option("--nodes", min=1, help="How many.")]
-Gpus = Annotated[int, typer.Option(min=0, help="Of a node.")]
-Time = Annotated[str, typer.Option("--time", help="Limit: minutes or [days-]hours:minutes:seconds.")]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="NAME=VALUE", help="A variable that every node gets; give it again for others."),
+]
+Count = Annotated[int, typer.Option("--nodes", min=1, metavar="N", help="How many nodes there are.")]
+Gpus = Annotated[int, typer.Option(min=0, metavar="N", help="GPUs of a node.")]
+Time = Annotated[
+    str, typer.Option("--time", metavar="TIME", help="Time limit: minutes, or [days-]hours:minutes:seconds.")
+]
 Environment = Annotated[
-    Path, typer.Option("--environment", help="Folder of the Python environment with tuneoff; this one, if not given.")
+    Path,
+    typer.Option(
+        "--environment",
+        metavar="PATH",
+        parser=path_at("--environment"),
+        help="Folder of the Python environment that has tuneoff.",
+        show_default="this one",
+    ),
 ]
 HERE = Path(sys.prefix)
 
 
-@recipes.command()
+@recipes.command(
+    cls=Command,
+    epilog=examples(
+        "tuneoff cluster slurm mnist-resnet18 --out /shared/results --gpus 1 \\",
+        "    --cpus 4 > study.sbatch",
+        "sbatch study.sbatch",
+    ),
+)
+@with_volume
 def slurm(
-    plan: Plan,
+    plan: PlanArgument,
     out_dir: SharedOut,
     name: Name = None,
     nodes: Count = 2,
-    cpus: Annotated[int | None, typer.Option(min=1, help="Of a node; all that it has, if not given.")] = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPUs of a node.", show_default="all that it has")
+    ] = None,
     gpus: Gpus = 0,
     time: Time = "12:00:00",
-    partition: Annotated[str | None, typer.Option(help="Slurm's; its default, if not given.")] = None,
-    account: Annotated[str | None, typer.Option(help="Slurm's; its default, if not given.")] = None,
+    partition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Slurm's partition.", show_default="Slurm's own")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Slurm's account.", show_default="Slurm's own")
+    ] = None,
     environment: Environment = HERE,
     frameworks: Frameworks = None,
     settings: Settings = None,
     data_dir: DataDir = None,
     variables: Variables = None,
 ) -> None:
-    """An sbatch script: Ray on every node of a job, the study on the first; submitted again, it resumes."""
+    """Print an sbatch script: Ray on every node of a job, the study on the first; submitted again, it resumes."""
     from study.cluster.recipes.limits import seconds
     from study.cluster.recipes.slurm import Slurm, slurm_script
     from study.cluster.recipes.work import Nodes, shared
@@ -84,29 +111,48 @@ def slurm(
     _print(text, f"every node needs {environment.absolute()} and {out_dir}; sbatch it, and again to go on")
 
 
-@recipes.command()
+@recipes.command(
+    cls=Command,
+    epilog=examples(
+        "tuneoff cluster kubernetes quickstart --out /results --image me/tuneoff \\",
+        "    --claim studies > study.yaml",
+        "kubectl apply -f study.yaml",
+    ),
+)
+@with_volume
 def kubernetes(
-    plan: Plan,
+    plan: PlanArgument,
     out_dir: SharedOut,
-    image: Annotated[str, typer.Option(help="Of every pod, with tuneoff and ray[default] in it.")],
-    claim: Annotated[str, typer.Option(help="Of a volume that many pods may write; it is mounted at --out.")],
+    image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="Image of every pod, with tuneoff and ray[default] in it.")
+    ],
+    claim: Annotated[
+        str, typer.Option(metavar="NAME", help="Claim of a volume that many pods may write; it is mounted at --out.")
+    ],
     name: Name = None,
     nodes: Count = 2,
-    cpus: Annotated[int, typer.Option(min=1, help="Of a node.")] = 4,
+    cpus: Annotated[int, typer.Option(min=1, metavar="N", help="CPUs of a node.")] = 4,
     gpus: Gpus = 0,
-    memory: Annotated[int, typer.Option(min=1, metavar="GIB", help="Of a node.")] = 16,
+    memory: Annotated[int, typer.Option(min=1, metavar="GIB", help="Memory of a node.")] = 16,
     time: Time = "12:00:00",
-    namespace: Annotated[str | None, typer.Option(help="kubectl's, if not given.")] = None,
-    service_account: Annotated[str | None, typer.Option(help="Of the pods; the namespace's default.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Namespace of the job.", show_default="kubectl's")
+    ] = None,
+    service_account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Service account of the pods.", show_default="the namespace's")
+    ] = None,
     environment: Annotated[
-        Path | None, typer.Option(help="Folder of the Python environment in the image; its PATH, if not given.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Folder of the Python environment in the image.", show_default="the image's PATH"
+        ),
     ] = None,
     frameworks: Frameworks = None,
     settings: Settings = None,
     data_dir: DataDir = None,
     variables: Variables = None,
 ) -> None:
-    """A RayJob for KubeRay: a Ray cluster of pods, the study on it; applied again, it resumes."""
+    """Print a RayJob for KubeRay: a Ray cluster of pods, the study on it; applied again, it resumes."""
     from study.cluster.recipes.kubernetes import Kubernetes, kubernetes_manifest
     from study.cluster.recipes.limits import seconds
     from study.cluster.recipes.work import Nodes, shared
@@ -118,29 +164,27 @@ def kubernetes(
     _print(kubernetes_manifest(work, wanted, asked), "kubectl apply -f it; KubeRay must be installed in that cluster")
 
 
-@recipes.command()
+@recipes.command(cls=Command, epilog=examples("tuneoff cluster local quickstart > study.sh", "bash study.sh"))
+@with_volume
 def local(
-    plan: Plan,
-    out_dir: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="PATH", parser=path_at("--out"), help="Folder in which the study's folder is made."
-        ),
-    ] = Path("results"),
+    plan: PlanArgument,
+    out_dir: OutDir = RESULTS,
     name: Name = None,
     nodes: Count = 2,
-    cpus: Annotated[int, typer.Option(min=1, help="Of a node.")] = 1,
+    cpus: Annotated[int, typer.Option(min=1, metavar="N", help="CPUs of a node.")] = 1,
     environment: Environment = HERE,
     frameworks: Frameworks = None,
     settings: Settings = None,
     data_dir: DataDir = None,
     variables: Variables = None,
 ) -> None:
-    """A shell script: a Ray cluster of several nodes on this machine, the study on it; run again, it resumes."""
+    """Print a shell script: a Ray cluster of several nodes on this machine, the study on it; run again, it resumes."""
     from study.cluster.recipes.local import local_script
     from study.cluster.recipes.work import Nodes
     from trainables.common.machine import cpus as usable_cpus
 
+    if not (environment / "bin" / "tuneoff").exists():
+        raise UserError(f"--environment {environment} has no bin/tuneoff; give the folder of the environment that has")
     wanted = Nodes(nodes, cpus)
     work = _work(wanted, plan, name, out_dir.absolute(), frameworks, settings, data_dir, variables)
     ours = usable_cpus().usable
@@ -162,7 +206,7 @@ def _work(
 
     asked = work.Work(
         plan=plan,
-        name=str(path_at("--name")(name or Path(plan).stem)),
+        name=study_path(out, name, Path(plan).stem, "the plan's name").name,
         out=out,
         frameworks=frameworks,
         settings=tuple(settings or ()),
@@ -180,4 +224,5 @@ def _print(text: str, note: str) -> None:
         sys.stdout.buffer.flush()
     except OSError as error:
         fail(f"cannot print the file ({error.strerror})", 1)
-    complain(note)
+    if not volume.quiet:
+        complain(note)

@@ -7,26 +7,33 @@ needs none of them.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from study.console import SteadyConsole, complain
+from study.cli.output import fail, out, results
+from study.console import complain
 from trainables.common.errors import UserError
 
 if TYPE_CHECKING:
     from reports.tables.cost import Price
     from study.cluster.address import Place
     from study.cluster.choice import NodeChoice
+    from study.console import SteadyConsole
     from study.plan.plan import Plan
     from study.store.folder import StudyFolder
 
-out = SteadyConsole(soft_wrap=True, markup=False)
 
-
-def start(plan: Plan, path: Path, where: Place, data_dir: Path | None, choice: NodeChoice | None = None) -> None:
+def start(
+    plan: Plan,
+    path: Path,
+    where: Place,
+    data_dir: Path | None,
+    choice: NodeChoice | None = None,
+    prices: Price | None = None,
+) -> None:
     """Make a study's folder and run it; one that ends before its first trial leaves no folder behind.
 
     Where it could not take its folder away, killed or interrupted, the next launch takes that over.
@@ -34,6 +41,7 @@ def start(plan: Plan, path: Path, where: Place, data_dir: Path | None, choice: N
     from study.cli.readiness import check_machine
     from study.store.folder import StudyFolder, clear, create
     from study.store.lock import is_running
+    from study.store.price import keep
 
     check_available(plan.frameworks)
     prepare_data(plan, data_dir)
@@ -43,6 +51,8 @@ def start(plan: Plan, path: Path, where: Place, data_dir: Path | None, choice: N
     if left.plan.exists() and left.lock.exists() and not left.begun and not is_running(left):
         clear(left)
     folder = create(path, plan)
+    if prices is not None:
+        keep(folder, prices)
     try:
         drive(plan, folder, where, choice=choice)
     except (UserError, SystemExit):
@@ -51,16 +61,38 @@ def start(plan: Plan, path: Path, where: Place, data_dir: Path | None, choice: N
         raise
 
 
-def open_study(path: Path) -> tuple[StudyFolder, Plan]:
-    """An existing study, its plan mended where that is possible."""
+def open_study(path: Path, *, edited: bool = False) -> tuple[StudyFolder, Plan]:
+    """An existing study, its plan mended where that is possible.
+
+    Parameters
+    ----------
+    edited
+        Whether a plan will do that was edited since the study began.
+    """
     from study.store.folder import find
-    from study.store.manifest import plan_of
+    from study.store.manifest import plan_of, refuse_edited
 
     found = find(path)
     plan, notice = plan_of(found)
     if notice:
         out.print(notice, highlight=False)
+    if not edited:
+        refuse_edited(plan, found)
     return found, plan
+
+
+def resumes(folder: Path) -> str:
+    """The command that goes on with a study, as a shell takes it."""
+    return f"tuneoff resume {shlex.quote(str(folder))}"
+
+
+def keep_prices(folder: StudyFolder, gpu_hour: float | None, cpu_hour: float | None) -> bool:
+    """Keep the prices that were given; whether there were any."""
+    from study.store.price import checked, keep
+
+    prices = checked(gpu_hour, cpu_hour)
+    keep(folder, prices)
+    return prices.given
 
 
 def go_on(
@@ -149,7 +181,7 @@ def drive(
     if entered.address is not None:
         progress.say(f"on the Ray cluster at {entered.address} ({entered.source})")
     _say_left_out(plan)
-    again = f"tuneoff resume {folder.path}{where.option}"
+    again = f"{resumes(folder.path)}{where.option}"
     try:
         with run.driving(
             plan, folder, where=entered, progress=progress, retry_failed=retry_failed, choice=choice or ANY_NODES
@@ -171,17 +203,17 @@ def drive(
             fail(f"no trial could begin: {why}. Mend that, then launch it again; `tuneoff doctor` may know more", 1)
         fail(f"the study stopped ({why}) and is safe. Go on with: {again}", 1)
     write_report(folder)
-    _say_left_out(plan)
+    _say_left_out(plan, results)
     tell_failures(plan, folder, where)
 
 
-def _say_left_out(plan: Plan) -> None:
+def _say_left_out(plan: Plan, console: SteadyConsole = out) -> None:
     """A line for every framework that could take part and does not, at a study's start and at its end."""
     from study.store.provenance import left_out
     from trainables.frameworks import framework
 
     for name, reason in left_out(plan).items():
-        out.print(f"{framework(name).title} is left out: {reason}", highlight=False)
+        console.print(f"{framework(name).title} is left out: {reason}", highlight=False)
 
 
 def _check_encodable(path: Path) -> None:
@@ -195,20 +227,24 @@ def _check_encodable(path: Path) -> None:
         ) from None
 
 
-def write_report(folder: StudyFolder, price: Price | None = None) -> None:
-    """Write the report and print its verdict."""
+def write_report(folder: StudyFolder) -> None:
+    """Write the report, with the prices that the study was given, and print its verdict."""
     from study.driver.phases import report as write
+    from study.store.price import kept_price
+
+    def say(text: str) -> None:
+        out.print(text, highlight=False)
 
     try:
-        said = write(folder, price=price, say=lambda text: out.print(text, highlight=False))
+        said = write(folder, price=kept_price(folder, say=say), say=say)
     except OSError as error:
         fail(
             f"cannot write the report ({error.filename or folder.report}: {error.strerror or error}); "
-            f"`tuneoff report {folder.path}` does when that can be written",
+            f"`tuneoff report {shlex.quote(str(folder.path))}` does when that can be written",
             1,
         )
-    out.print(said, style="bold", highlight=False)
-    out.print(f"report: {folder.report / 'index.html'}", highlight=False)
+    results.print(said, style="bold", highlight=False)
+    results.print(f"report: {folder.report / 'index.html'}", highlight=False)
 
 
 def tell_failures(plan: Plan, folder: StudyFolder, where: Place) -> None:
@@ -222,18 +258,12 @@ def tell_failures(plan: Plan, folder: StudyFolder, where: Place) -> None:
     found = failures(row for row in rows if not without or row["framework"] in without)
     if found is None:
         return
-    again = f"`tuneoff resume {folder.path} --retry-failed{where.option}` runs them again"
+    again = f"`{resumes(folder.path)} --retry-failed{where.option}` runs them again"
     if not without:
-        out.print(f"{found}. {again}", highlight=False)
+        results.print(f"{found}. {again}", highlight=False)
         return
     who = " and ".join(framework(name).title for name in without)
     fail(f"{who}: no usable result, {found}. Mend that, then {again}", 1)
-
-
-def fail(message: str, code: int) -> NoReturn:
-    """One line on stderr, and the end of the process."""
-    complain(message)
-    sys.exit(code)
 
 
 def check_available(frameworks: Iterable[str]) -> None:

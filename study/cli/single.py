@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from math import inf
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
+from search_spaces.spaces import HYPERPARAMETERS
+from study.cli.flags import said_in_flags
 from study.cli.readiness import refuse
-from study.plan.possible import NO_LOADER, not_offered, refuse_impossible
+from study.plan.checks import OF_A_SLICE
+from study.plan.files import complete
 from trainables.common.errors import UserError
 from trainables.common.machine import cpus
 from trainables.common.suggest import nearest
-from trainables.contract import Execution, Hyperparameters, Loading, MemoryFormat, Optimizer, Precision
+from trainables.contract import Device, Loading, MemoryFormat, Optimizer, Precision
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
 from trainables.training import Evaluation
 from trainables.workloads.datasets import dataset
-from trainables.workloads.shipped import workload
+from trainables.workloads.shipped import WORKLOADS, workload
 
 NO_LIMIT_S = 1e9
+FLAGS = {
+    **{f"space.all.{name}": f"--{name.replace('_', '-')}" for name in HYPERPARAMETERS},
+    "--set training.data_on_device=false": "leave --data-on-device out",
+    **{
+        f"training.{name}": f"--{name.replace('_', '-')}"
+        for name in ("momentum", "weight_decay", "epochs", "target", "precision", "memory_format", "data_on_device")
+    },
+    "seed": "--seed",
+    OF_A_SLICE: "the CPUs here",
+}
 _TOLD_CHARACTERS = 400
 # One of these is there where a driver of NVIDIA, on Linux or under Windows, or of AMD is.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -59,54 +71,48 @@ def single_spec(
     """
     if problem := find_framework(framework).missing():
         raise UserError(problem)
-    chosen = workload(workload_name)
     for flag, value, valid in (
-        ("optimizer", optimizer, ("sgd", "adam")),
-        ("device", device, ("auto", "cpu", "cuda")),
+        ("workload", workload_name, tuple(WORKLOADS)),
+        ("optimizer", optimizer, get_args(Optimizer)),
+        ("device", device, ("auto", *get_args(Device))),
         ("precision", precision, get_args(Precision)),
         ("memory-format", memory_format, get_args(MemoryFormat)),
     ):
         if value not in valid:
             raise UserError(f"unknown --{flag} '{value}'{nearest(value, valid)}")
-    if not 0 < learning_rate < inf:
-        raise UserError(f"--learning-rate is {learning_rate}; it must be above 0 and finite")
-    if not 0 <= momentum < 1:
-        raise UserError(f"--momentum is {momentum}; it must lie between 0 and 1, below 1")
-    if not 0 <= weight_decay < inf:
-        raise UserError(f"--weight-decay is {weight_decay}; it must be a number, 0 or above")
-    execution = Execution(cast(Precision, precision), cast(MemoryFormat, memory_format), data_on_device)
-    if problem := not_offered(framework, execution, key="--{}", todo="use the default"):
-        raise UserError(problem.replace("_", "-"))
-    if data_on_device and num_workers:
-        raise UserError(f"--num-workers is {num_workers}, but with --data-on-device {NO_LOADER}; use --num-workers 0")
-    refuse_impossible(
-        chosen,
-        batch_sizes={"--batch-size": batch_size},
-        target=chosen.target if target is None else target,
-        epochs=chosen.epochs if epochs is None else epochs,
-        evaluate_every_samples=chosen.evaluate_every_samples,
-        target_key="--target",
-    )
     ours = cpus()
-    if threads is not None and threads > ours.usable:
-        raise UserError(f"--threads is {threads}, but {ours.told}; use --threads {ours.usable} or fewer")
-    return TrainingSpec(
-        framework=framework,
-        workload=workload_name,
-        hyperparameters=Hyperparameters(
-            learning_rate, batch_size, num_workers, cast(Optimizer, optimizer), momentum, weight_decay
-        ),
-        seed=seed,
-        target=chosen.target if target is None else target,
-        evaluate_every_samples=chosen.evaluate_every_samples,
-        limit_s=chosen.limit_s if epochs is None else NO_LIMIT_S,
-        epochs=chosen.epochs if epochs is None else epochs,
+    if threads is not None and not 1 <= threads <= ours.usable:
+        raise UserError(f"--threads is {threads}, but {ours.told}; use --threads {ours.usable} or fewer, from 1 on")
+    point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
+    given = {"target": target, "epochs": epochs}
+    training = {
+        "optimizer": optimizer,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "precision": precision,
+        "memory_format": memory_format,
+        "data_on_device": data_on_device,
+        **{key: value for key, value in given.items() if value is not None},
+    }
+    with said_in_flags(FLAGS):  # what a plan refuses is refused here, by the plan's own checks
+        plan = complete(
+            {
+                "workload": workload_name,
+                "frameworks": [framework],
+                "seed": seed,
+                "slice": {"cpus": ours.usable},
+                "training": training,
+                "space": {"all": point},
+            },
+            "",
+        )
+    spec = plan.spec(framework, point, seed=seed, test_accuracy=True, training_accuracy=True)
+    return replace(
+        spec,
+        limit_s=spec.limit_s if epochs is None else NO_LIMIT_S,
         device="cuda" if device == "cuda" else "cpu",  # `on_this_machine` knows better
         threads=threads or ours.usable,
-        test_accuracy=True,
-        training_accuracy=True,
         stop_at_target=epochs is None or target is not None,
-        execution=execution,
     )
 
 

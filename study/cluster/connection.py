@@ -21,7 +21,7 @@ from study.cluster.address import JOB
 from study.cluster.environment import object_store_folder
 from study.cluster.nodes import first_line
 from study.cluster.starting import START_LIMIT_S, last_words
-from study.console import complain
+from study.console import complain, volume
 from study.interrupts import ray_exits_as_interruption
 from study.processes import end_processes, living_children
 from trainables.common.errors import UserError
@@ -61,15 +61,17 @@ def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[N
     Interrupted
         After SIGTERM while it starts.
     """
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    _mute_ray()
+    options: dict[str, Any] = {"log_to_driver": volume.verbose}
+    options["logging_level"] = logging.INFO if volume.verbose else logging.ERROR
+    if not volume.verbose:
+        for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _mute_ray()
     watch = _Watch(on_death)
     watch.start()  # before Ray, which waits for minutes for what has died while it starts
     try:
         with ray_exits_as_interruption():
-            _start(address, quiet)
+            _start(address, options)
             watch.connected()
         yield
     finally:

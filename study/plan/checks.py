@@ -52,7 +52,7 @@ def check_values(
     """
     has = "has" if several else "is"
     for value in values:
-        shown = plain(value) if floats and isinstance(value, float) else repr(value)
+        shown = plain(value) if isinstance(value, float) and (floats or not limits.whole) else repr(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{key} {has} {shown}; it takes {'whole ' * limits.whole}numbers")
         if limits.whole and isinstance(value, float) and not (floats and value.is_integer()):

@@ -235,7 +235,12 @@ def _batch_sizes(plan: Plan) -> dict[str, int | Iterable[int]]:
         varied = {name for name in plan.sweep.over if name != "batch_size"}
         fixed: dict[str, int | Iterable[int]] = {"sweep.batch_size": plan.sweep.batch_size} if varied else {}
         return {"sweep.over.batch_size": [int(each) for each in plan.sweep.over.get("batch_size", ())], **fixed}
-    return {f"space.{name}.batch_size": searched["batch_size"].whole() for name, searched in plan.space.items()}
+    sizes: dict[str, int | Iterable[int]] = {}
+    for name, searched in plan.space.items():
+        values = searched["batch_size"]
+        single = isinstance(values, Choices) and len(values.choices) == 1
+        sizes[f"space.{name}.batch_size"] = next(iter(values.whole())) if single else values.whole()
+    return sizes
 
 
 def _complete_space(

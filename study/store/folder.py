@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ class StudyFolder:
     def certificate(self) -> Path:
         """Of ``tuneoff verify``, when there is one that fits."""
         return self.path / "certificate.json"
+
+    @property
+    def price(self) -> Path:
+        """What an hour of hardware costs, where that was said."""
+        return self.path / "price.json"
 
     @property
     def journal(self) -> Path:
@@ -121,7 +127,7 @@ def clear(folder: StudyFolder) -> None:
     for made in (folder.tune, folder.data):
         shutil.rmtree(made, ignore_errors=True)
     left = (folder.journal, folder.provenance, folder.certificate, folder.evaluations, folder.trials, folder.owner)
-    for path in (*left, *folder.path.glob("*Manifest.toml"), folder.plan, folder.lock):
+    for path in (*left, folder.price, *folder.path.glob("*Manifest.toml"), folder.plan, folder.lock):
         path.unlink(missing_ok=True)
 
 
@@ -134,8 +140,10 @@ def find(path: Path) -> StudyFolder:
         When there is no such folder.
     """
     if not path.is_dir():
+        if path.exists():
+            raise UserError(f"{path} is a file; give the study's folder")
         raise UserError(f"no folder {path}; `tuneoff launch` makes one, under results/ if not told otherwise")
-    return StudyFolder(path.absolute())
+    return StudyFolder(Path(os.path.abspath(path)))  # noqa: PTH100 - a study is never called `..`
 
 
 def _temporary(path: Path) -> bool:

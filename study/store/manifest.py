@@ -7,7 +7,6 @@ the names of what differs; more trials, more confirmation runs or another number
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,11 +17,12 @@ from study.plan.plan import Plan, parse
 from study.store.folder import StudyFolder
 from study.store.journal import PLAN, JournalDamaged, Search, open_storage
 from study.store.lock import is_running
-from study.store.log import read_log, set_aside
+from study.store.log import set_aside
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
 
-MAY_CHANGE = ("search.trials", "search.max_failures", "confirm.runs", "slice.max_concurrent", "sweep.repeats")
+MAY_GROW = ("search.trials", "confirm.runs", "sweep.repeats")
+MAY_CHANGE = (*MAY_GROW, "search.max_failures", "slice.max_concurrent")
 
 
 def differences(before: Plan, now: Plan) -> dict[str, tuple[Any, Any]]:
@@ -43,23 +43,27 @@ def changed(plan: Plan, folder: StudyFolder, settings: list[str]) -> Plan:
     Raises
     ------
     UserError
-        Naming the keys that cannot change, or a number of trials below what there is.
+        Naming the keys that cannot change, or a number of trials below what was planned.
     """
     values = tomllib.loads(as_toml(plan))
     for setting in settings:
         apply(values, setting)
     wanted = parse(values, "--set")
-    _refuse(differences(plan, wanted), f"{folder.path} has begun with")
-    rows = read_log(folder.log).trials.values()
-    searched = Counter(row["framework"] for row in rows if row["phase"] == "search")
-    confirmed = [row["number"] + 1 for row in rows if row["phase"] == "confirm"]
-    for key, before, number, done in (
-        ("search.trials", plan.search.trials, wanted.search.trials, max(searched.values(), default=0)),
-        ("confirm.runs", plan.confirm.runs, wanted.confirm.runs, max(confirmed, default=0)),
-    ):
-        if number < min(before, done):
-            raise UserError(f"{key} is {number}, but {folder.path} has {done} already; give {done} or more")
+    _refuse(differences(plan, wanted), folder)
     return wanted
+
+
+def refuse_edited(plan: Plan, folder: StudyFolder) -> None:
+    """Refuse a plan that is not the one that the study was started with, whether it is finished or not.
+
+    Raises
+    ------
+    UserError
+        Naming what differs.
+    """
+    if is_running(folder) or not folder.journal.exists() or (kept := _kept_plan(folder)) is None:
+        return
+    _refuse(differences(parse(tomllib.loads(kept), f"the plan in {folder.journal}"), plan), folder)
 
 
 def check_manifest(plan: Plan, folder: StudyFolder, searches: Mapping[str, Search]) -> None:
@@ -75,7 +79,7 @@ def check_manifest(plan: Plan, folder: StudyFolder, searches: Mapping[str, Searc
         kept = search.study.user_attrs.get(PLAN)
         if kept is not None and kept != text:
             before = parse(tomllib.loads(kept), f"the plan in {folder.journal}")
-            _refuse(differences(before, plan), f"{folder.path} has begun with")
+            _refuse(differences(before, plan), folder)
         if kept != text:
             search.study.set_user_attr(PLAN, text)
 
@@ -114,11 +118,19 @@ def _kept_plan(folder: StudyFolder) -> str | None:
     return next((each.user_attrs[PLAN] for each in summaries if PLAN in each.user_attrs), None)
 
 
-def _refuse(found: Mapping[str, tuple[Any, Any]], where: str) -> None:
+def _refuse(found: Mapping[str, tuple[Any, Any]], folder: StudyFolder) -> None:
+    """Refuse what must not change, and fewer trials or runs than were planned: what is left out may be what was bad."""
     fixed = {key: values for key, values in found.items() if key not in MAY_CHANGE}
     if fixed:
         told = ", ".join(f"{key} = {then!r} (now {now!r})" for key, (then, now) in fixed.items())
-        raise UserError(f"{where} {told}; put that back, or launch another study. May change: {', '.join(MAY_CHANGE)}")
+        raise UserError(
+            f"{folder.path} has begun with {told}; put that back, or launch another study. "
+            f"May change: {', '.join(MAY_CHANGE)}"
+        )
+    for key in MAY_GROW:
+        then, now = found.get(key, (0, 0))
+        if now < then:
+            raise UserError(f"{key} is {now}, but {folder.path} was planned with {then}; give {then} or more")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -47,13 +47,13 @@ def test_a_full_disk_ends_nothing(tmp_path: Path) -> None:
 
 ANY_LETTERS = """
 from study.cli.commands import main
-from study.cli import commands
+from study.cli import commands, output
 import sys
 @commands.app.command()
 def letters() -> None:
-    commands.out.print("gr\\u00f6\\u00dfe \\u2026 \\udcff \\u4e2d")
+    output.out.print("gr\\u00f6\\u00dfe \\u2026 \\udcff \\u4e2d")
     print("\\u2026")
-    commands.fail("\\u2026 \\u4e2d \\udcff", 3)
+    output.fail("\\u2026 \\u4e2d \\udcff", 3)
 sys.argv = ["tuneoff", "letters"]
 main()
 """

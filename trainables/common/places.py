@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -27,12 +28,14 @@ def local_path(given: str | Path, what: str) -> Path:
     Raises
     ------
     UserError
-        When it is any other URL.
+        When it is any other URL, empty, or has a control character.
     """
+    if isinstance(given, str) and not given.strip():
+        raise UserError(f"{what} is empty; give a path")
     text = str(given)
     found = _SCHEME.match(text)
     if found is None:
-        return Path(text)
+        return _printable(text, what)
     if found[1].lower() != "file":
         raise UserError(
             f"{what} {text} is a URL, and tuneoff reads and writes files alone (it locks, appends to and maps them); "
@@ -41,7 +44,14 @@ def local_path(given: str | Path, what: str) -> Path:
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/") or parts.query or parts.fragment:
         raise UserError(f"{what} {text} names no path of this machine; write file:///PATH, or the path alone")
-    return Path(unquote(parts.path))
+    return _printable(unquote(parts.path), what)
+
+
+def _printable(path: str, what: str) -> Path:
+    """The path, which commands that are printed will have in them; the system takes none with a NUL."""
+    if found := next((each for each in path if unicodedata.category(each) == "Cc"), None):
+        raise UserError(f"{what} {path!r} has a control character (U+{ord(found):04X}); give another path")
+    return Path(path)
 
 
 def path_at(what: str) -> Callable[[str | Path], Path]:

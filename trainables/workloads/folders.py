@@ -11,13 +11,15 @@ from trainables.common.errors import DatasetError
 
 def check_folder(folder: Path) -> Path:
     """The folder, with ``~`` for a home; `DatasetError` where it is none that can be read."""
-    folder = folder.expanduser()
     try:
+        folder = folder.expanduser()
         next(folder.iterdir(), None)
     except NotADirectoryError:
         raise DatasetError(f"--data-dir {folder} is a file; give the folder, unpacked") from None
     except FileNotFoundError:
         raise DatasetError(f"--data-dir {folder} does not exist") from None
+    except RuntimeError:  # of expanduser
+        raise DatasetError(f"--data-dir {folder} is in the home of a user that is not here") from None
     except OSError as error:
         raise DatasetError(f"--data-dir {folder} cannot be read ({error.strerror})") from None
     return folder

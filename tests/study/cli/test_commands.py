@@ -72,7 +72,7 @@ TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--b
     ("arguments", "message"),
     [
         (["--learning-rate", "abc"], "--learning-rate"),
-        (["--learning-rate", "0"], "must be above 0"),
+        (["--learning-rate", "0"], "--learning-rate is 0; it must lie between 1e-12 and 1000"),
         (["--learning-rate", "0.1", "--optimizer", "adma"], "did you mean 'adam'"),
         (["--learning-rate", "0.1", "--device", "gpu"], "unknown --device 'gpu'"),
         (["--learning-rate", "0.1", "--workload", "digits"], "did you mean 'digits-lenet'"),
@@ -81,19 +81,34 @@ TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--b
         (["--learning-rate", "0.1", *RESNET, "--batch-size", "1"], "--batch-size is 1, but the BatchNorm of resnet18"),
         (["--learning-rate", "0.1", *RESNET, "--batch-size", "49999"], "--batch-size is 49999, which leaves a last"),
         (["--learning-rate", "0.1", "--target", "1.5"], "--target"),
-        (["--learning-rate", "0.1", "--target", "0"], "--target is 0; it must be a fraction above 0"),
-        (["--learning-rate", "0.1", "--target", "nan"], "'--target': Input should be"),
+        (["--learning-rate", "0.1", "--target", "0"], "--target is 0: input should be greater than 0"),
+        (["--learning-rate", "0.1", "--target", "nan"], "--target is nan: input should be a finite number"),
         (["--learning-rate", "inf"], "--learning-rate is inf"),
-        (["--learning-rate", "nan"], "'--learning-rate': Input should be"),
+        (["--learning-rate", "nan"], "--learning-rate is nan; it must lie between 1e-12 and 1000"),
         (["--learning-rate", "0.1", "--momentum", "1"], "--momentum is 1"),
         (["--learning-rate", "0.1", "--weight-decay", "inf"], "--weight-decay is inf"),
-        (["--learning-rate", "0.1", "--weight-decay", "nan"], "'--weight-decay': Input should be"),
-        (["--learning-rate", "0.1", "--seed", "4294967296"], "--seed"),
+        (["--learning-rate", "0.1", "--weight-decay", "nan"], "--weight-decay is nan: input should be a finite number"),
+        (
+            ["--learning-rate", "0.1", "--seed", "4294967296"],
+            "--seed is 4294967296: input should be less than 2147483648",
+        ),
+        (["--learning-rate", "0.1", "--seed", "-1"], "--seed is -1: input should be greater than or equal to 0"),
+        (["--learning-rate", "0.1", "--seed", "2147483648"], "--seed is 2147483648: input should be less"),
+        (["--learning-rate", "5000"], "--learning-rate is 5000; it must lie between 1e-12 and 1000"),
+        (["--learning-rate", "-0.1"], "--learning-rate is -0.1; it must lie"),
+        (["--learning-rate", "0.1", "--momentum", "-0.5"], "--momentum is -0.5: input should be greater than or equal"),
+        (["--learning-rate", "0.1", "--epochs", "0"], "--epochs is 0: input should be greater than or equal to 1"),
+        (["--learning-rate", "0.1", "--threads", "0"], "--threads is 0, but "),
+        (["--learning-rate", "0.1", "--threads", "4096"], "--threads is 4096, but "),
+        (["--learning-rate", "0.1", "--num-workers", "1000"], "--num-workers is 1000; it must lie between 0 and "),
+        (["--learning-rate", "0.1", "--num-workers", "-1"], "--num-workers is -1; it must lie between 0 and "),
+        (["--learning-rate", "0.1", "--batch-size", "4294967296"], "--batch-size is 4294967296; it must lie between 1"),
         (["--learning-rate", "0.1", "--precision", "bf61"], "unknown --precision 'bf61'; did you mean 'bf16'"),
         (["--learning-rate", "0.1", "--memory-format", "channel_last"], "did you mean 'channels_last'"),
         (
             ["--learning-rate", "0.1", "--data-on-device", "--num-workers", "2"],
-            "is 2, but with --data-on",
+            "--data-on-device is true, but --num-workers is up to 2: no loader runs where "
+            "the training split lies on the device; --num-workers 0",
         ),
     ],
 )
@@ -143,7 +158,7 @@ def test_a_side_of_verify_that_dies_is_one_line(
         raise RuntimeError("the flux side failed: ERROR: no")
 
     monkeypatch.setattr("study.cli.verifying.verify_workload", dies)
-    monkeypatch.setattr(cli, "check_available", lambda _: None)
+    monkeypatch.setattr("study.cli.training.check_available", lambda _: None)
     code, out, err = call(["verify", "--workload", "digits-lenet"], capsys, monkeypatch)
     assert (code, out) == (1, "")
     assert err == "tuneoff: digits-lenet could not be verified: the flux side failed: ERROR: no\n"

@@ -1,0 +1,41 @@
+"""Where the page of ``tuneoff compare`` goes: into a folder with its tables and figures, or into a file alone."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from reports.page import comparing
+from trainables.common.errors import UserError
+
+_PAGE = (".html", ".htm")
+
+
+def write_comparison(folders: Sequence[Path], into: Path) -> tuple[str, Path, str]:
+    """Write a page over several studies.
+
+    Parameters
+    ----------
+    into
+        A folder; or a file, which gets the page alone and ends in ``.html``.
+
+    Returns
+    -------
+    The verdict over all of them, the page, and what there is to say of it.
+
+    Raises
+    ------
+    UserError
+        When it is a file of another kind, which would be lost.
+    """
+    if into.is_dir() or (into.suffix.lower() not in _PAGE and not into.exists()):
+        return comparing.write_comparison(folders, into), into / "index.html", ""
+    if into.suffix.lower() not in _PAGE:
+        raise UserError(f"--out {into} is a file, and no page; give a folder, or a file that ends in .html")
+    with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:
+        said = comparing.write_comparison(folders, folder)
+        into.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(folder) / "index.html", into)
+    return said, into, " (the page alone; --out FOLDER keeps its tables and figures, too)"

@@ -1,0 +1,83 @@
+"""Commands about this machine: doctor, setup-julia."""
+
+from __future__ import annotations
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from study.cli.options import Address, AsJson, DataDir
+from study.cli.output import out, results
+from study.cluster.address import place
+from study.console import volume
+from trainables.common.errors import UserError
+
+_MARKS = {"ok": "ok     ", "missing": "missing", "problem": "PROBLEM"}
+
+
+def doctor(as_json: AsJson = False, data_dir: DataDir = None, address: Address = None) -> None:
+    """Tell whether a study can run here, and what to do where it cannot.
+
+    With --address: whether each node of that cluster can take part. With --quiet: only what is not as it should be.
+    Exit code 1 where a study cannot run, or a node cannot take part.
+    """
+    if address is not None:
+        _doctor_of_nodes(address, as_json=as_json)
+    from study.cli.doctor import as_json as in_json
+    from study.cli.doctor import examine, healthy
+
+    findings = examine(data_dir=data_dir)
+    if as_json:
+        print(in_json(findings))
+    else:
+        for each in findings:
+            if each.state == "ok" and volume.quiet:
+                continue
+            results.print(f"{_MARKS[each.state]}  {each.item}: {each.found}", markup=False, highlight=False)
+            if each.todo and each.state != "ok":
+                results.print(f"           to do: {each.todo}", markup=False, highlight=False)
+        results.print("The default plan can run." if healthy(findings) else "The default plan cannot run.")
+    raise typer.Exit(0 if healthy(findings) else 1)
+
+
+def _doctor_of_nodes(address: str, *, as_json: bool) -> NoReturn:
+    from study.cluster.admission import enter
+    from study.cluster.environment import prepare
+
+    where = place(address)
+    if where.local:
+        raise UserError(f"doctor --address {address}: that is no running cluster; without --address it looks here")
+    prepare(local=False)
+    entered = enter(where)
+    from study.cli.nodes import as_json as in_json
+    from study.cli.nodes import ask_nodes, healthy, print_nodes
+
+    found = ask_nodes(entered.address)
+    if as_json:
+        print(in_json(found))
+    else:
+        print_nodes(found, results)
+    raise typer.Exit(0 if healthy(found) else 1)
+
+
+def setup_julia(
+    gpu: Annotated[bool | None, typer.Option(help="Install CUDA.jl, too.", show_default="where there is a GPU")] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=1.0, metavar="SECONDS", help="Give up after so long; the next call goes on.")
+    ] = 1800.0,
+    again: Annotated[bool, typer.Option("--again", help="Install and compile even what has been already.")] = False,
+) -> None:
+    """Install and compile Julia and Flux, once; studies without Flux do not need it.
+
+    Can be interrupted: the next call goes on.
+    """
+    from study.store.provenance import gpus
+    from trainables.flux.setup import set_up
+
+    found = set_up(
+        gpu=bool(gpus()) if gpu is None else gpu,
+        say=lambda text: out.print(text, highlight=False),
+        limit_s=time_limit,
+        again=again,
+    )
+    results.print(f"Flux is ready: Julia {found.julia}, Flux {found.flux}.", highlight=False)

@@ -1,0 +1,104 @@
+"""Commands that read studies and run nothing: status, report, compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from study.cli.options import AsJson, CpuHour, GpuHour, StudyDir, StudyDirs
+from study.cli.output import results
+from study.cli.running import keep_prices, open_study, resumes, write_report
+from trainables.common.errors import UserError
+from trainables.common.places import path_at
+
+
+def report(
+    folder: StudyDir,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing: compute every number again and say which differ.")
+    ] = False,
+    gpu_hour: GpuHour = None,
+    cpu_hour: CpuHour = None,
+) -> None:
+    """Write the report again from the records.
+
+    With --verify: exit code 1 when the written report and the records differ.
+    """
+    from reports.page.checking import verify_report
+    from study.store.lock import is_running
+    from study.store.parquet import parquet_differences
+
+    found, _ = open_study(folder)
+    if not verify:
+        keep_prices(found, gpu_hour, cpu_hour)
+        write_report(found)
+        return
+    if is_running(found):
+        raise UserError(f"{folder} is running, and its records change; verify its report when it is done")
+    differences = [*parquet_differences(found), *verify_report(found.path)]
+    for difference in differences:
+        results.print(difference, highlight=False)
+    results.print(f"{len(differences)} differ." if differences else "Every number is what the records say.")
+    raise typer.Exit(1 if differences else 0)
+
+
+def compare(
+    folders: StudyDirs,
+    out_dir: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            parser=path_at("--out"),
+            help="Folder for the page with its tables and figures, or an .html file for the page alone.",
+        ),
+    ] = Path("results/comparison"),
+) -> None:
+    """Write one page over several studies: workloads or machines."""
+    from study.cli.comparing import write_comparison
+
+    if len(folders) < 2:
+        raise UserError("compare needs two studies or more; `tuneoff report` is for one")
+    studies = [open_study(folder)[0].path for folder in folders]
+    said, page, note = write_comparison(studies, out_dir)
+    results.print(said, style="bold", highlight=False)
+    results.print(f"comparison: {page}{note}", highlight=False)
+
+
+def status(folder: StudyDir, as_json: AsJson = False) -> None:
+    """Show what a study has done so far; works while it runs."""
+    from study.cli.status import status as look
+    from study.driver.progress import describe
+    from trainables.frameworks import framework
+
+    found, plan = open_study(folder, edited=True)
+    state = look(plan, found)
+    if as_json:
+        print(json.dumps(state, indent=2))
+        return
+    stopped = f"stopped; `{resumes(folder)}`"
+    finished = "finished, without a usable result" if state["without_result"] else "finished"
+    doing = "running" if state["running"] else finished if state["done"] else stopped
+    results.print(f"{state['study']} ({state['workload']}): {doing}")
+    table = Table()
+    for column in ("framework", "trials", "reached", "failed", "confirmed", "cost in slice-s", "best"):
+        table.add_column(column)
+    for name, each in state["frameworks"].items():
+        table.add_row(
+            framework(name).title,
+            f"{each['trials']}/{each['trials_wanted']}",
+            str(each["reached"]),
+            str(each["failed"]),
+            f"{each['confirmed']}/{each['confirmed_wanted']}",
+            f"{each['cost_slice_s']:.0f}",
+            describe(each["best"]) if each["best"] else "none yet",
+        )
+    results.print(table)
+    if (failed := state["failures"]) is not None:
+        results.print(f"{failed['said']}; `{resumes(folder)} --retry-failed` runs them again", highlight=False)
+    if state["report"]:
+        results.print(f"report: {state['report']}")

@@ -1,0 +1,153 @@
+"""Commands that train without Ray and without a study: train, verify."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from typing import Annotated
+
+import psutil
+import typer
+from rich.console import Console
+
+from study.cli.options import REAL, AsJson, DataDir, WorkloadOption, WorkloadOptions
+from study.cli.output import fail, out, results
+from study.cli.running import check_available
+from study.console import volume
+from trainables.common.errors import UserError
+
+
+def train(
+    framework: Annotated[str, typer.Option(metavar="NAME", help=f"The framework: {' or '.join(REAL)}.")],
+    workload: WorkloadOption,
+    learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate; it stays constant.")],
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Samples in a batch.")],
+    num_workers: Annotated[int, typer.Option(metavar="N", help="Loader processes or threads; 0 loads in line.")] = 0,
+    optimizer: Annotated[str, typer.Option(metavar="NAME", help="The optimizer: sgd or adam.")] = "sgd",
+    momentum: Annotated[float, typer.Option(metavar="X", help="Momentum of sgd, from 0 to below 1.")] = 0.9,
+    weight_decay: Annotated[float, typer.Option(metavar="X", help="L2, added to the gradient.")] = 0.0,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Train so many, whatever the accuracy, unless --target is given.",
+            show_default="until the target",
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Validation accuracy to stop at, a fraction.", show_default="the workload's"),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Where to train: auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="float32, or bf16 for forward passes in bfloat16.")
+    ] = "float32",
+    memory_format: Annotated[
+        str, typer.Option(metavar="NAME", help="Of images and weights: contiguous or channels_last.")
+    ] = "contiguous",
+    data_on_device: Annotated[
+        bool, typer.Option("--data-on-device", help="Keep the training split there; no loader runs.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Compute threads.", show_default="every usable CPU")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the sample order and the initial weights.")] = 0,
+    report_every: Annotated[int, typer.Option(min=1, metavar="N", help="Print every so many evaluations.")] = 1,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Train once, without Ray, and show where the time went.
+
+    Stops at the target; with --epochs and no --target it trains that many epochs whatever the accuracy.
+    """
+    from dataclasses import asdict
+
+    from study.cli.single import evaluation_line, failure, on_this_machine, print_result, single_spec
+    from trainables.training import Training
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import workload as find_workload
+
+    spec = single_spec(
+        framework=framework,
+        workload_name=workload,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        epochs=epochs,
+        target=target,
+        device=device,
+        threads=threads,
+        seed=seed,
+        precision=precision,
+        memory_format=memory_format,
+        data_on_device=data_on_device,
+    )
+    prepare(find_workload(workload).dataset, data_dir=data_dir)
+    began = time.perf_counter()
+    spec = on_this_machine(spec, device)
+    training = Training(spec, started=_process_start() + time.perf_counter() - began)  # looking is no part of it
+    try:
+        while not training.finished:
+            evaluation = training.advance()
+            if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
+                out.print(evaluation_line(evaluation), highlight=False)
+    except KeyboardInterrupt:
+        out.print("interrupted")
+        raise typer.Exit(130) from None
+    except UserError:
+        raise
+    except Exception as error:  # whatever a framework raises
+        fail(failure(spec, error), 1)
+    finally:
+        with suppress(Exception):  # after a failure it may fail again
+            training.close()
+    result = training.result()
+    if as_json:
+        print(json.dumps({"spec": spec.as_dict(), **result, "curve": [asdict(each) for each in training.evaluations]}))
+    else:
+        print_result(result, results)
+
+
+def verify(
+    workloads: WorkloadOptions = None,
+    steps: Annotated[int, typer.Option(min=2, metavar="N", help="Training steps to compare.")] = 50,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Prove that the frameworks compute the same training, step by step, and write a certificate.
+
+    Exit code 1 when they do not.
+    """
+    from study.cli.verifying import print_certificate, verify_workload
+    from trainables.frameworks import traced
+    from trainables.workloads.datasets import prepare
+    from trainables.workloads.shipped import WORKLOADS
+    from trainables.workloads.shipped import workload as find_workload
+
+    chosen = [find_workload(name) for name in workloads or WORKLOADS]
+    compared = traced()
+    check_available(compared)
+    for each in chosen:
+        prepare(each.dataset, data_dir=data_dir)
+    console = Console(stderr=True, quiet=volume.quiet)
+    certificates = []
+    for each in chosen:
+        try:
+            certificates.append(verify_workload(each, compared, steps=steps, console=console))
+        except RuntimeError as error:
+            fail(f"{each.name} could not be verified: {error}", 1)
+        if not as_json:
+            print_certificate(certificates[-1], results)
+    if as_json:
+        print(json.dumps(certificates, indent=2))
+    if not all(certificate["equal"] for certificate in certificates):
+        raise typer.Exit(1)
+
+
+def _process_start() -> float:
+    """``time.perf_counter()`` at which this process began."""
+    return time.perf_counter() - (time.time() - psutil.Process().create_time())
