@@ -42,11 +42,15 @@ def speak_in_any_encoding() -> None:
 
 
 class SteadyConsole(Console):
-    """Prints what it can. After an error the text waits in Python's buffer and comes with the next line."""
+    """Prints what it can. After an error the text waits in Python's buffer, where there is one, for the next line."""
+
+    lost: OSError | None = None  # the last error, if any
 
     def print(self, *objects: Any, **options: Any) -> None:
-        with suppress(OSError):
+        try:
             super().print(*objects, **options)
+        except OSError as error:
+            self.lost = error
 
     def on_broken_pipe(self) -> None:
         """Nobody reads any more: go on in silence, where rich would end the process."""

@@ -12,7 +12,7 @@ import typer
 from reports.errors import ReportError
 from study.cli import machine, plans, reading, studies, training
 from study.cli.help import SETTINGS, Command, Group, examples
-from study.cli.output import Quiet, RaysVerbose, fail, set_volume, settled, with_volume
+from study.cli.output import Quiet, RaysVerbose, fail, results, set_volume, settled, takes_no_line, with_volume
 from study.cli.recipes import recipes
 from study.console import speak_in_any_encoding
 from trainables.common.errors import UserError
@@ -154,11 +154,10 @@ def _run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         fail(f"{error.format_message()} (see {_help_of(error)})", BAD_INPUT)
     except OSError as error:
-        if error.filename is None:
-            if settled(0):  # it was stdout, which has been told
-                return 1
-            raise
-        fail(f"cannot use {error.filename} ({error.strerror})", 1)
+        if error.filename is None and takes_no_line(sys.stdout):
+            results.lost = error
+            return 1
+        fail(f"cannot use {error.filename or 'a file'} ({error.strerror})", 1)
 
 
 def _help_of(error: typer.TyperException) -> str:

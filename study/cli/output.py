@@ -41,7 +41,8 @@ def set_volume(*, quiet: bool, verbose: bool) -> None:
     if quiet and verbose:
         raise UserError("--quiet and --verbose contradict one another; give one of them")
     volume.quiet, volume.verbose = quiet, verbose
-    out.quiet, results.quiet = quiet, False
+    out.quiet, results.quiet = quiet, False  # which a closed pipe has made quiet, too
+    results.lost = None
 
 
 def with_volume(function: Callable[..., None], *, ray: bool = False) -> Callable[..., None]:
@@ -88,7 +89,7 @@ def tell_where(error: BaseException | None) -> None:
 
 def settled(code: int) -> int:
     """The exit code, now that all is printed: another where stdout did not take it, which is said in a line."""
-    problem = _flushed(sys.stdout)
+    problem = _flushed(sys.stdout) or results.lost
     if problem is not None and not isinstance(problem, BrokenPipeError):  # nobody reads any more: no error of ours
         complain(f"cannot write to stdout ({problem.strerror})")
         code = code or 1
@@ -96,8 +97,19 @@ def settled(code: int) -> int:
     return code
 
 
-def _flushed(stream: TextIO) -> OSError | None:
+def takes_no_line(stream: TextIO) -> bool:
+    """Whether a stream cannot be written, which the errors of Python's writing do not name."""
+    with suppress(OSError):
+        stream.write("\n")
+        stream.flush()
+        return False
+    return True
+
+
+def _flushed(stream: TextIO | None) -> OSError | None:
     """Why a stream cannot be written; Python would try again at its end, with an error message and code of its own."""
+    if stream is None:
+        return None
     try:
         stream.flush()
     except OSError as error:

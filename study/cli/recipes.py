@@ -10,7 +10,7 @@ import typer
 
 from study.cli.help import SETTINGS, Command, Group, examples
 from study.cli.options import RESULTS, Frameworks, Name, OutDir, PlanArgument, Settings, study_path
-from study.cli.output import fail, with_volume
+from study.cli.output import with_volume
 from study.console import complain, volume
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
@@ -219,10 +219,7 @@ def _work(
 def _print(text: str, note: str) -> None:
     """The file on stdout, and nothing else there; in UTF-8 whatever the locale, since it is read elsewhere."""
     sys.stdout.flush()
-    try:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        fail(f"cannot print the file ({error.strerror})", 1)
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
     if not volume.quiet:
         complain(note)

@@ -8,6 +8,7 @@ from trainables.common.errors import UserError
 from trainables.common.places import local_path
 
 LONGEST_BYTES = 200  # file systems take 255, and files of ours are named after it
+_SHOWN = 40  # characters of it in a message
 RESERVED = {"comparison": "`tuneoff compare` writes its page there"}
 _UNSEEN = {"Cc": "a control character", "Cf": "a character that is not seen", "Zl": "a line end", "Zp": "a line end"}
 
@@ -25,17 +26,26 @@ def check_name(given: str, what: str = "--name") -> str:
     UserError
         Saying what is wrong with it.
     """
-    if problem := _problem(str(local_path(given, what)) if given else given):
-        raise UserError(f"{what} {given!r} {problem}; choose another with --name, as in --name adam-2")
+    problem = _unreadable(given)
+    if problem is None:
+        local_path(given, what)  # which refuses URLs
+        problem = _problem(given)
+    if problem is not None:
+        shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
+        raise UserError(f"{what} {shown!r} {problem}; choose another with --name, as in --name adam-2")
     return given
 
 
-def _problem(name: str) -> str | None:
+def _unreadable(name: str) -> str | None:
     if not name.strip():
         return "is empty"
     for character in name:
         if unseen := _UNSEEN.get(unicodedata.category(character)):
             return f"has {unseen} (U+{ord(character):04X})"
+    return None
+
+
+def _problem(name: str) -> str | None:
     if "/" in name:
         return "has a slash: a name is no path, --out says in which folder"
     if name.startswith("."):

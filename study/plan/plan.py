@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -214,7 +215,7 @@ def parse(values: dict[str, Any], where: str) -> Plan:
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    path = ".".join(map(str, problem["loc"]))
+    path = re.sub(r"\.\d+$", "", ".".join(map(str, problem["loc"])))  # of a list the name, not the place in it
     if problem["type"] == "extra_forbidden":
         model: Any = Plan
         for part in problem["loc"][:-1]:

@@ -33,6 +33,12 @@ _IDX_FILES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
+_SHAPES = {  # of MNIST and of all that are made to stand in its place
+    "train_images": (60_000, 28, 28),
+    "train_labels": (60_000,),
+    "test_images": (10_000, 28, 28),
+    "test_labels": (10_000,),
+}
 
 _REMEDIES = {
     "certificate": "set SSL_CERT_FILE to the certificates of this network",
@@ -234,6 +240,8 @@ def _problem(wanted: Dataset, name: str, array: npt.NDArray[np.uint8]) -> str | 
         for role, md5 in other.md5.items():
             if md5 == found:
                 return f"these are the {role.replace('_', ' ')} of {other.title}, not {should}"
+    if (shape := _SHAPES.get(name, array.shape)) != array.shape:
+        return f"this is not {should}: its header says {idx.spelled(array.shape)}, expected is {idx.spelled(shape)}"
     return f"this is not {should}: {name} has MD5 {found}, not {wanted.md5[name]}"
 
 
@@ -268,7 +276,7 @@ def _from_idx_file(wanted: Dataset, folder: Path, places: list[Path], name: str)
     problems = []
     for path in candidates(places, _IDX_FILES[name]):
         try:
-            array = idx.read(path)
+            array = idx.read(path, len(_SHAPES[name]))
         except DatasetError as error:
             problems.append(str(error))
             continue

@@ -15,17 +15,30 @@ import numpy.typing as npt
 from trainables.common.errors import DatasetError
 
 _UNSIGNED_BYTE = 0x08
+_KINDS = {  # of IDX files, other than unsigned bytes
+    0x09: "signed bytes",
+    0x0B: "2-byte integers",
+    0x0C: "4-byte integers",
+    0x0D: "4-byte floats",
+    0x0E: "8-byte floats",
+}
 _OTHERS = {
     b"PK": "a ZIP archive, which must be unpacked",
     b"BZh": "packed by bzip2, which must be unpacked",
     b"\xfd7zXZ": "packed by xz, which must be unpacked",
     b"\x93NUMPY": "a NumPy array",
+    b"\x89PNG": "a PNG picture",
     b"version https://git-lfs": "the pointer that Git LFS leaves in a file's place",
 }
 
 
-def read(path: Path) -> npt.NDArray[np.uint8]:
+def read(path: Path, dimensions: int | None = None) -> npt.NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, gzipped or not.
+
+    Parameters
+    ----------
+    dimensions
+        That it should have, for messages; None where that is not known.
 
     Returns
     -------
@@ -48,15 +61,31 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
     if len(raw) < 4:
         what = f"it has {len(raw)} bytes" if raw else "it is empty"
         raise DatasetError(f"{path} is damaged ({what}); fetch it again")
-    zero, kind, dimensions = struct.unpack(">HBB", raw[:4])
+    zero, kind, found = struct.unpack(">HBB", raw[:4])
     if zero != 0 or kind != _UNSIGNED_BYTE:
-        raise DatasetError(f"{path} is no IDX file of unsigned bytes: it is {_kind(raw)}; fetch it again")
-    header = 4 + 4 * dimensions
-    shape = struct.unpack(f">{dimensions}I", raw[4:header]) if len(raw) >= header else ()
-    if len(raw) < header or len(raw) != header + prod(shape):
-        announced = f", its header announces {header + prod(shape)}" if shape else ", which is not even its header"
-        raise DatasetError(f"{path} is damaged (it has {len(raw)} bytes{announced}); fetch it again")
+        expected = f"0x0000080{'N, N being its dimensions,' if dimensions is None else dimensions}"
+        raise DatasetError(
+            f"{path} is no IDX file of unsigned bytes: it is {_kind(raw)}; "
+            f"its magic number is 0x{raw[:4].hex()}, where {expected} is expected; fetch it again"
+        )
+    header = 4 + 4 * found
+    if len(raw) < header:
+        raise DatasetError(
+            f"{path} is damaged (it has {len(raw)} bytes, where its header alone, of {found} dimensions, "
+            f"takes {header}); fetch it again"
+        )
+    shape = struct.unpack(f">{found}I", raw[4:header])
+    if len(raw) != header + prod(shape):
+        raise DatasetError(
+            f"{path} is damaged (it has {len(raw)} bytes, its header announces {header + prod(shape)}: "
+            f"{spelled(shape)} and {header} of its own); fetch it again"
+        )
     return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def spelled(shape: tuple[int, ...]) -> str:
+    """A shape in words: 60000 x 28 x 28."""
+    return " x ".join(map(str, shape)) or "nothing"
 
 
 def _kind(raw: bytes) -> str:
@@ -67,6 +96,8 @@ def _kind(raw: bytes) -> str:
     for magic, kind in _OTHERS.items():
         if raw.startswith(magic):
             return kind
+    if raw[:2] == b"\0\0" and raw[2] in _KINDS:
+        return f"one of {_KINDS[raw[2]]}"
     return f"something that begins with {raw[:8]!r}"
 
 

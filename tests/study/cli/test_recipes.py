@@ -101,4 +101,4 @@ def test_a_full_disk_is_one_line() -> None:
         command = [sys.executable, "-m", "study", "cluster", "local", *QUICK]
         ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ran.returncode == 1
-    assert ran.stderr == "tuneoff: cannot print the file (No space left on device)\n"
+    assert ran.stderr == "tuneoff: cannot write to stdout (No space left on device)\n"

@@ -188,12 +188,34 @@ def test_train_files_given_as_test_files_are_named(small: Dataset, tmp_path: Pat
         (b"PK\x03\x04" + bytes(100), "it is a ZIP archive, which must be unpacked"),
         (b"version https://git-lfs.github.com/spec/v1", "it is the pointer that Git LFS leaves"),
         (b"label,pixel1,pixel2", "it is something that begins with b'label,pi'"),
-        (struct.pack(">HBBI", 0, 0x0D, 1, 60) + bytes(240), "is no IDX file of unsigned bytes"),
-        (struct.pack(">HBBI", 0, 8, 1, 60) + bytes(59), "it has 67 bytes, its header announces 68"),
+        (b"label,pixel1,pixel2", "its magic number is 0x6c616265, where 0x00000801 is expected"),
+        (
+            struct.pack(">HBBI", 0, 0x0D, 1, 60) + bytes(240),
+            "it is one of 4-byte floats; its magic number is 0x00000d01, where 0x00000801 is expected",
+        ),
+        (b"\x89PNG\r\n\x1a\n", "it is a PNG picture; its magic number is 0x89504e47, where 0x00000801 is expected"),
+        (
+            struct.pack(">HBBI", 0, 8, 1, 60) + bytes(59),
+            "it has 67 bytes, its header announces 68: 60 and 8 of its own",
+        ),
         (struct.pack(">HBBI", 0, 8, 1, 60) + bytes(61), "it has 69 bytes, its header announces 68"),
-        (struct.pack(">HBBI", 0, 8, 3, 60), "it has 8 bytes, which is not even its header"),
+        (struct.pack(">HBBI", 0, 8, 3, 60), "it has 8 bytes, where its header alone, of 3 dimensions, takes 16"),
     ],
-    ids=["empty", "two bytes", "page", "gzipped page", "ZIP", "LFS", "CSV", "floats", "short", "long", "header"],
+    ids=[
+        "empty",
+        "two bytes",
+        "page",
+        "gzipped page",
+        "ZIP",
+        "LFS",
+        "CSV",
+        "magic",
+        "floats",
+        "PNG",
+        "short",
+        "long",
+        "header",
+    ],
 )
 def test_what_is_wrong_with_a_file_is_told(small: Dataset, tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "raw" / FILES["train_labels"]).write_bytes(content)
@@ -201,6 +223,17 @@ def test_what_is_wrong_with_a_file_is_told(small: Dataset, tmp_path: Path, conte
         prepare("small", data_dir=tmp_path / "raw")
     assert FILES["train_labels"] in str(refused.value)
     assert "delete" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("shape", "said"), [((60, 28), "60 x 28"), ((59999,), "59999"), ((3, 2, 1), "3 x 2 x 1")])
+def test_the_dimensions_that_were_found_and_expected_are_told(
+    small: Dataset, tmp_path: Path, shape: tuple[int, ...], said: str
+) -> None:
+    content = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + bytes(int(np.prod(shape)))
+    (tmp_path / "raw" / FILES["train_labels"]).write_bytes(content)
+    told = f"this is not the train labels of MNIST: its header says {said}, expected is 60000; pass --data-dir"
+    with pytest.raises(DatasetError, match=told):
+        prepare("small", data_dir=tmp_path / "raw")
 
 
 @pytest.mark.parametrize("name", ["small", "digits"])
