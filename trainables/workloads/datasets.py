@@ -11,7 +11,8 @@ import os
 import re
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +34,6 @@ _IDX_FILES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-_SHAPES = {  # of MNIST and of all that are made to stand in its place
-    "train_images": (60_000, 28, 28),
-    "train_labels": (60_000,),
-    "test_images": (10_000, 28, 28),
-    "test_labels": (10_000,),
-}
-
 _REMEDIES = {
     "certificate": "set SSL_CERT_FILE to the certificates of this network",
     "no space left|errno 28|quota": "make room, or set TMPDIR to a folder that has some",
@@ -67,7 +61,15 @@ class Dataset:
     torchvision: str | None = None  # the class that can download it
     debian_folder: Path | None = None  # where the Debian package puts it
     debian_package: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of the IDX files
 
+
+_SHAPES = {  # of MNIST and of all that are made to stand in its place
+    "train_images": (60_000, 28, 28),
+    "train_labels": (60_000,),
+    "test_images": (10_000, 28, 28),
+    "test_labels": (10_000,),
+}
 
 DATASETS = {
     dataset.name: dataset
@@ -93,6 +95,7 @@ DATASETS = {
             },
             arrays="bcb464d9ee5bb5763fc99ae86627cfbd",
             torchvision="MNIST",
+            shapes=_SHAPES,
         ),
         Dataset(
             name="fashion",
@@ -109,6 +112,7 @@ DATASETS = {
             torchvision="FashionMNIST",
             debian_folder=Path("/usr/share/datasets/fashion-mnist"),
             debian_package="dataset-fashion-mnist",
+            shapes=_SHAPES,
         ),
     )
 }
@@ -240,7 +244,7 @@ def _problem(wanted: Dataset, name: str, array: npt.NDArray[np.uint8]) -> str | 
         for role, md5 in other.md5.items():
             if md5 == found:
                 return f"these are the {role.replace('_', ' ')} of {other.title}, not {should}"
-    if (shape := _SHAPES.get(name, array.shape)) != array.shape:
+    if (shape := wanted.shapes.get(name, array.shape)) != array.shape:
         return f"this is not {should}: its header says {idx.spelled(array.shape)}, expected is {idx.spelled(shape)}"
     return f"this is not {should}: {name} has MD5 {found}, not {wanted.md5[name]}"
 
@@ -276,7 +280,7 @@ def _from_idx_file(wanted: Dataset, folder: Path, places: list[Path], name: str)
     problems = []
     for path in candidates(places, _IDX_FILES[name]):
         try:
-            array = idx.read(path, len(_SHAPES[name]))
+            array = idx.read(path, 3 if name.endswith("images") else 1)
         except DatasetError as error:
             problems.append(str(error))
             continue
