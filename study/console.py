@@ -9,29 +9,9 @@ import io
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-
-
-@dataclass
-class Volume:
-    """How much this process says.
-
-    Parameters
-    ----------
-    quiet
-        Results and errors alone.
-    verbose
-        Ray's own log, too, and where errors come from.
-    """
-
-    quiet: bool = False
-    verbose: bool = False
-
-
-volume = Volume()
 
 
 def speak_in_any_encoding() -> None:

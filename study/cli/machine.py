@@ -9,7 +9,7 @@ import typer
 from study.cli.options import Address, AsJson, DataDir
 from study.cli.output import out, results
 from study.cluster.address import place
-from study.console import volume
+from study.volume import volume
 from trainables.common.errors import UserError
 
 _MARKS = {"ok": "ok     ", "missing": "missing", "problem": "PROBLEM"}

@@ -13,7 +13,8 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from study.console import SteadyConsole, complain, volume
+from study.console import SteadyConsole, complain
+from study.volume import volume
 from trainables.common.errors import UserError
 
 out = SteadyConsole(soft_wrap=True, markup=False)  # what is said on the way

@@ -11,7 +11,8 @@ import typer
 from study.cli.help import SETTINGS, Command, Group, examples
 from study.cli.options import RESULTS, Frameworks, Name, OutDir, PlanArgument, Settings, study_path
 from study.cli.output import with_volume
-from study.console import complain, volume
+from study.console import complain
+from study.volume import volume
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
 

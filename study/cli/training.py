@@ -14,7 +14,7 @@ from rich.console import Console
 from study.cli.options import REAL, AsJson, DataDir, WorkloadOption, WorkloadOptions
 from study.cli.output import fail, out, results
 from study.cli.running import check_available
-from study.console import volume
+from study.volume import volume
 from trainables.common.errors import UserError
 
 

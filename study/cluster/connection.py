@@ -21,9 +21,10 @@ from study.cluster.address import JOB
 from study.cluster.environment import object_store_folder
 from study.cluster.nodes import first_line
 from study.cluster.starting import START_LIMIT_S, last_words
-from study.console import complain, volume
+from study.console import complain
 from study.interrupts import ray_exits_as_interruption
 from study.processes import end_processes, living_children
+from study.volume import volume
 from trainables.common.errors import UserError
 from trainables.common.house import HOUSE, PACKAGES
 from trainables.common.machine import cpus, memory

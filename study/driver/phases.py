@@ -309,6 +309,7 @@ def sweep(driver: Driver) -> None:
     """
     plan = driver.plan
     assert plan.sweep is not None
+    mended_searches(plan, driver.folder, driver.records, concurrent=False, say=driver.progress.say)  # keep its plan
     over = plan.sweep.over
     points = [
         (repeat, knob, value)
