@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -26,9 +27,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from study.store.provenance import package_version
-
-        print(f"tuneoff {package_version('tuneoff') or '(not installed)'}")
+        print(f"tuneoff {version('tuneoff')}")
         raise typer.Exit
 
 
@@ -41,7 +40,7 @@ def _version(wanted: bool) -> None:
     ).replace("Examples", "First steps")
 )
 def tuneoff(
-    version: Annotated[  # noqa: ARG001 - its callback prints it
+    show_version: Annotated[  # noqa: ARG001 - its callback prints it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     quiet: Quiet = False,

@@ -18,7 +18,7 @@ def in_flags(message: str, flags: Mapping[str, str]) -> str:
         Options by key; ``--set KEY=VALUE`` becomes ``OPTION VALUE``.
     """
     for key, flag in flags.items():
-        known = rf"(?<![\w.]){re.escape(key)}(?![\w.]\w)"
+        known = rf"(?<![\w.-]){re.escape(key)}(?!\w|\.\w)"
         message = re.sub(rf"--set {known}=", f"{flag} ", message)
         message = re.sub(known, flag, message)
     return message

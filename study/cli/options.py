@@ -42,6 +42,10 @@ def _frameworks(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in names if name not in before.split(",")]
 
 
+def _real(incomplete: str) -> list[str]:
+    return [name for name in REAL if name.startswith(incomplete)]
+
+
 def _name_option(default: str) -> Any:
     return typer.Option(metavar="NAME", help="The study's name, which is its folder's.", show_default=default)
 
@@ -85,6 +89,9 @@ WorkloadArgument = Annotated[
         help="Data set and model: digits-lenet, or {mnist,fashion}-{lenet,resnet18}.",
         autocompletion=_workloads,
     ),
+]
+FrameworkOption = Annotated[
+    str, typer.Option(metavar="NAME", help=f"The framework: {' or '.join(REAL)}.", autocompletion=_real)
 ]
 WorkloadOption = Annotated[
     str,

@@ -62,9 +62,9 @@ def launch(
     from study.plan.files import load_plan
     from study.store.price import checked
 
-    path = study_path(out_dir, name, Path(plan).stem, "the plan's name")
     prices = checked(gpu_hour, cpu_hour)
     complete = load_plan(plan, settings=with_sharing(settings, allow_shared_gpu), frameworks=named(frameworks))
+    path = study_path(out_dir, name, Path(plan).stem, "the plan's name")
     start(complete, path, place(address), data_dir, choice(exclude_node, allow_mixed), prices)
 
 

@@ -11,7 +11,7 @@ import psutil
 import typer
 from rich.console import Console
 
-from study.cli.options import REAL, AsJson, DataDir, WorkloadOption, WorkloadOptions
+from study.cli.options import AsJson, DataDir, FrameworkOption, WorkloadOption, WorkloadOptions
 from study.cli.output import fail, out, results
 from study.cli.running import check_available
 from study.volume import volume
@@ -19,7 +19,7 @@ from trainables.common.errors import UserError
 
 
 def train(
-    framework: Annotated[str, typer.Option(metavar="NAME", help=f"The framework: {' or '.join(REAL)}.")],
+    framework: FrameworkOption,
     workload: WorkloadOption,
     learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate; it stays constant.")],
     batch_size: Annotated[int, typer.Option(metavar="N", help="Samples in a batch.")],

@@ -64,7 +64,9 @@ def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[N
     """
     options: dict[str, Any] = {"log_to_driver": volume.verbose}
     options["logging_level"] = logging.INFO if volume.verbose else logging.ERROR
-    if not volume.verbose:
+    if volume.verbose:
+        logging.getLogger("ray.tune.logger").setLevel(logging.ERROR)  # pages about what TensorBoard cannot show
+    else:
         for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
             logging.getLogger(name).setLevel(logging.CRITICAL)
         _mute_ray()

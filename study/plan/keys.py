@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from study.plan.files import as_toml
 from study.plan.plan import Plan
 
-_SPACE = "# What is searched: { low, high, log }, { choices } or one number, for all frameworks or for one by its name."
+_SPACE = "# Searched: { low, high, log }, { choices } or a number; also per framework."
 _LINE = re.compile(r"(\w+) = (.*)")
 _SECTION = re.compile(r"\[([\w.]+)\]")
 

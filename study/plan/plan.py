@@ -31,7 +31,7 @@ class SearchPlan(_Section):
     startup_trials: int = Field(ge=1, description="random trials before the tpe or gp sampler models anything")
     scheduler: Literal["fifo", "asha"] = Field(description="fifo, or asha, which stops trials that lag behind")
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
-    objective: Clock = Field(description="warm or cold: the clock whose time to accuracy is minimised")
+    objective: Clock = Field(description="warm or cold: the clock whose time is minimised")
     max_failures: int = Field(ge=0, description="times a trial that dies is started again")
     initial_points: tuple[dict[str, float], ...] = Field(description="configurations to try first")
 

@@ -16,6 +16,7 @@ from study.cli import commands, running
 from study.cluster.address import Place
 from study.driver.phases import report
 from study.driver.recorder import trial_row
+from study.driver.repair import mended_searches
 from study.plan.files import load_plan, thaw
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder, clear, create
@@ -186,6 +187,64 @@ def test_any_other_file_that_cannot_be_used_is_a_line(
     one, two = (str(studied(tmp_path / name, plan, failed=0).path) for name in "ab")
     code, _, err = call(["compare", one, two, "--out", "/proc/x"], capsys, monkeypatch)
     assert (code, err) == (1, "tuneoff: cannot use /proc/x (No such file or directory)\n")
+
+
+@pytest.mark.parametrize(
+    "edit", [("momentum = 0.9", "momentum = 0.8"), ("trials = 3", "trials = 1"), ("high = 0.1", "high = 1.0")]
+)
+def test_a_plan_that_was_edited_is_refused_in_a_finished_study_too(
+    plan: Plan,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    edit: tuple[str, str],
+) -> None:
+    folder = studied(tmp_path / "s", plan, failed=0)
+    said: list[str] = []
+    mended_searches(plan, folder, Records(folder, say=said.append), concurrent=False, say=said.append)
+    text = folder.plan.read_text()
+    assert edit[0] in text
+    folder.plan.write_text(text.replace(edit[0], edit[1], 1))
+    for command in ("resume", "confirm", "report"):
+        code, out, err = call([command, str(folder.path)], capsys, monkeypatch)
+        assert (code, out, err.count("\n")) == (2, "", 1), command
+        assert edit[1].rpartition(" ")[2] in err
+    assert call(["status", str(folder.path)], capsys, monkeypatch)[0] == 0
+    folder.plan.write_text(text)
+    assert call(["resume", str(folder.path)], capsys, monkeypatch)[0] == 0
+
+
+def test_a_comparison_may_be_a_file(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (str(studied(tmp_path / name, plan, failed=0).path) for name in "ab")
+    for page in (tmp_path / "page.html", tmp_path / "new" / "page.HTM", tmp_path / "page.html"):
+        code, out, err = call(["compare", one, two, "--out", str(page)], capsys, monkeypatch)
+        assert (code, err) == (0, "")
+        note = "(the page alone; --out FOLDER keeps its tables and figures, too)"
+        assert out.endswith(f"comparison: {page} {note}\n")
+        assert page.read_text().startswith("<!")
+        assert not any(each.suffix in (".csv", ".svg") for each in page.parent.iterdir())
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for other in (notes, Path(one) / "plan.toml"):
+        code, out, err = call(["compare", one, two, "--out", str(other)], capsys, monkeypatch)
+        assert (code, out) == (2, "")
+        said = "is a file, and no page; give a folder, or a file that ends in .html"
+        assert err == f"tuneoff: --out {other} {said}\n"
+    assert notes.read_text() == "mine"
+    (tmp_path / "folder.html").mkdir()
+    assert call(["compare", one, two, "--out", str(tmp_path / "folder.html")], capsys, monkeypatch)[0] == 0
+    assert (tmp_path / "folder.html" / "index.html").exists()
+
+
+def test_commands_that_are_printed_can_be_typed(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = studied(tmp_path / "a b", plan, failed=1)
+    for command in ("resume", "status"):
+        out = call([command, str(folder.path)], capsys, monkeypatch)[1]
+        assert f"`tuneoff resume '{folder.path}' --retry-failed`" in " ".join(out.split())
 
 
 def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from study.driver.repair import (
 )
 from study.driver.searcher import search_seed
 from study.plan.files import as_toml, load_plan, thaw
-from study.plan.plan import Plan
+from study.plan.plan import Plan, parse
 from study.store.folder import StudyFolder, create
 from study.store.journal import (
     Search,
@@ -32,7 +33,7 @@ from study.store.journal import (
     search_distributions,
     trial_id,
 )
-from study.store.manifest import PLAN, changed, plan_of
+from study.store.manifest import PLAN, changed, plan_of, refuse_edited
 from study.store.parquet import parquet_differences
 from study.store.records import Records
 from trainables import checkpoint
@@ -257,7 +258,10 @@ def test_an_edited_plan_is_refused_by_name(plan: Plan, study: StudyFolder, edit:
     edited, _ = plan_of(study)
     with pytest.raises(UserError, match=named):
         mended_searches(edited, study, Records(study, say=print), concurrent=False, say=print)
+    with pytest.raises(UserError, match=named):
+        refuse_edited(edited, study)  # as commands do that have nothing to run
     mended_searches(plan, study, Records(study, say=print), concurrent=False, say=print)
+    refuse_edited(plan, study)
 
 
 def test_more_trials_may_be_asked_for(plan: Plan, study: StudyFolder) -> None:
@@ -265,6 +269,24 @@ def test_more_trials_may_be_asked_for(plan: Plan, study: StudyFolder) -> None:
     assert (more.search.trials, more.confirm.runs) == (9, 7)
     search = mended_searches(more, study, Records(study, say=print), concurrent=False, say=print)["simulated"]
     assert search.study.user_attrs[PLAN] == as_toml(more)
+
+
+@pytest.mark.parametrize(
+    ("key", "fewer"), [("search.trials", 1), ("search.trials", 4), ("confirm.runs", 0), ("confirm.runs", 4)]
+)
+def test_fewer_than_were_planned_are_refused(plan: Plan, study: StudyFolder, key: str, fewer: int) -> None:
+    more = changed(plan, study, ["search.trials=9", "confirm.runs=7"])
+    mended_searches(more, study, Records(study, say=print), concurrent=False, say=print)
+    planned = {"search.trials": 9, "confirm.runs": 7}[key]
+    with pytest.raises(UserError, match=f"{key} is {fewer}, but .* was planned with {planned}; give {planned} or more"):
+        changed(more, study, [f"{key}={fewer}"])
+    last = key.partition(".")[2]
+    text = as_toml(more).replace(f"\n{last} = {planned}\n", f"\n{last} = {fewer}\n", 1)
+    edited = parse(tomllib.loads(text), "")
+    with pytest.raises(UserError, match=f"{key} is {fewer}, but .* was planned with {planned}"):
+        refuse_edited(edited, study)
+    with pytest.raises(UserError, match=f"{key} is {fewer}, but .* was planned with {planned}"):
+        mended_searches(edited, study, Records(study, say=print), concurrent=False, say=print)
 
 
 @pytest.mark.parametrize(
