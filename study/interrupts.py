@@ -1,8 +1,11 @@
-"""Ctrl-C and SIGTERM: stop with the study safe, and say how to go on.
+"""Ctrl-C and SIGTERM: answered at once, stopped with the study safe, and told how to go on.
 
 Tune's `fit` ends cleanly, trials left as they are, on SIGUSR1 and returns as if nothing had happened. So both signals
-become SIGUSR1 while it runs, and an exception afterwards; outside of it they become that exception at once. A second
-signal never waits.
+become SIGUSR1 while it runs, and an exception afterwards; outside of it they become that exception at once.
+
+Python runs its handlers on the main thread, and that may be inside Ray, a framework or a long import, for seconds or
+for ever. So a thread of its own, which Python wakes when a signal comes, answers the first and ends the process at the
+second.
 """
 
 from __future__ import annotations
@@ -10,21 +13,26 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+from study.console import complain, end_movement
 from study.processes import end_processes, living_children
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_OVER = 0  # no signal has this number
+_ANSWER_S = 1.0
 
 
 class Interrupted(BaseException):
     """The user, or the system, asked to stop. Not an Exception, so that nothing swallows it on the way."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
+        super().__init__(_NAMES[signal.Signals(signum)])
         self.exit_code = 128 + signum
 
 
@@ -34,6 +42,7 @@ def leave_at_once(exit_code: int) -> NoReturn:
     A second signal can stop Ray in the middle of its shutdown, and Ray's threads have crashed the interpreter's end
     then (exit code -11 where 130 was meant, measured on Ray 2.60).
     """
+    end_movement()
     end_processes(living_children())
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
@@ -51,22 +60,43 @@ def ray_exits_as_interruption() -> Iterator[None]:
 
 
 class Interrupts:
-    """Handlers for SIGINT and SIGTERM, for the time of a ``with`` block."""
+    """Handlers for SIGINT and SIGTERM, for the time of a ``with`` block.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    say
+        Told in a line what a first signal does.
+    """
+
+    def __init__(self, say: Callable[[str], None] = complain) -> None:
+        self._say = say
+        self.means = ""  # what is lost by stopping now, to be told at the first signal
+        self.farewell = ""  # how to go on, to be told at the end
         self._received: int | None = None
         self._in_fit = False
+        self._depth = 0
+        self._answered = threading.Event()
 
     @contextmanager
     def handled(self) -> Iterator[Interrupts]:
-        """Install the handlers; put the former ones back at the end."""
-        former = {number: signal.getsignal(number) for number in _SIGNALS}
-        self.install()
+        """Install the handlers; put the former ones back at the end. Inside another such block it changes nothing."""
+        self._depth += 1
         try:
-            yield self
+            if self._depth > 1:
+                yield self
+                return
+            self._received = None
+            self._answered.clear()
+            former = {number: signal.getsignal(number) for number in _SIGNALS}
+            with self._listening():
+                self.install()
+                try:
+                    yield self
+                finally:
+                    for number, handler in former.items():
+                        signal.signal(number, handler)
         finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+            self._depth -= 1
 
     def install(self) -> None:
         """Install the handlers; to be called again after `ray.init`, which puts its own in their place."""
@@ -88,13 +118,77 @@ class Interrupts:
         if self._received is not None:
             raise Interrupted(self._received)
 
+    def last_words(self, interrupted: Interrupted) -> str:
+        """What there is to say at the end; not before the first signal has been answered."""
+        self._answered.wait(_ANSWER_S)
+        return f"{interrupted}{f'; {self.farewell}' if self.farewell else ': stopped'}"
+
     def _before_tune(self, signum: int, frame: FrameType | None) -> None:
         raise Interrupted(self._received or signal.SIGTERM)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        first = self._received is None
+        if self._received is not None:
+            return  # the listener ends the process
         self._received = signum
-        if self._in_fit and first:
+        if self._in_fit:
             os.kill(os.getpid(), signal.SIGUSR1)
         else:
             raise Interrupted(signum)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """A thread that Python tells of every signal, whatever the main thread is doing."""
+        ear, mouth = os.pipe()
+        os.set_blocking(mouth, False)
+        former = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+        listener = threading.Thread(target=self._listen, args=(ear,), name="signals", daemon=True)
+        listener.start()
+        _forked.add(self)
+        try:
+            yield
+        finally:
+            _forked.discard(self)
+            signal.set_wakeup_fd(former)
+            os.write(mouth, bytes([_OVER]))
+            listener.join(_ANSWER_S)
+            for end in (ear, mouth):
+                os.close(end)
+
+    def _listen(self, ear: int) -> None:
+        first = True
+        while (number := os.read(ear, 1)[0]) != _OVER:
+            if number not in _SIGNALS:
+                continue
+            if not first:
+                self._end(number)
+            first = False
+            self._answer(number)
+
+    def _answer(self, number: int) -> None:
+        name = _NAMES[signal.Signals(number)]
+        means = f" ({self.means})" if self.means else ""
+        again = f"{name} again" if number == signal.SIGINT else "a second one"
+        with suppress(Exception):  # of a terminal that is gone; stopping matters more
+            self._say(f"{name}: stopping{means}; {again} ends at once")
+        self._answered.set()
+
+    def _end(self, number: int) -> NoReturn:
+        with suppress(Exception):
+            farewell = f"; {self.farewell}" if self.farewell else ""
+            complain(f"{_NAMES[signal.Signals(number)]} again: ended at once{farewell}")
+        leave_at_once(128 + number)
+
+
+_forked: set[Interrupts] = set()  # those whose pipe a fork of this process would share
+
+
+def _leave_to_parent() -> None:
+    """In a fork, a loader worker for instance: Ctrl-C reaches it, too, and is its parent's to answer."""
+    if _forked:
+        _forked.clear()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -8,6 +8,7 @@ import typer
 
 from study.cli.options import Address, AsJson, DataDir
 from study.cli.output import out, results
+from study.cli.working import at_work
 from study.cluster.address import place
 from study.volume import volume
 from trainables.common.errors import UserError
@@ -15,6 +16,7 @@ from trainables.common.errors import UserError
 _MARKS = {"ok": "ok     ", "missing": "missing", "problem": "PROBLEM"}
 
 
+@at_work("looking around")
 def doctor(as_json: AsJson = False, data_dir: DataDir = None, address: Address = None) -> None:
     """Tell whether a study can run here, and what to do where it cannot.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from study.cli.output import fail, out
+from study.cli.working import screen
 from trainables.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def _check_framework(plan: Plan, asked: Framework, *, fitting: int, begun: bool)
     gpus = plan.slice.gpus
     if gpus == 0 and not wanted:
         return
+    screen.doing(f"trying {asked.title}")
     found = asked.examine(device="cuda" if gpus else "cpu", loadings=wanted)
     if gpus > len(found.devices) and not found.broken:
         todo = f"go on where there are {gpus}" if begun else f"--set slice.gpus={len(found.devices)}"

@@ -12,10 +12,12 @@ from rich.table import Table
 from study.cli.options import AsJson, CpuHour, GpuHour, StudyDir, StudyDirs
 from study.cli.output import results
 from study.cli.running import keep_prices, open_study, resumes, write_report
+from study.cli.working import at_work
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
 
 
+@at_work("reading the records")
 def report(
     folder: StudyDir,
     verify: Annotated[
@@ -46,6 +48,7 @@ def report(
     raise typer.Exit(1 if differences else 0)
 
 
+@at_work("reading the records")
 def compare(
     folders: StudyDirs,
     out_dir: Annotated[

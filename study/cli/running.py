@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.cli.output import fail, out, results
-from study.console import complain
+from study.cli.working import interrupts, screen
 from trainables.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from study.console import SteadyConsole
     from study.plan.plan import Plan
     from study.store.folder import StudyFolder
+
+_SAFE = "the study is safe"
 
 
 def start(
@@ -43,6 +45,7 @@ def start(
     from study.store.lock import is_running
     from study.store.price import keep
 
+    interrupts.means = "no trial has begun"
     check_available(plan.frameworks)
     prepare_data(plan, data_dir)
     check_local_slice(plan, where)
@@ -108,6 +111,7 @@ def go_on(
     """Check for a study that has begun what `start` checks for a new one, and run what is left of it."""
     from study.cli.readiness import check_machine
 
+    interrupts.means, interrupts.farewell = _SAFE, f"{_SAFE}. Go on with: {_resume(folder, where)}"
     check_local_slice(plan, where, begun=True)
     prepare_data(plan, data_dir, folder)
     check_machine(plan, where, begun=True)
@@ -121,6 +125,7 @@ def prepare_data(plan: Plan, data_dir: Path | None, folder: StudyFolder | None =
     from trainables.workloads.shipped import workload
 
     name = workload(plan.workload).dataset
+    screen.doing(f"preparing the data: {name}")
     if data_dir is not None or folder is None or not is_stored_in(folder.data, name):
         prepare(name, data_dir=data_dir)
 
@@ -161,6 +166,10 @@ def drive(
     from trainables.frameworks import framework
 
     _check_encodable(folder.path)
+    again = _resume(folder, where)
+    interrupts.farewell = f"{_SAFE}. Go on with: {again}"
+    screen.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
+    screen.doing("loading Ray")
     prepare(local=where.local)
     entered = enter(where)
     if where.local:
@@ -173,24 +182,28 @@ def drive(
     from study.driver.blame import NoHostLeft
     from study.driver.progress import Progress
     from study.driver.tuning import TuneStopped
-    from study.interrupts import Interrupted, leave_at_once
     from study.store.patience import StorageGone
 
-    progress = Progress(out)
-    progress.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
+    progress = Progress(screen)
     if entered.address is not None:
         progress.say(f"on the Ray cluster at {entered.address} ({entered.source})")
     _say_left_out(plan)
-    again = f"{resumes(folder.path)}{where.option}"
+    todo = phases or run.phases_of(plan)
     try:
         with run.driving(
-            plan, folder, where=entered, progress=progress, retry_failed=retry_failed, choice=choice or ANY_NODES
+            plan,
+            folder,
+            where=entered,
+            progress=progress,
+            interrupts=interrupts,
+            retry_failed=retry_failed,
+            choice=choice or ANY_NODES,
         ) as driver:
-            for phase in phases or run.phases_of(plan):
+            progress.begin(plan, todo, driver.records.trials.values())
+            interrupts.means = f"{_SAFE}, and what the running trials have saved is kept"
+            for phase in todo:
                 getattr(run, phase)(driver)
-    except Interrupted as interrupted:
-        complain(f"{interrupted}; the study is safe. Go on with: {again}")
-        leave_at_once(interrupted.exit_code)
+            interrupts.means = _SAFE
     except NothingStarts as nothing:
         ran = "; what ran before is safe" if folder.begun else ""
         fail(f"{nothing}{ran}", 1)
@@ -205,6 +218,10 @@ def drive(
     write_report(folder)
     _say_left_out(plan, results)
     tell_failures(plan, folder, where)
+
+
+def _resume(folder: StudyFolder, where: Place) -> str:
+    return f"{resumes(folder.path)}{where.option}"
 
 
 def _say_left_out(plan: Plan, console: SteadyConsole = out) -> None:
@@ -229,6 +246,9 @@ def _check_encodable(path: Path) -> None:
 
 def write_report(folder: StudyFolder) -> None:
     """Write the report, with the prices that the study was given, and print its verdict."""
+    interrupts.means = "the records are safe, the report is not written"
+    interrupts.farewell = f"the records are safe. Write the report with: tuneoff report {shlex.quote(str(folder.path))}"
+    screen.doing("writing the report")
     from study.driver.phases import report as write
     from study.store.price import kept_price
 

@@ -33,6 +33,7 @@ from study.cli.options import (
 )
 from study.cli.output import out
 from study.cli.running import go_on, keep_prices, open_study, start, tell_failures, write_report
+from study.cli.working import at_work, stoppable
 from study.cluster.address import place
 from trainables.common.errors import UserError
 
@@ -41,6 +42,8 @@ SWEPT = {f"sweep.over.{name}": f"--over {name}" for name in ("learning_rate", "b
 }
 
 
+@stoppable
+@at_work("reading the plan")
 def launch(
     plan: PlanArgument,
     name: Name = None,
@@ -68,6 +71,8 @@ def launch(
     start(complete, path, place(address), data_dir, choice(exclude_node, allow_mixed), prices)
 
 
+@stoppable
+@at_work("reading the plan")
 def sweep(
     workload: WorkloadArgument,
     over: Annotated[
@@ -112,6 +117,8 @@ def sweep(
     start(complete, path, place(address), data_dir, choice(exclude_node, allow_mixed), prices)
 
 
+@stoppable
+@at_work("reading the study")
 def resume(
     folder: StudyDir,
     settings: Annotated[
@@ -153,6 +160,8 @@ def resume(
     go_on(plan, found, where, data_dir, choice(exclude_node, allow_mixed), retry_failed=retry_failed)
 
 
+@stoppable
+@at_work("reading the study")
 def confirm(
     folder: StudyDir,
     address: Address = None,

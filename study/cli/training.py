@@ -9,15 +9,17 @@ from typing import Annotated
 
 import psutil
 import typer
-from rich.console import Console
 
 from study.cli.options import AsJson, DataDir, FrameworkOption, WorkloadOption, WorkloadOptions
 from study.cli.output import fail, out, results
 from study.cli.running import check_available
+from study.cli.working import at_work, screen
+from study.console import Screen, SteadyConsole
 from study.volume import volume
 from trainables.common.errors import UserError
 
 
+@at_work("looking for the framework")
 def train(
     framework: FrameworkOption,
     workload: WorkloadOption,
@@ -64,6 +66,7 @@ def train(
     from dataclasses import asdict
 
     from study.cli.single import evaluation_line, failure, on_this_machine, print_result, single_spec
+    from trainables.frameworks import framework as find_framework
     from trainables.training import Training
     from trainables.workloads.datasets import prepare
     from trainables.workloads.shipped import workload as find_workload
@@ -90,9 +93,11 @@ def train(
     began = time.perf_counter()
     spec = on_this_machine(spec, device)
     training = Training(spec, started=_process_start() + time.perf_counter() - began)  # looking is no part of it
+    screen.doing(f"starting {find_framework(framework).title}")
     try:
         while not training.finished:
             evaluation = training.advance()
+            screen.doing(f"training {workload}")
             if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
                 out.print(evaluation_line(evaluation), highlight=False)
     except KeyboardInterrupt:
@@ -112,6 +117,7 @@ def train(
         print_result(result, results)
 
 
+@at_work("looking for the frameworks")
 def verify(
     workloads: WorkloadOptions = None,
     steps: Annotated[int, typer.Option(min=2, metavar="N", help="Training steps to compare.")] = 50,
@@ -133,11 +139,11 @@ def verify(
     check_available(compared)
     for each in chosen:
         prepare(each.dataset, data_dir=data_dir)
-    console = Console(stderr=True, quiet=volume.quiet)
+    shown = screen if screen.moves else Screen(SteadyConsole(stderr=True, quiet=volume.quiet))
     certificates = []
     for each in chosen:
         try:
-            certificates.append(verify_workload(each, compared, steps=steps, console=console))
+            certificates.append(verify_workload(each, compared, steps=steps, screen=shown))
         except RuntimeError as error:
             fail(f"{each.name} could not be verified: {error}", 1)
         if not as_json:

@@ -7,23 +7,23 @@ from itertools import product
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from study.console import Measure, Screen
 from study.store.certificate import certificate_path, write_certificate
 from trainables.frameworks import framework
 from trainables.verify.compare import OPTIMIZERS, PRECISIONS, Comparison, compare
 from trainables.workloads.shipped import Workload
 
 
-def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int, console: Console) -> dict[str, Any]:
+def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int, screen: Screen) -> dict[str, Any]:
     """Compare frameworks in both optimizers and both precisions and write the certificate.
 
     Parameters
     ----------
     frameworks
         Two or more; the first is the reference that each other is compared with.
-    console
+    screen
         Where progress is shown.
 
     Returns
@@ -32,19 +32,20 @@ def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int
     """
     comparisons: list[Comparison] = []
     reference, *others = frameworks
-    with Progress(console=console, transient=True) as progress:
-        for other, optimizer, precision in product(others, OPTIMIZERS, PRECISIONS):
-            task = progress.add_task(f"{workload.name}, {other}, {optimizer}, {precision}", total=steps + 1)
-            comparisons.append(
-                compare(
-                    workload,
-                    optimizer,
-                    precision,
-                    frameworks=(reference, other),
-                    steps=steps,
-                    on_step=lambda _: progress.advance(task),  # noqa: B023
-                )
-            )
+    kinds = list(product(others, OPTIMIZERS, PRECISIONS))
+    done = 0
+
+    def on_step(_: int) -> None:
+        nonlocal done
+        done += 1
+
+    with screen.moving(workload.name):
+        screen.showing(lambda: Measure(done, len(kinds) * (steps + 1)))
+        for other, optimizer, precision in kinds:
+            screen.doing(f"{workload.name}, {framework(other).title}, {optimizer}, {precision}")
+            pair = (reference, other)
+            comparisons.append(compare(workload, optimizer, precision, frameworks=pair, steps=steps, on_step=on_step))
+        screen.showing()
     path = certificate_path(workload.name)
     certificate = write_certificate(workload.name, frameworks, comparisons, path)
     return {**certificate, "path": str(path)}

@@ -59,7 +59,7 @@ class ClusterWatch:
     def _tell_nodes(self) -> None:
         before, nodes = self._nodes, _nodes()
         for each in before.keys() - nodes.keys():
-            rest = "" if before[each].draining else "; its trials go on elsewhere"
+            rest = "" if before[each].draining else "; its trials run elsewhere"
             self._say(f"node {before[each].address} is gone{rest}")
         for each in nodes.keys() - before.keys():
             self._say(f"node {nodes[each].address} has joined, with {nodes[each].resources.get('CPU', 0.0):g} CPUs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_ATTEMPT = re.compile(r"^Failure # \d+ \(occurred at .*$", re.MULTILINE)  # Tune keeps those before in the same file
 LESS_MEMORY = "take smaller batches, fewer trials at once (--set slice.max_concurrent=1) or a machine with more memory"
 _LONGEST = 500
 _NODE_MEMORY = re.compile(r"was ([\d.]+ ?GB) used / ([\d.]+ ?GB) limit")
@@ -19,6 +20,7 @@ def cause(text: str) -> str:
     text
         What Ray Tune has kept: a traceback, or Ray's own account of a process that is gone.
     """
+    text = _ATTEMPT.split(text)[-1]
     if "low on memory" in text or "OutOfMemoryError: Task was killed" in text:
         return _killed_by_ray(text)
     if "died unexpectedly" in text or "worker process has died" in text or "connection error code 2" in text:
@@ -29,6 +31,11 @@ def cause(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if line.startswith(("RuntimeError", "ray.exceptions", "The actor", "Exception"))]
     return _WRAPPED.sub("", (told or lines or ["the trial's process died"])[-1])[:_LONGEST]
+
+
+def may_pass(cause: str) -> bool:
+    """Whether a trial that died of this may live the next time: its process is gone, or there was no memory."""
+    return LESS_MEMORY in cause or "memory" in cause.lower()
 
 
 def _killed_by_ray(text: str) -> str:

@@ -40,6 +40,7 @@ from study.driver.repair import (
     recover,
     retry_failures,
 )
+from study.driver.retries import Retries, interrupted
 from study.driver.searcher import DealingSearcher, confirmation_seed, last_host, trial_config
 from study.driver.tuning import fit, make_scheduler
 from study.interrupts import Interrupts
@@ -87,6 +88,7 @@ class Driver:
     allowed: Nodes = field(default_factory=Nodes)
     blame: Blame | None = None  # of nodes on which trials keep failing; None on this machine alone
     joining: Joining | None = None  # lets in the nodes that join; likewise
+    retries: Retries | None = None
 
     def recorder(self) -> Recorder:
         """For one run of Tune."""
@@ -95,7 +97,8 @@ class Driver:
         if self.joining is not None:
             cluster = ClusterWatch(self.plan.slice, joining=self.joining.look, say=self.progress.say)
         watch = NodeWatch(self.nodes)
-        return Recorder(self.plan, self.folder, self.records, self.progress, starts, watch, cluster, self.blame)
+        shown, again = self.progress, self.retries
+        return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, self.blame, again)
 
     def nodes(self) -> list[Node]:
         """The nodes that are up now, can hold a slice, and may be used."""
@@ -118,6 +121,7 @@ def driving(
     *,
     where: Place,
     progress: Progress,
+    interrupts: Interrupts,
     retry_failed: bool = False,
     choice: NodeChoice = ANY_NODES,
 ) -> Iterator[Driver]:
@@ -125,6 +129,8 @@ def driving(
 
     Parameters
     ----------
+    interrupts
+        Which the trials heed.
     retry_failed
         Whether trials that failed are to run again.
     choice
@@ -136,7 +142,7 @@ def driving(
         When another driver holds the study, the cluster cannot be reached, a slice fits on no node, a node cannot take
         part, or nodes differ.
     """
-    with Interrupts().handled() as interrupts, locked(folder) as hold:
+    with interrupts.handled(), locked(folder) as hold:
         if thaw(folder.plan) != plan:
             freeze(plan, folder.plan)
         folder.checkpoints("").mkdir(parents=True, exist_ok=True)
@@ -157,6 +163,7 @@ def driving(
                 room = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
                 return f"no trial had begun. See that there is memory, and space in {room}, and launch the study again"
 
+            progress.doing("starting Ray" if where.local else "connecting to the cluster")
             with connected(where.address, on_death=left_behind):
                 interrupts.install()
                 hold.note_family()
@@ -165,13 +172,13 @@ def driving(
                 check_slice(plan.slice, nodes)
                 blame = joining = None
                 if not where.local:
+                    progress.doing("asking the nodes")
                     joining = _checked(folder, plan, nodes, choice, progress)
                     check_slice(plan.slice, nodes)
                     blame = Blame(nodes, say=progress.say)
                 slots = Slots(plan.slice, growing=not where.local, avoided=nodes.avoided)
-                yield Driver(
-                    plan, folder, records, progress, interrupts, hold.lease, slots, where.local, nodes, blame, joining
-                )
+                shared = (hold.lease, slots, where.local, nodes, blame, joining, Retries(progress.say))
+                yield Driver(plan, folder, records, progress, interrupts, *shared)
         finally:
             if folder.begun:  # else there is nothing to build, and a full disk would be waited for
                 records.close()
@@ -231,12 +238,13 @@ def _search(driver: Driver) -> dict[str, int]:
     again = reconcile(searches, records.trials)
     enqueue_again(searches, records.retried)
     if again:
-        say(f"interrupted trials that go on from their last checkpoints: {again}")
-    wanted = plan.search.trials
+        say(interrupted(folder, again))
+    wanted, fresh = plan.search.trials, plan.search.objective == "cold"
     left = {name: max(0, wanted - len(each.finished())) for name, each in searches.items()}
     if any(left.values()):
         before = [row for row in records.trials.values() if row["phase"] == "search"]
-        with driver.progress.phase("search", dict.fromkeys(plan.frameworks, wanted), before):
+        counts = dict.fromkeys(plan.frameworks, wanted)
+        with driver.progress.phase("search", counts, before, at_once=driver.slots.now, fresh=fresh):
             fit(
                 plan,
                 folder,
@@ -253,7 +261,7 @@ def _search(driver: Driver) -> dict[str, int]:
                 ),
                 trials=sum(left.values()),
                 concurrent=sum(left.values()),  # the searcher deals no more than there is room for
-                fresh_processes=plan.search.objective == "cold",
+                fresh_processes=fresh,
                 scheduler=make_scheduler(plan),
                 recorder=driver.recorder(),
                 interrupts=driver.interrupts,
@@ -418,6 +426,9 @@ def _run_pairs(driver: Driver, wanted: dict[str, int], pairs: Sequence[Callable[
     if left:
         phase = next(iter(left[0].runs.values())).identity["phase"]
         done = [row for each in pairs for row in _rows(driver, each) if not replaced(row)]
+        ids = [run.identity["trial_id"] for pair in left for run in pair.runs.values()]
+        if going_on := interrupted(driver.folder, [name for name in ids if name in driver.records.begun]):
+            driver.progress.say(going_on)
         with driver.progress.phase(phase, wanted, done):
             fit(
                 driver.plan,

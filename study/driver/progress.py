@@ -1,22 +1,23 @@
-"""Live progress of a study: a table on a terminal, plain lines elsewhere."""
+"""Live progress of a study: one bar for all of it on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
+from study.console import Measure, Screen, folded
+from study.driver.outlook import Outlook, in_words, wanted_by
+from study.plan.plan import Plan
 from trainables.contract import Record
 from trainables.frameworks import framework
 
-LINE_INTERVAL_S = 5.0  # plain lines about running trials come no more often
+LINE_INTERVAL_S, LONGEST_INTERVAL_S = 5.0, 60.0  # plain lines about running trials come no more often
+PATIENCE = 0.02  # of the time that a phase has taken: so long apart are those lines, in between
 
 
 @dataclass
@@ -26,124 +27,198 @@ class _Lane:
     wanted: int
     done: int = 0
     reached: int = 0
+    failed: int = 0
     cost_s: float = 0.0
     best: Record | None = None
-    running: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A trial that has a process."""
+
+    host: str
+    said: str = "starting"
+
+
+@dataclass
+class _Phase:
+    """What is shown of one."""
+
+    name: str
+    lanes: dict[str, _Lane]
+    began: float = field(default_factory=time.monotonic)
+    running: dict[str, _Running] = field(default_factory=dict)
+    most_lines: int = 1  # of trials: so many stay, that the bar does not jump
 
 
 class Progress:
-    """What a phase of a study has done so far. Only ever shows; everything it knows is in the records."""
+    """What a study has done so far. Only ever shows; everything it knows is in the records.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live: Live | None = None
-        self._lanes: dict[str, _Lane] = {}
-        self._phase = ""
-        self._started = time.monotonic()
-        self._done_before = 0
+    Parameters
+    ----------
+    screen
+        Where it is shown.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._outlook = Outlook({})
+        self._phase = _Phase("", {})
         self._last_line = 0.0
 
     def say(self, message: str) -> None:
-        """One line, kept above the table."""
-        self._console.print(message, highlight=False, soft_wrap=True)
+        """One line, above what moves."""
+        self._screen.say(message)
 
     def show(self, table: Table) -> None:
         """A table of facts, once."""
-        self._console.print(table, soft_wrap=False)
+        self._screen.show(table)
+
+    def doing(self, what: str) -> None:
+        """What takes its time now."""
+        self._screen.doing(what)
+        if not self._screen.moves:
+            self.say(what)
 
     def stop(self) -> None:
         """Give the terminal back at once."""
-        if self._live is not None:
-            self._live.stop()
+        self._screen.end()
+
+    def begin(self, plan: Plan, phases: Sequence[str], rows: Iterable[Record]) -> None:
+        """From now on know the whole study.
+
+        Parameters
+        ----------
+        phases
+            Those that will run.
+        rows
+            Of all trials that were finished before.
+        """
+        self._outlook = Outlook(wanted_by(plan, phases))
+        self._outlook.know(rows)
 
     @contextmanager
-    def phase(self, name: str, wanted: dict[str, int], records: list[Record]) -> Iterator[None]:
+    def phase(
+        self,
+        name: str,
+        wanted: dict[str, int],
+        records: list[Record],
+        *,
+        at_once: Callable[[], int] = lambda: 1,
+        fresh: bool = True,
+    ) -> Iterator[None]:
         """Show a phase while the block runs.
 
         Parameters
         ----------
         name
-            ``search`` or ``confirm``.
+            ``search``, ``confirm`` or ``sweep``.
         wanted
             Trials in the end, by framework.
         records
             Trials of this phase that were finished before.
+        at_once
+            Tells how many trials run at a time.
+        fresh
+            Whether each has a process of its own.
         """
-        self._phase = name
-        self._lanes = {each: _Lane(count) for each, count in wanted.items()}
+        self._phase = _Phase(name, {each: _Lane(count) for each, count in wanted.items()})
         for row in records:
             self._count(row)
-        self._started = time.monotonic()
-        self._done_before = sum(lane.done for lane in self._lanes.values())
-        if not self._console.is_terminal:
+        self._outlook.wanted[name] = wanted
+        self._outlook.begin(name, at_once=at_once, fresh=fresh)
+        self._screen.doing(name)
+        self._screen.showing(self._measure, self._lines)
+        try:
             yield
-            return
-        with Live(self._table(), console=self._console, refresh_per_second=4, transient=True) as self._live:
-            yield
-        self._live = None
-        self._console.print(self._table())
+        finally:
+            self._screen.showing()
+        for each, lane in self._phase.lanes.items():
+            self.say(f"{name}, {framework(each).title}: {_whole(lane)}, {lane.cost_s:.0f} slice-s")
+
+    def dealt(self, trial_id: str) -> None:
+        """A trial waits for a process."""
+        self._outlook.dealt(trial_id)
+
+    def started(self, identity: Record) -> None:
+        """A trial has a process."""
+        self._outlook.started(identity["trial_id"], identity["framework"])
+        self._phase.running[identity["trial_id"]] = _Running(identity["host"])
 
     def evaluated(self, identity: Record, result: dict[str, Any]) -> None:
         """A running trial reported an evaluation."""
-        lane = self._lanes[identity["framework"]]
-        text = f"{identity['trial_id']} {result['validation_accuracy']:.1%} after {result['train_s']:.1f} s"
-        lane.running[identity["trial_id"]] = text
-        if not self._console.is_terminal and time.monotonic() - self._last_line > LINE_INTERVAL_S:
-            self._last_line = time.monotonic()
-            self.say(f"  running {text}")
-        self.refresh()
+        said = f"{result['validation_accuracy']:.1%} after {result['train_s']:.1f} s"
+        self._phase.running[identity["trial_id"]] = _Running(identity["host"], said)
+        now = time.monotonic()
+        due_s = min(LONGEST_INTERVAL_S, max(LINE_INTERVAL_S, PATIENCE * (now - self._phase.began)))
+        if not self._screen.moves and now - self._last_line > due_s:
+            self._last_line = now
+            self.say(f"  running {identity['trial_id']} {said}")
 
     def finished(self, row: Record) -> None:
         """A trial ended, one way or another."""
         self._count(row)
-        lane = self._lanes[row["framework"]]
-        if not self._console.is_terminal:
+        self._outlook.finished(row)
+        lane = self._phase.lanes[row["framework"]]
+        if not self._screen.moves:
             parts = [
-                f"{self._phase} {framework(row['framework']).title} {lane.done}/{lane.wanted}: {describe(row)}",
+                f"{self._phase.name} {framework(row['framework']).title} {lane.done}/{lane.wanted}: {describe(row)}",
                 f"best {tta(lane.best)}",
                 f"cost {lane.cost_s:.0f} slice-s",
-                f"left {self._left()}",
+                in_words(self._outlook.left_s()),
             ]
-            self.say("; ".join(parts))
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Redraw the table, where there is one."""
-        if self._live is not None:
-            self._live.update(self._table())
+            self.say("; ".join(filter(None, parts)))
 
     def _count(self, row: Record) -> None:
-        lane = self._lanes[row["framework"]]
+        lane = self._phase.lanes[row["framework"]]
         lane.done += 1
         lane.cost_s += row["slice_s"] or 0.0
-        lane.running.pop(row["trial_id"], None)
+        self._phase.running.pop(row["trial_id"], None)
+        lane.failed += row["outcome"] == "failed"
         if row["reached"]:
             lane.reached += 1
             if lane.best is None or row["objective"] < lane.best["objective"]:
                 lane.best = row
 
-    def _left(self) -> str:
-        done = sum(lane.done for lane in self._lanes.values())
-        wanted = sum(lane.wanted for lane in self._lanes.values())
-        if done == self._done_before:
-            return "unknown"
-        seconds = (time.monotonic() - self._started) / (done - self._done_before) * (wanted - done)
-        return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"
+    def _measure(self) -> Measure:
+        counts = self._outlook.wanted.items()
+        done = sum(min(self._outlook.done(phase), sum(each.values())) for phase, each in counts)
+        return Measure(done, self._outlook.total, in_words(self._outlook.left_s()))
 
-    def _table(self) -> Group:
-        table = Table(title=f"{self._phase}, left: {self._left()}", title_justify="left")
-        for column in ("framework", "done", "reached", "best time to accuracy", "cost in slice-s", "running"):
-            table.add_column(column)
-        for name, lane in self._lanes.items():
-            table.add_row(
-                framework(name).title,
-                f"{lane.done}/{lane.wanted}",
-                str(lane.reached),
-                Text(describe(lane.best) if lane.best else "none yet"),
-                f"{lane.cost_s:.0f}",
-                Text("\n".join(lane.running.values())),
-            )
-        return Group(table)
+    def _lines(self, width: int, room: int) -> list[str]:
+        """The frameworks, and below them the trials that run, as far as there is room."""
+        phase = self._phase
+        titles = {framework(name).title: lane for name, lane in list(phase.lanes.items())}
+        found = _listed({title: _whole(lane, best=True) for title, lane in titles.items()}, width, indent=None)
+        running = list(phase.running.items())
+        several = len({each.host for _, each in running}) > 1
+        said = {name: f"{each.said}{f' on {each.host}' if several else ''}" for name, each in running}
+        trials = _listed(said, width, indent=4) if said else ["waiting for a process"]
+        trials += [""] * (phase.most_lines - len(trials))
+        phase.most_lines = len(trials)
+        if (over := len(found) + len(trials) - room) > 0:
+            trials = [*trials[: -over - 1], f"and {over + 1} lines more"]
+        return [*found, *trials]
+
+
+def _listed(said: Mapping[str, str], width: int, *, indent: int | None) -> list[str]:
+    """Names, which are never cut, and what there is to say of each, in as many lines as it needs.
+
+    Parameters
+    ----------
+    indent
+        Of all lines of one but its first; None: as far as the names go.
+    """
+    longest = max(map(len, said), default=0)
+    depth = longest + 2 if indent is None else indent
+    lines = (folded(f"{name:{longest}}  {each}", width, indent=depth) for name, each in said.items())
+    return [line for each in lines for line in each.split("\n")]
+
+
+def _whole(lane: _Lane, *, best: bool = False) -> str:
+    failed = f", {lane.failed} failed" if lane.failed else ""
+    winner = f", best {describe(lane.best)}" if best and lane.best is not None else ""
+    return f"{lane.done} of {lane.wanted}, {lane.reached} reached{failed}{winner}"
 
 
 def tta(row: Record | None) -> str:

@@ -17,6 +17,7 @@ from study.cluster.waiting import ClusterWatch
 from study.driver.blame import Blame
 from study.driver.causes import cause
 from study.driver.progress import Progress
+from study.driver.retries import Retries, goes_on
 from study.driver.searcher import HOST, IDENTITY
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
@@ -40,6 +41,7 @@ class Recorder(Callback):
         nodes: NodeWatch,
         cluster: ClusterWatch | None = None,
         blame: Blame | None = None,
+        retries: Retries | None = None,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -49,6 +51,7 @@ class Recorder(Callback):
         self._cluster = cluster
         self._blame = blame
         self._nodes = nodes
+        self._retries = retries if retries is not None else Retries(progress.say)
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
         self._told: set[str] = set()  # so that a notice of every evaluation is told once
 
@@ -56,7 +59,6 @@ class Recorder(Callback):
         return {}  # Tune pickles its callbacks; this one is never restored
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        self._progress.refresh()
         states = {trial.status for trial in trials}
         self._starts.look(states)
         if self._cluster is not None:
@@ -64,7 +66,9 @@ class Recorder(Callback):
         if self._blame is not None:
             self._blame.look()
         try:
-            waiting = (trial for trial in trials if trial.status == Trial.PENDING)
+            waiting = [trial for trial in trials if trial.status == Trial.PENDING]
+            for trial in waiting:
+                self._progress.dealt(self._identity(trial)["trial_id"])
             self._nodes.look((trial.config[NODE], trial.config[HOST]) for trial in waiting)
         except NodeLost:
             for trial in trials:  # that Tune goes away ends none of them at once
@@ -73,8 +77,16 @@ class Recorder(Callback):
             raise
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        identity = self._identity(trial)
         self._started[trial.trial_id] = time.monotonic()
-        self._records.add_start(self._identity(trial)["trial_id"], trial.config[SPEC]["hyperparameters"])
+        self._retries.started(identity["trial_id"])
+        self._progress.started(identity)
+        self._records.add_start(identity["trial_id"], trial.config[SPEC]["hyperparameters"])
+
+    def tries_again(self, trial: Trial) -> bool:
+        """Whether a trial that has just failed may be started again, as far as its plan allows."""
+        identity = self._identity(trial)
+        return self._retries.again(identity["trial_id"], identity["framework"], trial.config[NODE], _reason(trial))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """It died and will be started again: what it did since its last checkpoint is lost."""
@@ -84,7 +96,7 @@ class Recorder(Callback):
         if started_at is not None:
             lost = lost_s(self._folder.checkpoints(name), started_at=started_at, until=time.time())
             self._records.add_loss(name, lost)
-            self._progress.say(f"{name} died ({_reason(trial)}); it goes on from its last checkpoint")
+            self._progress.say(f"{name} died ({_reason(trial)}); it {goes_on(self._folder, name)}")
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -92,6 +104,7 @@ class Recorder(Callback):
         identity = self._identity(trial)
         if self._blame is not None:
             self._blame.worked(identity["framework"], trial.config[NODE])
+        self._retries.evaluated(identity["trial_id"])
         self._records.add_evaluations({**row, **identity} for row in (*result[HISTORY], result))
         self._progress.evaluated(identity, result)
         self._tell(identity["trial_id"], result[NOTICES])

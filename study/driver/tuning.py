@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -98,7 +100,7 @@ def fit(
         ),
     )
     try:
-        with interrupts.during_fit(), warnings.catch_warnings():
+        with interrupts.during_fit(), _retrying(recorder.tries_again), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tuner.fit()
     except Exception as error:  # Tune wraps and rewraps what happens inside it
@@ -106,6 +108,17 @@ def fit(
         if isinstance(first, (NothingStarts, NodeLost, NoHostLeft, StorageGone)):
             raise first from None
         raise TuneStopped(f"{type(first).__name__}: {' '.join(str(first).split())[:300]}") from error
+
+
+@contextmanager
+def _retrying(decide: Callable[[Trial], bool]) -> Iterator[None]:
+    """Tune asks a trial whether to start it again, and nobody else; it counts failures and knows nothing of causes."""
+    counts = Trial.should_recover
+    Trial.should_recover = lambda trial: decide(trial) and counts(trial)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Trial.should_recover = counts  # type: ignore[method-assign]
 
 
 def _first_cause(error: BaseException) -> BaseException:

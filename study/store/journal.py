@@ -210,13 +210,13 @@ def enqueue_initial_points(plan: Plan, searches: Mapping[str, Search]) -> None:
             search.study.enqueue_trial(point, skip_if_exists=True)
 
 
-def reconcile(searches: Mapping[str, Search], recorded: Mapping[str, Record]) -> int:
+def reconcile(searches: Mapping[str, Search], recorded: Mapping[str, Record]) -> list[str]:
     """Close what an earlier driver left open.
 
     A trial that is still RUNNING although no driver runs it was interrupted. Where its record says that it finished,
     Optuna is told so; else it fails and its parameters are enqueued again, with a link to it, so that the trial that
-    replaces it continues its training from its last checkpoint. A trial that had not drawn all its parameters never
-    was: the next one takes its place, and draws the same.
+    replaces it continues its training from its last checkpoint, where there is one. A trial that had not drawn all its
+    parameters never was: the next one takes its place, and draws the same.
 
     Parameters
     ----------
@@ -225,9 +225,9 @@ def reconcile(searches: Mapping[str, Search], recorded: Mapping[str, Record]) ->
 
     Returns
     -------
-    How many trials were enqueued again.
+    Ids of the trials that were enqueued again.
     """
-    again = 0
+    again = []
     for search in searches.values():
         trials = search.study.get_trials(deepcopy=False)
         replaced = replaced_by_others(trials)
@@ -243,7 +243,7 @@ def reconcile(searches: Mapping[str, Search], recorded: Mapping[str, Record]) ->
             if record is None and params is not None and trial.number not in replaced:
                 links = {ORIGIN: origin(trial), _PREDECESSOR: trial.number}
                 search.study.enqueue_trial(dict(params), user_attrs=links)
-                again += 1
+                again.append(trial_id(search.framework, origin(trial)))
             search.study.tell(trial.number, state=TrialState.FAIL)
         search.forget_places()
     return again

@@ -139,7 +139,7 @@ def test_a_busy_cluster_is_waited_for_and_a_growing_one_used(tmp_path: Path) -> 
         ours.lose()
         assert driver.wait(timeout=240) == 0
         said = out.read_text()
-        assert "is gone; its trials go on elsewhere" in said
+        assert "is gone; its trials run elsewhere" in said
         assert "(raylet)" not in said
         assert said.count("waiting: ") <= 2
     table = pd.read_parquet(tmp_path / "results" / "s" / "trials.parquet")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from study import console
+from study.console import Screen, SteadyConsole, can_move, complain, folded
 from study.plan.files import load_plan
 from study.store.folder import create
 from study.store.records import Records
+from tests.study.terminal import CONTROL, Tty, able, lines, screen
 
 MANY_LINES = """
 import sys
@@ -92,3 +97,87 @@ def test_a_study_with_letters_in_its_name_is_told_and_reported(console: str, tmp
         assert (answer.returncode, answer.stderr) == (0, b""), arguments
     page = (folder.report / "index.html").read_text(encoding="utf-8")
     assert "gr\u00f6\u00dfe" in page
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "moves"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (False, {"FORCE_COLOR": "1"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"TERM": ""}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"CI": "true"}, False),
+    ],
+)
+def test_where_lines_can_move(
+    terminal: bool, environment: dict[str, str], moves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    able(monkeypatch, **environment)
+    written = Tty() if terminal else io.StringIO()
+    assert can_move(written) == moves
+    shown = Screen(SteadyConsole(file=written, width=60, soft_wrap=True, markup=False))
+    with shown.moving("starting Ray"):
+        shown.say("a line, and a long one at that, so that it has to be folded where there is a terminal")
+        assert shown.moves == moves
+    assert bool(CONTROL.search(written.getvalue())) == moves
+    assert ("starting Ray" in written.getvalue()) == moves
+
+
+def test_a_closed_stream_does_not_move() -> None:
+    closed = io.StringIO()
+    closed.close()
+    assert not can_move(closed)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_lines_break_between_words_and_never_inside_a_command(width: int) -> None:
+    path = "/a/very/long/path/to/the/results/of/this/study/quickstart"
+    for command in (f"`tuneoff resume {path} --retry-failed`", f"with: tuneoff resume {path}"):
+        text = f"2 of 8 trials failed with: RuntimeError: something long is wrong. Mend that, then go on {command}"
+        lines = folded(text, width).split("\n")
+        assert " ".join(lines) == text
+        assert any(command.removeprefix("with: ") in line for line in lines)
+        assert all(len(line) <= width for line in lines if "/a/very" not in line)
+    assert folded("a\n\nb", width) == "a\n\nb"
+
+
+def test_a_complaint_ends_what_moves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    able(monkeypatch)
+    shown, written = screen(80)
+    with shown.moving("starting Ray"):
+        complain("it did not start")
+        assert not shown.moves
+        shown.say("after it")
+    assert capsys.readouterr().err == "tuneoff: it did not start\n"
+    assert lines(written.getvalue())[-1] == "after it"
+    assert written.getvalue().count("\x1b[?25h") == 1  # the cursor is seen again
+
+
+def test_a_complaint_comes_though_the_terminal_is_held(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    able(monkeypatch)
+    monkeypatch.setattr("study.console._END_S", 0.05)
+    shown, _ = screen(80)
+    with shown.moving("starting Ray"):
+        held = threading.Thread(target=complain, args=("at once",))
+        with shown._lock:
+            held.start()
+            held.join(5.0)
+            assert not held.is_alive()
+    assert capsys.readouterr().err == "tuneoff: at once\n"
+
+
+def test_a_fork_takes_neither_the_terminal_nor_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    able(monkeypatch)
+    shown, _ = screen(80)
+    with shown.moving("training"):
+        child = os.fork()
+        if child == 0:  # pragma: no cover
+            alone = not console._moving and console._writing.acquire(blocking=False)
+            os._exit(0 if alone and not hasattr(sys.stdout, "rich_proxied_file") else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert shown.moves

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -61,3 +64,90 @@ def test_a_signal_while_ray_starts_is_an_interruption(monkeypatch: pytest.Monkey
 def test_ray_leaves_the_process_with_such_an_exit() -> None:
     with pytest.raises(Interrupted), ray_exits_as_interruption():
         sys.exit(15)
+
+
+DEAF = """
+import hashlib, os, sys, time
+from study.interrupts import Interrupts
+interrupts = Interrupts()
+interrupts.means, interrupts.farewell = "all is safe", "go on with: tuneoff resume x"
+with interrupts.handled():
+    print("deaf", flush=True)
+    while True:  # inside C, where no Python handler runs, for a minute or more
+        hashlib.pbkdf2_hmac("sha256", b"x", b"y", 200_000_000)
+"""
+
+
+def test_a_signal_is_answered_while_the_main_thread_hears_nothing_and_a_second_ends() -> None:
+    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "deaf\n"
+        process.send_signal(signal.SIGINT)
+        answer = process.stderr.readline()
+        assert answer == "tuneoff: Ctrl-C: stopping (all is safe); Ctrl-C again ends at once\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "tuneoff: Ctrl-C again: ended at once; go on with: tuneoff resume x\n"
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("signum", "said", "end"),
+    [
+        (signal.SIGINT, "Ctrl-C: stopping (x); Ctrl-C again ends at once", "Ctrl-C; go on"),
+        (signal.SIGTERM, "SIGTERM: stopping (x); a second one ends at once", "SIGTERM; go on"),
+    ],
+)
+def test_the_answer_comes_first_and_then_how_to_go_on(signum: signal.Signals, said: str, end: str) -> None:
+    told: list[str] = []
+    interrupts = Interrupts(told.append)
+    interrupts.means, interrupts.farewell = "x", "go on"
+    with pytest.raises(Interrupted) as interrupted, interrupts.handled():
+        os.kill(os.getpid(), signum)
+    assert interrupts.last_words(interrupted.value) == end
+    assert told == [said]
+
+
+def test_one_that_cannot_be_told_stops_all_the_same() -> None:
+    def fails(_: str) -> None:
+        raise OSError("the terminal is gone")
+
+    with pytest.raises(Interrupted) as interrupted, Interrupts(fails).handled() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert interrupts.last_words(interrupted.value) == "Ctrl-C: stopped"
+
+
+def test_handled_inside_handled_changes_nothing() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    interrupts = Interrupts(lambda _: None)
+    with interrupts.handled():
+        ours = signal.getsignal(signal.SIGINT)
+        with interrupts.handled():
+            assert signal.getsignal(signal.SIGINT) == ours
+        assert signal.getsignal(signal.SIGINT) == ours
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_signal_to_a_fork_is_not_ours() -> None:
+    """Ctrl-C reaches every process at the terminal, loader workers too; each would count as one more."""
+    told: list[str] = []
+    with Interrupts(told.append).handled():
+        child = os.fork()
+        if child == 0:  # pragma: no cover
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5.0)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    assert told == []
+
+
+def test_other_signals_are_not_answered() -> None:
+    told: list[str] = []
+    former = signal.signal(signal.SIGUSR2, lambda *_: None)
+    try:
+        with Interrupts(told.append).handled():
+            os.kill(os.getpid(), signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, former)
+    assert told == []

@@ -7,11 +7,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from study.cli import doctor, running, single
 from study.cli.running import check_local_slice
 from study.cluster.address import Place
+from study.console import Screen, SteadyConsole
 from study.driver import phases
 from study.driver.progress import Progress
 from study.plan.files import load_plan
@@ -112,7 +112,7 @@ def test_a_busy_machine_is_told_before_the_study(
 ) -> None:
     monkeypatch.setattr(phases, "busyness", lambda: found)
     said = StringIO()
-    assert phases._looked_at(Progress(Console(file=said, width=200)), local=local) is found
+    assert phases._looked_at(Progress(Screen(SteadyConsole(file=said, width=200))), local=local) is found
     line = (
         "this machine is busy (load average 4.0 on 2 CPUs, a thread of this process gets 41% of a CPU): "
         "times will be too long, and fewer trials will be in time\n"

@@ -47,7 +47,7 @@ def test_nodes_that_are_gone_and_that_join_are_named(cluster: Cluster) -> None:
     watch.look({"RUNNING"}, now=10.0)
     watch.look({"RUNNING"}, now=20.0)
     assert cluster.said == [
-        "node 10.0.0.2 is gone; its trials go on elsewhere",
+        "node 10.0.0.2 is gone; its trials run elsewhere",
         "node 10.0.0.3 has joined, with 16 CPUs",
     ]
 

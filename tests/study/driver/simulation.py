@@ -17,12 +17,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from ray.tune.search import Searcher
-from rich.console import Console
 
 from reports.records import complete
 from reports.schema import TRIALS
 from study.cluster.nodes import Node
 from study.cluster.slices import NodeLost
+from study.console import Screen, SteadyConsole
 from study.driver import phases
 from study.driver.phases import Driver
 from study.driver.progress import Progress
@@ -113,7 +113,7 @@ class Study:
         """Run phases, as one driver; what it says."""
         said = io.StringIO()
         records = Records(self.folder, say=print)
-        progress = Progress(Console(file=said, width=1000))
+        progress = Progress(Screen(SteadyConsole(file=said, width=1000)))
         self.folder.checkpoints("").mkdir(parents=True, exist_ok=True)
         lease: Any = SimpleNamespace(as_dict=lambda: {})
         slots: Any = SimpleNamespace(now=lambda: len(self.cluster.machines) * self.cluster.slots, several=True)
