@@ -30,6 +30,7 @@ include("loader.jl")
 include("run.jl")
 include("checkpoint.jl")
 include("trace.jl")
+include("seam.jl")
 include("precompile.jl")
 
 end

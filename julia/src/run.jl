@@ -22,7 +22,7 @@ Build the model, the optimiser and the loader on the device.
 
 - `model`: `"lenet"` or `"resnet18"`.
 - `data`: maps `"train"`, `"validation"` and `"test"` to `(images, labels)`; images Float32 of size
-  (28, 28, 1, samples), labels whole numbers 0 to 9.
+  (28, 28, 1, samples), labels whole numbers 0 to 9. `Array{Float32,4}` and `Vector{Int}` are used as they are.
 - `parameters`: maps PyTorch's tensor names to Float32 arrays, sizes reversed: (width, height, in, out), (in, out).
 - `num_workers`: threads that load batches; 0 loads in the training's own thread.
 - `optimizer`: `"sgd"` (with `momentum`) or `"adam"`; `weight_decay` is added to the gradient.
@@ -203,17 +203,22 @@ function score(model, batches)
 end
 
 function on_cpu(images, labels)::Samples
-    copied = Array{Float32,4}(in_float32("images", images))
-    size(copied)[1:3] == (28, 28, 1) ||
-        throw(ArgumentError("images have size $(size(copied)); it must be (28, 28, 1, samples)"))
-    return copied, Vector{Int}(labels)
+    only_float32("images", images)
+    ndims(images) == 4 && size(images)[1:3] == (28, 28, 1) ||
+        throw(ArgumentError("images have size $(size(images)); it must be (28, 28, 1, samples)"))
+    length(labels) == size(images, 4) ||
+        throw(ArgumentError("there are $(size(images, 4)) images and $(length(labels)) labels"))
+    return convert(Array{Float32,4}, images), convert(Vector{Int}, labels) # no copies where they are that already
+end
+
+function in_float32(name, array)
+    only_float32(name, array)
+    return Array(array)
 end
 
 # Flux would convert Float64 without a word, and be slow.
-function in_float32(name, array)
+only_float32(name, array) =
     eltype(array) == Float32 || throw(ArgumentError("$name has elements of type $(eltype(array)); it must be Float32"))
-    return Array(array)
-end
 
 dummy_samples(samples)::Samples = zeros(Float32, 28, 28, 1, samples), zeros(Int, samples)
 

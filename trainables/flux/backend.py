@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from ctypes import byref, c_double, c_int64
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,10 +32,15 @@ from trainables.contract import (
     TracePrecision,
 )
 from trainables.flux.runtime import find_runtime
+from trainables.flux.seam import MESSAGE_CHARACTERS, Seam, Settings, lend
+from trainables.workloads.architectures import CLASSES, MODELS, TensorSpec
 
 # `functional` says why on stderr and answers false, or throws, by version.
 _TRY_GPU = 'begin CUDA.functional(true) || error("CUDA.jl finds none that works"); sum(CUDA.ones(1)); nothing end'
-MESSAGE_CHARACTERS = 1000  # Julia spells out types, which for a ResNet takes pages
+
+Arrays = dict[str, npt.NDArray[Any]]
+# What Julia works on in place, by the number of its run: here until the run is closed, whoever forgets it.
+_lent_to: dict[int, Arrays] = {}
 
 
 def start(
@@ -55,75 +61,80 @@ def start(
     threads: int,
 ) -> FluxRun:
     """Start Julia where it is not running yet, build the model, the optimiser and the loader; see `contract.Start`."""
-    trainer = _flux_trainer(threads, device)
-    with _julia_errors():
-        run = trainer.start(
-            model=model,
-            data={split: (_reversed(samples.images), samples.labels) for split, samples in data.items()},
-            parameters={name: _reversed(array) for name, array in parameters.items()},
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            optimizer=optimizer,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            precision=precision,
-            memory_format=memory_format,
-            data_on_device=data_on_device,
-            device=device,
-            threads=threads,
-        )
-    return FluxRun(trainer, run)
+    seam = _flux_trainer(threads, device)
+    lent = {name: array for split, samples in data.items() for name, array in _named(split, samples)}
+    initial = {name: np.ascontiguousarray(array) for name, array in parameters.items()}
+    settings = _settings(
+        model=model,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        precision=precision,
+        memory_format=memory_format,
+        data_on_device=data_on_device,
+        device=device,
+        threads=threads,
+    )
+    held = c_int64()
+    seam.call("start", byref(held), byref(settings), lend(lent), len(lent), lend(initial), len(initial))
+    return FluxRun(seam, held.value, lent, {name: array.shape for name, array in initial.items()})
 
 
 class FluxRun:
     """One training in Flux; the methods are those of `trainables.contract.Run`."""
 
-    def __init__(self, trainer: Any, run: Any) -> None:
-        self._trainer = trainer
-        self._run = run
+    def __init__(self, seam: Seam, held: int, lent: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._seam = seam
+        self._held = held
+        self._shapes = shapes
+        _lent_to[held] = lent
 
     def warm_up(self) -> None:
-        _without_gil(self._trainer.warm_up_b, self._run)
+        self._seam.call("warm_up", self._held)
 
     def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
-        with _julia_errors():
-            self._trainer.begin_epoch_b(self._run, order)
+        positions = np.ascontiguousarray(order, dtype=np.int64)
+        self._seam.call("begin_epoch", self._held, positions.ctypes.data, len(positions))
 
     def train(self, batches: int) -> Progress:
-        progress = _without_gil(self._trainer.train_b, self._run, batches)
-        return Progress(loss=progress.loss, samples=progress.samples, data_s=progress.data_s)
+        loss, samples, data_s = c_double(), c_int64(), c_double()
+        self._seam.call("train", self._held, batches, byref(loss), byref(samples), byref(data_s))
+        return Progress(loss=loss.value, samples=samples.value, data_s=data_s.value)
 
     def evaluate(self, split: Split) -> Score:
-        score = _without_gil(self._trainer.evaluate, self._run, split)
-        return Score(accuracy=score.accuracy, loss=score.loss)
+        accuracy, loss = c_double(), c_double()
+        self._seam.call("evaluate", self._held, split.encode(), byref(accuracy), byref(loss))
+        return Score(accuracy=accuracy.value, loss=loss.value)
 
     def parameters(self) -> dict[str, npt.NDArray[np.float32]]:
-        with _julia_errors():
-            return _named_arrays(self._trainer.parameters(self._run))
+        arrays = {name: np.empty(shape, np.float32) for name, shape in self._shapes.items()}
+        self._seam.call("parameters", self._held, lend(arrays), len(arrays))
+        return arrays
 
     def load_parameters(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        with _julia_errors():
-            self._trainer.load_parameters_b(self._run, {name: _reversed(array) for name, array in arrays.items()})
+        given = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        self._seam.call("load_parameters", self._held, lend(given), len(given))
 
     def save(self, path: Path) -> None:
-        with _julia_errors():
-            self._trainer.save(self._run, str(path))
+        self._seam.call("save", self._held, os.fsencode(path))
 
     def load(self, path: Path) -> None:
-        with _julia_errors():
-            self._trainer.load_b(self._run, str(path))
+        self._seam.call("load", self._held, os.fsencode(path))
 
     def loader_workers(self) -> int:
-        with _julia_errors():
-            return int(self._trainer.loader_workers(self._run))
+        workers = c_int64()
+        self._seam.call("loader_workers", self._held, byref(workers))
+        return workers.value
 
     def clock(self) -> float:
         return perf_counter()
 
     def close(self) -> None:
-        with _julia_errors():
-            self._trainer.close_b(self._run)
+        self._seam.call("close", self._held)
+        _lent_to.pop(self._held, None)
 
 
 def start_trace(
@@ -138,51 +149,65 @@ def start_trace(
     threads: int,
 ) -> FluxTrace:
     """See `trainables.contract.StartTrace`."""
-    trainer = _flux_trainer(threads, "cpu")
-    with _julia_errors():
-        return FluxTrace(
-            trainer,
-            trainer.start_trace(
-                model=model,
-                parameters={name: _reversed(array) for name, array in parameters.items()},
-                learning_rate=learning_rate,
-                optimizer=optimizer,
-                momentum=momentum,
-                weight_decay=weight_decay,
-                precision=precision,
-                threads=threads,
-            ),
-        )
+    seam = _flux_trainer(threads, "cpu")
+    initial = {name: np.ascontiguousarray(array) for name, array in parameters.items()}
+    settings = _settings(
+        model=model,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        precision=precision,
+        threads=threads,
+    )
+    held = c_int64()
+    seam.call("start_trace", byref(held), byref(settings), lend(initial), len(initial))
+    return FluxTrace(seam, held.value, MODELS[model](), np.dtype(precision))
 
 
 class FluxTrace:
     """Single steps with everything they compute; see `trainables.contract.Trace`."""
 
-    def __init__(self, trainer: Any, tracer: Any) -> None:
-        self._trainer = trainer
-        self._tracer = tracer
+    def __init__(self, seam: Seam, held: int, tensors: tuple[TensorSpec, ...], precision: np.dtype[Any]) -> None:
+        self._seam = seam
+        self._held = held
+        self._tensors = tensors
+        self._precision = precision
 
-    def parameters(self) -> dict[str, npt.NDArray[Any]]:
-        with _julia_errors():
-            return _named_arrays(self._trainer.parameters(self._tracer))
+    def parameters(self) -> Arrays:
+        arrays = self._like(self._tensors)
+        self._seam.call("parameters", self._held, lend(arrays), len(arrays))
+        return arrays
 
     def load_parameters(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        with _julia_errors():
-            self._trainer.load_parameters_b(self._tracer, {name: _reversed(array) for name, array in arrays.items()})
+        given = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        self._seam.call("load_parameters", self._held, lend(given), len(given))
 
     def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
-        with _julia_errors():
-            step = self._trainer.trace_step_b(self._tracer, _reversed(images), labels)
-            return TracedStep(
-                loss=float(step.loss),
-                logits=_from_reversed(step.logits),
-                gradients=_named_arrays(step.gradients),
-                parameters=self.parameters(),
-            )
+        samples = dict(_named("batch", LabelledImages(images, labels)))
+        loss, logits = c_double(), {"logits": np.empty((len(labels), CLASSES), self._precision)}
+        gradients = self._like(tensor for tensor in self._tensors if tensor.trained)
+        self._seam.call(
+            "trace_step", self._held, lend(samples), byref(loss), lend(logits), lend(gradients), len(gradients)
+        )
+        return TracedStep(loss=loss.value, logits=logits["logits"], gradients=gradients, parameters=self.parameters())
+
+    def _like(self, tensors: Iterable[TensorSpec]) -> Arrays:
+        return {tensor.name: np.empty(tensor.shape, self._precision) for tensor in tensors}
 
 
-def _flux_trainer(threads: int, device: Device) -> Any:
-    """The Julia module FluxTrainer; the first call starts Julia with the threads of the slice."""
+def _named(split: str, samples: LabelledImages) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Images and labels, as Julia takes them apart again."""
+    yield f"{split}/images", np.ascontiguousarray(samples.images)
+    yield f"{split}/labels", np.ascontiguousarray(samples.labels)
+
+
+def _settings(**asked: str | float) -> Settings:
+    return Settings(**{name: value.encode() if isinstance(value, str) else value for name, value in asked.items()})
+
+
+def _flux_trainer(threads: int, device: Device) -> Seam:
+    """FluxTrainer's functions; the first call starts Julia with the threads of the slice."""
     if "torch" in sys.modules:
         raise RuntimeError(
             "torch is loaded in this process; Julia and torch crash in one process, so give Flux its own"
@@ -196,7 +221,7 @@ def _flux_trainer(threads: int, device: Device) -> Any:
             juliacall.Main.seval("using CUDA, cuDNN")  # brings FluxTrainer's extension with it
             _make_sure_of_gpu(juliacall.Main)
         juliacall.Main.seval("using FluxTrainer")
-        return juliacall.Main.FluxTrainer
+        return Seam(juliacall.Main.seval("FluxTrainer.entry_points()"))
 
 
 def _make_sure_of_gpu(main: Any) -> None:
@@ -238,22 +263,3 @@ def _julia_errors() -> Iterator[None]:
             raise
         message = str(error).partition("\nStacktrace:")[0].strip()
         raise RuntimeError(f"Julia: {message[:MESSAGE_CHARACTERS]}") from None
-
-
-def _without_gil(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a Julia function that touches no Python object, and let other Python threads run meanwhile."""
-    with _julia_errors():
-        return function._jl_call_nogil(*arguments)  # type: ignore[attr-defined]
-
-
-def _reversed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same memory as Julia sees it: a C-order (N, 1, 28, 28) is Julia's (28, 28, 1, N)."""
-    return np.ascontiguousarray(array).T
-
-
-def _from_reversed(array: Any) -> npt.NDArray[Any]:
-    return np.array(np.asarray(array).T, order="C")
-
-
-def _named_arrays(pairs: Any) -> dict[str, npt.NDArray[Any]]:
-    return {str(name): _from_reversed(array) for name, array in pairs}
