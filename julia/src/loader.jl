@@ -7,17 +7,28 @@ const Batch = Tuple{Array{Float32,4},OneHotMatrix{UInt32,Vector{UInt32}}}
 const LABELS = 0:(CLASSES - 1)
 const PREFETCH = 2 # batches per worker, PyTorch's default
 
+"""Batches that are made one by one, each when it is asked for: `Iterators.Stateful` keeps one more in memory."""
+mutable struct Batches
+    const source::Any
+    state::Any # of the iteration; `nothing` before it begins
+end
+
+function Base.popfirst!(batches::Batches)
+    batch, batches.state = isnothing(batches.state) ? iterate(batches.source) : iterate(batches.source, batches.state)
+    return batch
+end
+
 """The batches of one epoch, in order."""
 struct Loader
     sources::Vector{Channel{Batch}} # empty when the training loads for itself
-    inline::Any # then this iterator
+    inline::Batches # then these
     taken::Base.RefValue{Int}
     tasks::Vector{Task}
 end
 
 function Loader(samples::Samples, order::Vector{Int}, batch_size::Int, num_workers::Int)
     if num_workers == 0
-        return Loader([], Iterators.Stateful(batches(samples, order, batch_size)), Ref(0), [])
+        return Loader([], Batches(batches(samples, order, batch_size), nothing), Ref(0), [])
     end
     cuts = collect(Iterators.partition(order, batch_size))
     tasks = Task[]
@@ -32,7 +43,7 @@ function Loader(samples::Samples, order::Vector{Int}, batch_size::Int, num_worke
         push!(tasks, task[])
         source
     end
-    return Loader(sources, nothing, Ref(0), tasks)
+    return Loader(sources, Batches(Batch[], nothing), Ref(0), tasks)
 end
 
 function batches(samples, order, batch_size)
@@ -43,7 +54,7 @@ end
 
 """The next batch; waits for it."""
 function next_batch!(loader::Loader)::Batch
-    isnothing(loader.inline) || return popfirst!(loader.inline)
+    isempty(loader.sources) && return popfirst!(loader.inline)
     source = loader.sources[mod1(loader.taken[] += 1, length(loader.sources))]
     return take!(source)
 end

@@ -14,7 +14,10 @@ struct ExactMaxPool
     pad::NTuple{2,Int}
 end
 
-ExactMaxPool(window; stride=window, pad=(0, 0)) = ExactMaxPool(window, stride, pad)
+function ExactMaxPool(window; stride=window, pad=(0, 0))
+    prod(window) <= 256 || throw(ArgumentError("a window of $(prod(window)) elements; there may be 256"))
+    return ExactMaxPool(window, stride, pad)
+end
 
 Flux.@layer ExactMaxPool trainable = ()
 
@@ -24,28 +27,30 @@ Flux.@layer ExactMaxPool trainable = ()
 
 function ChainRulesCore.rrule(pool::ExactMaxPool, x::Array{<:Any,4})
     y, chosen = pool_forward(x, pool)
+    size_in = size(x) # x itself need not live until the backward pass
     function pool_pullback(dy)
-        dx = pool_backward(ChainRulesCore.unthunk(dy), chosen, size(x))
-        return NoTangent(), dx
+        return NoTangent(), pool_backward(ChainRulesCore.unthunk(dy), chosen, size_in, pool)
     end
     return y, pool_pullback
 end
 
 pooled(size_in, window, stride, pad) = (size_in + 2pad - window) ÷ stride + 1
 
-"""Maxima, and where each was found: the linear index into its channel's plane."""
+# Known sizes let the compiler unroll the window, which is what makes this as fast as NNlib's.
+function with_known_sizes(action, pool::ExactMaxPool)
+    pool.window == (2, 2) && pool.stride == (2, 2) && pool.pad == (0, 0) &&
+        return action(Val((2, 2)), Val((2, 2)), Val((0, 0)))
+    return action(Val(pool.window), Val(pool.stride), Val(pool.pad))
+end
+
+"""Maxima, and where in its window each was found: a byte, since positions are as much memory as maxima otherwise."""
 function pool_forward(x::Array{T,4}, pool::ExactMaxPool) where {T}
     width, height, channels, samples = size(x)
     out_width = pooled(width, pool.window[1], pool.stride[1], pool.pad[1])
     out_height = pooled(height, pool.window[2], pool.stride[2], pool.pad[2])
     y = Array{T}(undef, out_width, out_height, channels, samples)
-    chosen = Array{Int32}(undef, size(y))
-    # Known sizes let the compiler unroll the window, which is what makes this as fast as NNlib's.
-    if pool.window == (2, 2) && pool.stride == (2, 2) && pool.pad == (0, 0)
-        pool_planes!(y, chosen, x, Val((2, 2)), Val((2, 2)), Val((0, 0)))
-    else
-        pool_planes!(y, chosen, x, Val(pool.window), Val(pool.stride), Val(pool.pad))
-    end
+    chosen = Array{UInt8}(undef, size(y))
+    with_known_sizes((sizes...) -> pool_planes!(y, chosen, x, sizes...), pool)
     return y, chosen
 end
 
@@ -53,14 +58,14 @@ function pool_planes!(y, chosen, x, ::Val{window}, ::Val{stride}, ::Val{pad}) wh
     width, height = size(x, 1), size(x, 2)
     @inbounds for sample in axes(x, 4), channel in axes(x, 3), j in axes(y, 2), i in axes(y, 1)
         left, top = (i - 1) * stride[1] - pad[1], (j - 1) * stride[2] - pad[2]
-        column, row = max(left, 0) + 1, max(top, 0) + 1
-        best, place = x[column, row, channel, sample], column + (row - 1) * width
+        u, v = max(1 - left, 1), max(1 - top, 1) # the first in the image
+        best, place = x[left + u, top + v, channel, sample], place_in_window(u, v, window)
         for v in 1:window[2], u in 1:window[1]
             column, row = left + u, top + v
             if pad == (0, 0) || (1 <= column <= width && 1 <= row <= height)
                 value = x[column, row, channel, sample]
                 if value > best || isnan(value)
-                    best, place = value, column + (row - 1) * width
+                    best, place = value, place_in_window(u, v, window)
                 end
             end
         end
@@ -70,14 +75,19 @@ function pool_planes!(y, chosen, x, ::Val{window}, ::Val{stride}, ::Val{pad}) wh
     return nothing
 end
 
-function pool_backward(dy::AbstractArray{T,4}, chosen::Array{Int32,4}, size_in) where {T}
+place_in_window(u, v, window) = ((u - 1) + (v - 1) * window[1]) % UInt8
+
+function pool_backward(dy::AbstractArray{T,4}, chosen::Array{UInt8,4}, size_in, pool::ExactMaxPool) where {T}
     dx = zeros(T, size_in)
-    planes = reshape(dx, :, size_in[3] * size_in[4])
-    @inbounds for plane in axes(planes, 2)
-        offset = (plane - 1) * size(dy, 1) * size(dy, 2)
-        for k in 1:(size(dy, 1) * size(dy, 2))
-            planes[chosen[offset + k], plane] += dy[offset + k]
-        end
-    end
+    with_known_sizes((sizes...) -> unpool_planes!(dx, dy, chosen, sizes...), pool)
     return dx
+end
+
+function unpool_planes!(dx, dy, chosen, ::Val{window}, ::Val{stride}, ::Val{pad}) where {window,stride,pad}
+    @inbounds for sample in axes(dy, 4), channel in axes(dy, 3), j in axes(dy, 2), i in axes(dy, 1)
+        v, u = divrem(Int(chosen[i, j, channel, sample]), window[1])
+        column, row = (i - 1) * stride[1] - pad[1] + u + 1, (j - 1) * stride[2] - pad[2] + v + 1
+        dx[column, row, channel, sample] += dy[i, j, channel, sample]
+    end
+    return nothing
 end

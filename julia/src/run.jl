@@ -232,7 +232,8 @@ end
 
 function find_device(name)
     name == "cpu" && return cpu_device()
-    name == "cuda" && return gpu_device(; force=true)
+    # Not inferred: what JSON adds to `isequal` would undo the compilation of all that calls this (MLDataDevices 1.17).
+    name == "cuda" && return Base.invokelatest(gpu_device; force=true)
     throw(ArgumentError("unknown device $(repr(name)); there are cpu and cuda"))
 end
 

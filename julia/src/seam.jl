@@ -43,17 +43,15 @@ const HELD = Dict{Int64,Any}() # runs and tracers by the number that the caller 
 const LAST_HELD = Ref(0)
 const FAILURE = Ref("") # keeps the text of the last failure for the caller to read
 
-function c_start(held, settings, data, splits, parameters, tensors)
+function c_start(
+    held::Ptr{Int64}, settings::Ptr{Settings}, data::Ptr{Lent}, pieces::Int64, weights::Ptr{Lent}, tensors::Int64
+)
     return telling() do
         asked = unsafe_load(settings)
-        given = borrowed(data, splits) # "train/images", "train/labels", ...
         run = start(;
             model=unsafe_string(asked.model),
-            data=Dict(
-                String(first(split(name, '/'))) => (images, given[replace(name, "images" => "labels")]) for
-                (name, images) in given if endswith(name, "/images")
-            ),
-            parameters=borrowed(parameters, tensors),
+            data=split_data(borrowed(data, pieces)),
+            parameters=borrowed(weights, tensors),
             learning_rate=asked.learning_rate,
             batch_size=asked.batch_size,
             num_workers=asked.num_workers,
@@ -70,47 +68,50 @@ function c_start(held, settings, data, splits, parameters, tensors)
     end
 end
 
-c_warm_up(held) = telling(() -> warm_up!(HELD[held]))
+c_warm_up(held::Int64) = telling(() -> warm_up!(HELD[held]))
 
-c_begin_epoch(held, order, samples) = telling(() -> begin_epoch!(HELD[held], unsafe_wrap(Array, order, samples)))
+c_begin_epoch(held::Int64, order::Ptr{Int64}, samples::Int64) =
+    telling(() -> begin_epoch!(HELD[held], unsafe_wrap(Array, order, samples)))
 
-function c_train(held, batches, loss, samples, data_s)
+function c_train(held::Int64, batches::Int64, loss::Ptr{Float64}, samples::Ptr{Int64}, data_s::Ptr{Float64})
     return telling() do
-        progress = train!(HELD[held], batches)
+        progress = train!(HELD[held], batches)::@NamedTuple{loss::Float64, samples::Int64, data_s::Float64}
         unsafe_store!(loss, progress.loss)
         unsafe_store!(samples, progress.samples)
         unsafe_store!(data_s, progress.data_s)
     end
 end
 
-function c_evaluate(held, split, accuracy, loss)
+function c_evaluate(held::Int64, split::Cstring, accuracy::Ptr{Float64}, loss::Ptr{Float64})
     return telling() do
-        score = evaluate(HELD[held], unsafe_string(split))
+        score = evaluate(HELD[held], unsafe_string(split))::@NamedTuple{accuracy::Float64, loss::Float64}
         unsafe_store!(accuracy, score.accuracy)
         unsafe_store!(loss, score.loss)
     end
 end
 
-c_parameters(held, arrays, tensors) = telling(() -> fill_in!(borrowed(arrays, tensors), parameters(HELD[held])))
+c_parameters(held::Int64, arrays::Ptr{Lent}, tensors::Int64) =
+    telling(() -> fill_in!(borrowed(arrays, tensors), parameters(HELD[held])))
 
-c_load_parameters(held, arrays, tensors) =
+c_load_parameters(held::Int64, arrays::Ptr{Lent}, tensors::Int64) =
     telling(() -> load_parameters!(HELD[held], borrowed(arrays, tensors)))
 
-c_save(held, path) = telling(() -> save(HELD[held], unsafe_string(path)))
+c_save(held::Int64, path::Cstring) = telling(() -> save(HELD[held], unsafe_string(path)))
 
-c_load(held, path) = telling(() -> load!(HELD[held], unsafe_string(path)))
+c_load(held::Int64, path::Cstring) = telling(() -> load!(HELD[held], unsafe_string(path)))
 
-c_loader_workers(held, workers) = telling(() -> unsafe_store!(workers, loader_workers(HELD[held])))
+c_loader_workers(held::Int64, workers::Ptr{Int64}) =
+    telling(() -> unsafe_store!(workers, loader_workers(HELD[held])::Int64))
 
 """Close a run and forget it; nothing where that was done before."""
-c_close(held) = telling(() -> haskey(HELD, held) && close!(pop!(HELD, held)))
+c_close(held::Int64) = telling(() -> haskey(HELD, held) && close!(pop!(HELD, held)))
 
-function c_start_trace(held, settings, parameters, tensors)
+function c_start_trace(held::Ptr{Int64}, settings::Ptr{Settings}, weights::Ptr{Lent}, tensors::Int64)
     return telling() do
         asked = unsafe_load(settings)
         tracer = start_trace(;
             model=unsafe_string(asked.model),
-            parameters=borrowed(parameters, tensors),
+            parameters=borrowed(weights, tensors),
             learning_rate=asked.learning_rate,
             optimizer=unsafe_string(asked.optimizer),
             momentum=asked.momentum,
@@ -122,12 +123,14 @@ function c_start_trace(held, settings, parameters, tensors)
     end
 end
 
-function c_trace_step(held, samples, loss, logits, gradients, tensors)
+function c_trace_step(
+    held::Int64, batch::Ptr{Lent}, loss::Ptr{Float64}, logits::Ptr{Lent}, gradients::Ptr{Lent}, tensors::Int64
+)
     return telling() do
-        images, labels = borrowed(unsafe_load(samples, 1)), borrowed(unsafe_load(samples, 2))
-        step = trace_step!(HELD[held], images, labels)
-        unsafe_store!(loss, step.loss)
-        copyto!(borrowed(unsafe_load(logits)), step.logits)
+        samples = borrowed(batch, 2)
+        step = trace_step!(HELD[held], samples["batch/images"], samples["batch/labels"])
+        unsafe_store!(loss, Float64(step.loss))
+        fill_in!(borrowed(logits, 1), ["logits" => step.logits])
         fill_in!(borrowed(gradients, tensors), step.gradients)
     end
 end
@@ -154,25 +157,37 @@ function hold!(value)
     return LAST_HELD[]
 end
 
-"""The caller's memory as an array of Julia's: not a copy."""
-function borrowed(lent::Lent)
-    T, sizes = LENT_TYPES[lent.type + 1], lent.sizes
-    lent.dimensions == 1 && return unsafe_wrap(Array, Ptr{T}(lent.address), sizes[1])
-    lent.dimensions == 2 && return unsafe_wrap(Array, Ptr{T}(lent.address), sizes[1:2])
-    return unsafe_wrap(Array, Ptr{T}(lent.address), sizes)
+"""The caller's memory as arrays of Julia's, by name: no copies."""
+function borrowed(lent::Ptr{Lent}, count::Int64)
+    arrays = Dict{String,Array}()
+    for place in 1:count
+        each = unsafe_load(lent, place)
+        borrow!(arrays, each, LENT_TYPES[each.type + 1], Val(Int(each.dimensions)))
+    end
+    return arrays
 end
 
-borrowed(lent::Ptr{Lent}, count) =
-    Dict{String,Array}(unsafe_string(each.name) => borrowed(each) for each in unsafe_wrap(Array, lent, count))
+# A method for every type, so that the compiled ones are this package's.
+function borrow!(arrays::Dict{String,Array}, lent::Lent, ::Type{T}, ::Val{N}) where {T,N}
+    sizes = ntuple(dimension -> lent.sizes[dimension], Val(N))
+    arrays[unsafe_string(lent.name)] = unsafe_wrap(Array, Ptr{T}(lent.address), sizes)
+    return nothing
+end
+
+"""Data as `start` wants it, from arrays by the names `train/images`, `train/labels`, ..."""
+split_data(arrays::Dict{String,Array}) = Dict{String,Tuple{Array,Array}}(
+    chopsuffix(name, "/images") => (images, arrays[replace(name, "/images" => "/labels")]) for
+    (name, images) in arrays if endswith(name, "/images")
+)
 
 """Copy arrays into the caller's of the same names."""
-function fill_in!(targets, arrays)
-    for (name, array) in arrays
-        target = targets[name]
-        size(target) == size(array) ||
-            throw(ArgumentError("$name has size $(size(array)); the caller's has $(size(target))"))
-        copyto!(target, array)
-    end
+fill_in!(targets, arrays) = foreach(((name, array),) -> fill_in!(name, targets[name], array), arrays)
+
+function fill_in!(name, target, array)
+    size(target) == size(array) ||
+        throw(ArgumentError("$name has size $(size(array)); the caller's has $(size(target))"))
+    copyto!(target, array)
+    return nothing
 end
 
 """

@@ -89,13 +89,18 @@ function write_tensors!(model, arrays)
     isempty(unknown) || throw(ArgumentError("the model has no tensor $(join(unknown, ", "))"))
     for tensor in expected
         haskey(arrays, tensor.name) || throw(ArgumentError("tensor $(tensor.name) is missing"))
-        given = reversed(Array{eltype(tensor.array)}(arrays[tensor.name]), tensor.kind)
-        size(given) == size(tensor.array) || throw(
-            ArgumentError("tensor $(tensor.name) has size $(size(given)); it must be $(size(tensor.array))"),
-        )
-        copyto!(tensor.array, given)
+        write_tensor!(tensor, arrays[tensor.name])
     end
     return model
+end
+
+function write_tensor!(tensor::Tensor, array)
+    given = reversed(array, tensor.kind)
+    size(given) == size(tensor.array) || throw(
+        ArgumentError("tensor $(tensor.name) has size $(size(given)); it must be $(size(tensor.array))"),
+    )
+    copyto!(tensor.array, given)
+    return nothing
 end
 
 """

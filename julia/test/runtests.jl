@@ -208,3 +208,65 @@ end
     @test all(eltype(array) == Float64 for (_, array) in [step.gradients; parameters(double)])
     @test step.loss ≈ loss rtol = 1e-5
 end
+
+# As a program in the same process calls: with addresses, through the functions' own.
+@testset "the C functions" begin
+    points = Dict(split(each, '=') for each in split(FluxTrainer.entry_points()))
+    address(name) = Ptr{Cvoid}(parse(UInt, points[name]))
+    said(answer) = answer == C_NULL ? nothing : unsafe_string(answer)
+    text(value) = Base.unsafe_convert(Cstring, value)
+    data = Dict{String,Array}()
+    for (name, (images, labels)) in DATA
+        data["$name/images"], data["$name/labels"] = images, labels
+    end
+    weights = Dict{String,Array}(initial_parameters("lenet"; rng=MersenneTwister(3)))
+    function begin_c(; optimizer="sgd")
+        settings = [
+            FluxTrainer.Settings(
+                text("lenet"), text(optimizer), text("float32"), text("contiguous"), text("cpu"),
+                0.05, 0.9, 0.0, 64, 0, 0, 1, # rate, momentum, decay, batch, workers, on device, threads
+            ),
+        ]
+        pieces, tensors, number = FluxTrainer.lend(data), FluxTrainer.lend(weights), [0]
+        answer = GC.@preserve data weights optimizer ccall(
+            address("start"), Cstring,
+            (Ptr{Int64}, Ptr{FluxTrainer.Settings}, Ptr{FluxTrainer.Lent}, Int64, Ptr{FluxTrainer.Lent}, Int64),
+            number, settings, pieces, length(pieces), tensors, length(tensors),
+        )
+        return said(answer), only(number)
+    end
+    failure, held = begin_c()
+    @test isnothing(failure)
+    run, order, loss, samples, waited = begin_run(), randperm(500) .- 1, [0.0], [0], [0.0]
+    begin_epoch!(run, order)
+    @test isnothing(said(ccall(address("begin_epoch"), Cstring, (Int64, Ptr{Int64}, Int64), held, order, 500)))
+    answer = ccall(
+        address("train"), Cstring, (Int64, Int64, Ptr{Float64}, Ptr{Int64}, Ptr{Float64}), held, 8, loss, samples, waited
+    )
+    @test isnothing(said(answer))
+    @test (only(loss), only(samples)) == (train!(run, 8).loss, 500)
+    here = Dict{String,Array}(name => similar(array) for (name, array) in weights)
+    lent = FluxTrainer.lend(here)
+    answer = GC.@preserve here ccall(
+        address("parameters"), Cstring, (Int64, Ptr{FluxTrainer.Lent}, Int64), held, lent, length(lent)
+    )
+    @test isnothing(said(answer))
+    @test here == Dict(parameters(run))
+    images, _ = FluxTrainer.HELD[held].samples["train"]
+    @test pointer(images) == pointer(first(DATA["train"])) # no copy
+    for _ in 1:2
+        @test isnothing(said(ccall(address("close"), Cstring, (Int64,), held)))
+    end
+    @test !haskey(FluxTrainer.HELD, held)
+    @test begin_c(; optimizer="adamw")[1] == "ArgumentError: unknown optimizer \"adamw\"; there are sgd and adam"
+    @test contains(said(ccall(address("warm_up"), Cstring, (Int64,), held)), "KeyError")
+end
+
+@testset "a failure in a loader's task is told" begin
+    samples = (zeros(Float32, 28, 28, 1, 4), [0, 1, 2, 11]) # there is no such label
+    run = begin_run(; num_workers=1)
+    run.loader = Loader(samples, [1, 2, 3, 4], 2, 1)
+    failure = FluxTrainer.telling(() -> train!(run, 2))
+    @test contains(unsafe_string(failure), "11")
+    @test !contains(unsafe_string(failure), "TaskFailed")
+end
