@@ -95,6 +95,12 @@ TRIALS = (
     Column("best_training_accuracy", _REAL, "highest on the whole training split, measured after epochs; sweeps only"),
     Column("average_training_loss", _REAL, "mean over all training samples seen"),
     *_LEDGER,
+    Column("startup_runtime_s", _REAL, "the part of `startup_s` in which Julia started, with its bridge to Python"),
+    Column("startup_packages_s", _REAL, "the part that loaded the framework: `import torch`, or `using FluxTrainer`"),
+    Column("startup_data_s", _REAL, "the part that brought the data set into memory"),
+    Column(
+        "startup_seam_s", _REAL, "the part that handed data and weights to the framework, which built model and loader"
+    ),
     Column("wall_s", _REAL, "seconds from the start of its set-up to its last checkpoint, interruptions left out"),
     Column("slice_s", _REAL, "seconds for which it held its slice; the search is charged with these"),
     Column("lost_s", _REAL, "the part of `slice_s` that interruptions and failures lost: work that was done again"),

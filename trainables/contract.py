@@ -65,6 +65,13 @@ class Progress(NamedTuple):
     data_s: float  # seconds spent waiting for batches, transfer to the device included
 
 
+class StartUp(NamedTuple):
+    """What a backend's ``start`` did before it came to its training; next to nothing where another had done so."""
+
+    runtime_s: float = 0.0  # starting what the framework runs in, where that is not Python
+    packages_s: float = 0.0  # loading the framework; what importing the backend loads is no part of it
+
+
 class Score(NamedTuple):
     """Result of one evaluation of a split."""
 
@@ -74,6 +81,9 @@ class Score(NamedTuple):
 
 class Run(Protocol):
     """One training in one framework. Every method returns only when the device is idle."""
+
+    def start_up(self) -> StartUp:
+        """Where the seconds of its ``start`` went."""
 
     def warm_up(self) -> None:
         """Compile every batch shape on dummy data, then reset to the initial parameters and a new optimizer."""

@@ -24,7 +24,7 @@ from trainables.common.house import code_digest
 from trainables.common.load import cpu_time_s, load_average
 from trainables.common.machine import processor
 from trainables.common.process import claim_process, pin_threads
-from trainables.contract import Record, Run
+from trainables.contract import Record, Run, StartUp
 from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import framework
 from trainables.objective import objective_value
@@ -36,6 +36,8 @@ from trainables.workloads.shipped import workload
 
 # Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
 CALL_S = 2.0
+
+_START_PARTS = ("startup_runtime_s", "startup_packages_s", "startup_data_s", "startup_seam_s")  # of startup_s
 
 Outcome = Literal["reached", "out_of_time", "out_of_epochs", "diverged"]
 
@@ -110,6 +112,7 @@ class Training:
         self._state = _State()
         self._model_file: Path | None = None
         self.notices: list[str] = []  # what a user must be told, besides the result
+        self._told_of_workers = False
         self._restore()
         self._run: Run | None = None
         self._training_samples = 0  # known once the data set is read
@@ -202,6 +205,7 @@ class Training:
             "began_at": first.get("started_at"),
             "load_start": first.get("load_start"),
             "load_end": last.get("load_end"),
+            **{part: self._over_segments(part) for part in _START_PARTS},
             "train_cpu_s": self._over_segments("train_cpu_s"),
             "train_wall_s": self._over_segments("train_wall_s"),
             "host_cpus": last.get("host_cpus"),
@@ -260,9 +264,13 @@ class Training:
         )
         pin_threads(spec.threads)
         shape = workload(spec.workload)
-        data = load(shape.dataset, self._data)
+        with self._start_part("startup_data_s"):
+            data = load(shape.dataset, self._data)
         parameters = initial_parameters(MODELS[shape.model](), seed=spec.seed)
-        run = framework(spec.framework).start()(
+        with self._start_part("startup_packages_s"):
+            start = framework(spec.framework).start()
+        calling = time.perf_counter()
+        run = start(
             model=shape.model,
             data=data,
             parameters=parameters,
@@ -272,6 +280,7 @@ class Training:
             **asdict(spec.execution),
         )
         self._run = run
+        self._note_start_up(run.start_up(), called_s=time.perf_counter() - calling)
         self._training_samples = len(data["train"])
         startup_s = time.perf_counter() - self._started
         self._ledger.charge("startup_s", startup_s)
@@ -287,6 +296,20 @@ class Training:
         self._look_at_gpu()
         return run
 
+    @contextmanager
+    def _start_part(self, name: str) -> Iterator[None]:
+        """Note how long the block takes: a part of ``startup_s``, whose account it is in no case."""
+        began = time.perf_counter()
+        yield
+        self._state.segments[-1][name] = time.perf_counter() - began
+
+    def _note_start_up(self, start_up: StartUp, *, called_s: float) -> None:
+        """Note what the backend's ``start`` took, and apart from it what that did before it came to this training."""
+        segment = self._state.segments[-1]
+        segment["startup_runtime_s"] = start_up.runtime_s
+        segment["startup_packages_s"] += start_up.packages_s
+        segment["startup_seam_s"] = called_s - start_up.runtime_s - start_up.packages_s
+
     def _go_on(self, run: Run) -> None:
         """Begin the rest of the epoch. Loader workers ran before the interruption: starting them again is start-up."""
         state = self._state
@@ -298,6 +321,7 @@ class Training:
         done = ceil(len(order) / self._batch_size) - state.batches_left
         with self._watch.charging("startup_s"):
             run.begin_epoch(order[done * self._batch_size :])
+        self._look_at_workers(run)
 
     @property
     def _batch_size(self) -> int:
@@ -343,7 +367,16 @@ class Training:
             run.begin_epoch(order)
         self._state.epoch += 1
         self._state.batches_left = ceil(len(order) / self._batch_size)
-        self._state.loader_workers = max(self._state.loader_workers, run.loader_workers())
+        self._look_at_workers(run)
+
+    def _look_at_workers(self, run: Run) -> None:
+        """Note how many loader workers run; fewer than asked for are told, once."""
+        running, asked = run.loader_workers(), self.spec.hyperparameters.num_workers
+        self._state.loader_workers = max(self._state.loader_workers, running)
+        if running < asked and not self._told_of_workers:
+            self._told_of_workers = True
+            cpus = f"{self.spec.threads} CPU{'s'[: self.spec.threads > 1]}"
+            self.notices.append(f"loader workers: {asked} were asked for, and {running} can run with {cpus}")
 
     def _out_of_time(self) -> bool:
         elapsed = self._ledger.train_s if self.spec.objective == "warm" else self._ledger.total_s

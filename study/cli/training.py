@@ -14,7 +14,7 @@ from study.cli.options import AsJson, DataDir, FrameworkOption, WorkloadOption, 
 from study.cli.output import fail, out, results
 from study.cli.running import check_available
 from study.cli.working import at_work, screen
-from study.console import Screen, SteadyConsole
+from study.console import Screen, SteadyConsole, complain
 from study.volume import volume
 from trainables.common.errors import UserError
 
@@ -98,6 +98,9 @@ def train(
         while not training.finished:
             evaluation = training.advance()
             screen.doing(f"training {workload}")
+            for notice in training.notices:
+                complain(notice)
+            training.notices.clear()
             if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
                 out.print(evaluation_line(evaluation), highlight=False)
     except KeyboardInterrupt:

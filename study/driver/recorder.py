@@ -16,6 +16,7 @@ from study.cluster.starting import StartWatch
 from study.cluster.waiting import ClusterWatch
 from study.driver.blame import Blame
 from study.driver.causes import cause
+from study.driver.notices import Notices
 from study.driver.progress import Progress
 from study.driver.retries import Retries, goes_on
 from study.driver.searcher import HOST, IDENTITY
@@ -53,7 +54,7 @@ class Recorder(Callback):
         self._nodes = nodes
         self._retries = retries if retries is not None else Retries(progress.say)
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
-        self._told: set[str] = set()  # so that a notice of every evaluation is told once
+        self._notices = Notices(progress.say)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one is never restored
@@ -107,7 +108,7 @@ class Recorder(Callback):
         self._retries.evaluated(identity["trial_id"])
         self._records.add_evaluations({**row, **identity} for row in (*result[HISTORY], result))
         self._progress.evaluated(identity, result)
-        self._tell(identity["trial_id"], result[NOTICES])
+        self._notices.tell(identity["trial_id"], result[NOTICES])
         if result[RESULT]["outcome"] is not None:
             self._finish(trial, result[RESULT])
         self._records.build_if_due()
@@ -142,13 +143,6 @@ class Recorder(Callback):
         self._records.add_trial(row)
         checkpoint.drop_models(Path(trial.config[FOLDER]))
         self._progress.finished(row)
-
-    def _tell(self, name: str, notices: list[str]) -> None:
-        for notice in notices:
-            if name not in self._told:
-                self._progress.say(f"{name}: {notice}")
-        if notices:
-            self._told.add(name)
 
 
 def trial_row(

@@ -1,4 +1,4 @@
-"""The Flux backend against a stub juliacall, in a process of its own: names, shapes, dtypes and memory order."""
+"""The Flux backend against C functions of ours, in a process of its own: names, types, shapes and memory."""
 
 from __future__ import annotations
 
@@ -13,50 +13,79 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 STUB = '''
-"""Records what it is asked."""
-import json, os
-import numpy as np
+"""FluxTrainer's C functions, written in Python: they record what they are asked."""
+import os
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_double, c_float, c_int64, c_void_p, cast
+from trainables.flux import seam
 
 class JuliaError(Exception):
     pass
 
 calls = []
+C_TYPES = (c_float, c_double, c_int64)
 
-def described(value):
-    if isinstance(value, np.ndarray):
-        return [list(value.shape), str(value.dtype), "F" if value.flags.f_contiguous else "C"]
-    if isinstance(value, dict):
-        return {key: described(each) for key, each in value.items()}
-    if isinstance(value, tuple):
-        return [described(each) for each in value]
-    return value if isinstance(value, (int, float, str)) else type(value).__name__
+def array(lent):
+    length = 1
+    for size in lent.sizes[: lent.dimensions]:
+        length *= size
+    return cast(lent.address, POINTER(C_TYPES[lent.type] * length)).contents
 
-class Result:
-    loss, samples, data_s, accuracy = 0.5, 64, 0.25, 0.75
+def described(lents, count):
+    found = [lents[place] for place in range(count)]
+    return {each.name.decode(): [each.type, list(each.sizes[: each.dimensions]), array(each)[-1]] for each in found}
 
-class Function:
-    def __init__(self, name):
-        self.name = name
-    def __call__(self, *arguments, **keywords):
-        calls.append([self.name, described(arguments), described(keywords)])
-        if self.name == "load_b":
-            raise JuliaError("no such file\\nStacktrace:\\n [1] pages of it")
-        if self.name == "parameters":
-            return [("fc3.weight", np.asfortranarray(np.arange(6, dtype=np.float32).reshape(3, 2)))]
-        return 1 if self.name == "loader_workers" else Result()
-    def _jl_call_nogil(self, *arguments):
-        calls.append(["without the GIL", self.name])
-        return self(*arguments)
+def start(held, settings, data, pieces, weights, tensors):
+    asked = {name: getattr(settings[0], name) for name, _ in seam.Settings._fields_}
+    asked = {name: value.decode() if isinstance(value, bytes) else value for name, value in asked.items()}
+    calls.append(["start", asked, described(data, pieces), described(weights, tensors)])
+    held[0] = 7
 
-class Module:
-    def __getattr__(self, name):
-        return Function(name)
+def train(held, batches, loss, samples, data_s):
+    calls.append(["train", held, batches])
+    loss[0], samples[0], data_s[0] = 0.5, 64, 0.25
+
+def evaluate(held, split, accuracy, loss):
+    calls.append(["evaluate", held, split.decode()])
+    accuracy[0], loss[0] = 0.75, 0.5
+
+def begin_epoch(held, order, samples):
+    calls.append(["begin_epoch", held, order[:samples]])
+
+def parameters(held, lents, count):
+    calls.append(["parameters", held])
+    array(lents[0])[:] = [0, 1, 2, 3, 4, 5]
+
+def load_parameters(held, lents, count):
+    calls.append(["load_parameters", held, described(lents, count)])
+
+def loader_workers(held, workers):
+    calls.append(["loader_workers", held])
+    workers[0] = 1
+
+def save(held, path):
+    calls.append(["save", held, path.decode()])
+
+FAILURE = "no such file \N{SNOWMAN}".encode() + b"\\0"
+
+def load(held, path):
+    calls.append(["load", held, path.decode()])
+    return cast(FAILURE, c_void_p).value
+
+def warm_up(held):
+    calls.append(["warm_up", held])
+
+def close(held):
+    calls.append(["close", held])
+
+functions = {name: globals().get(name, lambda *_: None) for name in seam.SIGNATURES}
+callbacks = {name: CFUNCTYPE(c_void_p, *seam.SIGNATURES[name])(each) for name, each in functions.items()}
 
 class Main:
-    FluxTrainer = Module()
     @staticmethod
     def seval(code):
         calls.append(["seval", code])
+        if code == "FluxTrainer.entry_points()":
+            return " ".join(f"{name}={cast(each, c_void_p).value}" for name, each in callbacks.items())
 
 environment = {key: value for key, value in os.environ.items() if key.startswith("PYTHON_JULIACALL_")}
 '''
@@ -85,9 +114,13 @@ try:
 except Exception as error:
     failure = [type(error).__module__, type(error).__name__, str(error)]
 workers = run.loader_workers()
+from trainables.flux.backend import _lent_to
+lent = [sorted(_lent_to[7])]
 run.close()
+lent.append(sorted(_lent_to))
 print(json.dumps(dict(calls=juliacall.calls, environment=juliacall.environment, failure=failure, workers=workers,
-                      progress=progress, score=score, array=array.tolist(), order=bool(array.flags.c_contiguous))))
+                      progress=progress, score=score, lent=lent, array=array.tolist(),
+                      order=bool(array.flags.c_contiguous))))
 """
 
 
@@ -118,12 +151,12 @@ def calls(driven: dict[str, object]) -> list[list[object]]:
 
 
 def test_start_hands_over_every_keyword_with_arrays_as_julia_sees_them(driven: dict[str, object]) -> None:
-    name, arguments, keywords = calls(driven)[1]
-    assert (name, arguments) == ("start", [])
-    assert keywords == {
+    name, settings, data, parameters = calls(driven)[2]
+    assert name == "start"
+    assert data == {"train/images": [0, [28, 28, 1, 5], 0.0], "train/labels": [2, [5], 4]}
+    assert parameters == {"fc3.weight": [0, [3, 2], 0.0]}
+    assert settings == {
         "model": "lenet",
-        "data": {"train": [[[28, 28, 1, 5], "float32", "F"], [[5], "int64", "F"]]},
-        "parameters": {"fc3.weight": [[3, 2], "float32", "F"]},
         "learning_rate": 0.1,
         "batch_size": 4,
         "num_workers": 1,
@@ -132,32 +165,41 @@ def test_start_hands_over_every_keyword_with_arrays_as_julia_sees_them(driven: d
         "weight_decay": 0.0,
         "precision": "float32",
         "memory_format": "contiguous",
-        "data_on_device": False,
+        "data_on_device": 0,
         "device": "cpu",
         "threads": 1,
     }
 
 
-def test_methods_call_their_julia_namesakes_and_long_ones_release_the_gil(driven: dict[str, object]) -> None:
-    names = [call[0] for call in calls(driven) if call[0] not in ("seval", "without the GIL")]
-    assert names == [
-        "start", "warm_up_b", "begin_epoch_b", "train_b", "evaluate", "parameters", "load_parameters_b", "save",
-        "load_b", "loader_workers", "close_b",
-    ]  # fmt: skip
-    released = [call[1] for call in calls(driven) if call[0] == "without the GIL"]
-    assert released == ["warm_up_b", "train_b", "evaluate"]
+def test_methods_call_their_julia_namesakes(driven: dict[str, object]) -> None:
+    assert [call for call in calls(driven) if call[0] not in ("seval", "start")] == [
+        ["warm_up", 7],
+        ["begin_epoch", 7, [0, 1, 2, 3, 4]],
+        ["train", 7, 2],
+        ["evaluate", 7, "train"],
+        ["parameters", 7],
+        ["load_parameters", 7, {"fc3.weight": [0, [3, 2], 5.0]}],
+        ["save", 7, "model"],
+        ["load", 7, "model"],
+        ["loader_workers", 7],
+        ["close", 7],
+    ]
+
+
+def test_data_is_kept_until_the_run_is_closed(driven: dict[str, object]) -> None:
+    assert driven["lent"] == [["train/images", "train/labels"], []]
 
 
 def test_results_come_back_in_python_types_and_c_order(driven: dict[str, object]) -> None:
     assert driven["progress"] == [0.5, 64, 0.25]
     assert driven["score"] == [0.75, 0.5]
     assert driven["workers"] == 1
-    assert driven["array"] == [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+    assert driven["array"] == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     assert driven["order"] is True
 
 
-def test_a_julia_error_becomes_a_plain_runtime_error_without_its_stack(driven: dict[str, object]) -> None:
-    assert driven["failure"] == ["builtins", "RuntimeError", "Julia: no such file"]
+def test_a_failure_in_julia_is_a_plain_runtime_error(driven: dict[str, object]) -> None:
+    assert driven["failure"] == ["builtins", "RuntimeError", "Julia: no such file \N{SNOWMAN}"]
 
 
 def test_the_environment_is_set_before_juliacall_is_imported(driven: dict[str, object]) -> None:
@@ -175,5 +217,5 @@ def test_threads_and_cuda_are_asked_for(tmp_path: Path) -> None:
     driven = drive(tmp_path, device="cuda", threads=4)
     assert driven["environment"]["PYTHON_JULIACALL_THREADS"] == "4"  # type: ignore[index]
     asked = [str(call[1]) for call in calls(driven) if call[0] == "seval"]
-    assert [asked[0], asked[2]] == ["using CUDA, cuDNN", "using FluxTrainer"]
+    assert [asked[0], *asked[2:]] == ["using CUDA, cuDNN", "using FluxTrainer", "FluxTrainer.entry_points()"]
     assert "CUDA.functional(true)" in asked[1]

@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_void_p
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ import tree_sitter_julia
 from tree_sitter import Language, Node, Parser
 
 from trainables.contract import Run, Start, StartTrace
+from trainables.flux import seam
 
 ROOT = Path(__file__).parents[2]
 JULIA = ROOT / "julia"
+SEAM = JULIA / "src" / "seam.jl"
 SOURCES = sorted(JULIA.rglob("*.jl"))
 PARSER = Parser(Language(tree_sitter_julia.language()))
 
@@ -86,7 +89,7 @@ def test_start_takes_the_same_keywords_on_both_sides() -> None:
 
 
 CALLERS = {
-    JULIA / "src" / "precompile.jl": r"start\(;(.*?)\n            \)",
+    JULIA / "src" / "seam.jl": r"start\(;(.*?)\n        \)",
     JULIA / "test" / "runtests.jl": r"= start\(;(.*?)changes",
     JULIA / "README.md": r"start\(; model=\"lenet\"(.*?)\);",
     ROOT / "tests" / "bench" / "plain_flux.jl": r"start\(;(.*?)threads=1\)",
@@ -104,13 +107,43 @@ def test_whoever_calls_start_gives_it_every_keyword(path: Path) -> None:
 
 
 def test_a_run_has_the_contracts_functions_in_the_contracts_order() -> None:
-    expected = [name for name in vars(Run) if not name.startswith("_") and name != "clock"]  # Python keeps the clock
+    # Python keeps the clock, and what came before the run.
+    expected = [name for name in vars(Run) if not name.startswith("_") and name not in ("clock", "start_up")]
     sources = (JULIA / "src" / "run.jl").read_text()
     checkpoint = (JULIA / "src" / "checkpoint.jl").read_text()
     documented = re.findall(r'"""\n    (\w+)!?\(run', sources)
     saved = re.findall(r'"""\n    (\w+)!?\(run', checkpoint)
     at = documented.index("loader_workers")
     assert documented[:at] + saved + documented[at:] == expected
+
+
+C_TYPES = {
+    "Int64": c_int64,
+    "Int32": c_int32,
+    "Float64": c_double,
+    "Cstring": c_char_p,
+    "Ptr{Cvoid}": c_void_p,
+    "NTuple{4,Int64}": c_int64 * 4,
+    "Ptr{Int64}": POINTER(c_int64),
+    "Ptr{Float64}": POINTER(c_double),
+    "Ptr{Lent}": POINTER(seam.Lent),
+    "Ptr{Settings}": POINTER(seam.Settings),
+}
+
+
+@pytest.mark.parametrize("structure", [seam.Lent, seam.Settings])
+def test_structures_are_the_same_on_both_sides(structure: type[Structure]) -> None:
+    body = re.search(rf"^struct {structure.__name__}\n(.*?)^end$", SEAM.read_text(), flags=re.M | re.S)
+    assert body is not None
+    fields = re.findall(r"^    (\w+)::([\w{},]+)", body[1], flags=re.M)
+    assert [(name, C_TYPES[kind]) for name, kind in fields] == list(structure._fields_)
+
+
+def test_the_c_functions_take_the_same_on_both_sides() -> None:
+    found = re.findall(r"^        (\w+)=@cfunction\(c_(\w+), Cstring, \((.*?),?\)\),$", SEAM.read_text(), flags=re.M)
+    assert all(name == function for name, function, _ in found)
+    taken = {name: tuple(C_TYPES[kind] for kind in kinds.split(", ")) for name, _, kinds in found}
+    assert taken == seam.SIGNATURES
 
 
 def test_project_and_juliapkg_agree_and_everything_has_a_compat() -> None:

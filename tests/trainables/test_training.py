@@ -64,6 +64,10 @@ def without_times(result: dict[str, object]) -> dict[str, object]:
         "segment_wall_s",
         "train_cpu_s",
         "train_wall_s",
+        "startup_runtime_s",
+        "startup_packages_s",
+        "startup_data_s",
+        "startup_seam_s",
         "load_start",
         "load_end",
     }
@@ -104,6 +108,26 @@ def test_the_ledger_accounts_for_the_wall_time(spec: TrainingSpec) -> None:
     accounts = sum(result[key] for key in ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s"))
     assert accounts == pytest.approx(result["wall_s"], rel=0.02)
     assert result["data_s"] < result["train_s"]
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "simulated"])
+def test_the_start_up_is_told_by_its_parts(spec: TrainingSpec, framework: str) -> None:
+    result = run(replace(spec, framework=framework, epochs=1)).result()
+    parts = [result[f"startup_{part}_s"] for part in ("runtime", "packages", "data", "seam")]
+    assert all(part >= 0.0 for part in parts)
+    assert sum(parts) <= result["startup_s"]
+
+
+def test_fewer_loader_workers_than_asked_for_are_told_once(spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimulatedRun, "loader_workers", lambda _: 1)
+    training = Training(replace(knobs(spec, num_workers=3), target=1.0, epochs=2))
+    training.advance()
+    assert training.notices == ["loader workers: 3 were asked for, and 1 can run with 1 CPU"]
+    while not training.finished:
+        training.advance()
+    assert len(training.notices) == 1
+    assert training.result()["loader_workers"] == 1
+    assert run(replace(knobs(spec, num_workers=1), epochs=1)).notices == []
 
 
 def test_cold_time_only_from_a_fresh_process(spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from ctypes import byref, c_double, c_int64
+from ctypes import POINTER, byref, c_double, c_int64
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,6 +28,7 @@ from trainables.contract import (
     Progress,
     Score,
     Split,
+    StartUp,
     TracedStep,
     TracePrecision,
 )
@@ -61,7 +62,7 @@ def start(
     threads: int,
 ) -> FluxRun:
     """Start Julia where it is not running yet, build the model, the optimiser and the loader; see `contract.Start`."""
-    seam = _flux_trainer(threads, device)
+    seam, start_up = _flux_trainer(threads, device)
     lent = {name: array for split, samples in data.items() for name, array in _named(split, samples)}
     initial = {name: np.ascontiguousarray(array) for name, array in parameters.items()}
     settings = _settings(
@@ -80,24 +81,30 @@ def start(
     )
     held = c_int64()
     seam.call("start", byref(held), byref(settings), lend(lent), len(lent), lend(initial), len(initial))
-    return FluxRun(seam, held.value, lent, {name: array.shape for name, array in initial.items()})
+    return FluxRun(seam, held.value, lent, {name: array.shape for name, array in initial.items()}, start_up)
 
 
 class FluxRun:
     """One training in Flux; the methods are those of `trainables.contract.Run`."""
 
-    def __init__(self, seam: Seam, held: int, lent: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, seam: Seam, held: int, lent: Arrays, shapes: Mapping[str, tuple[int, ...]], start_up: StartUp
+    ) -> None:
         self._seam = seam
         self._held = held
         self._shapes = shapes
+        self._start_up = start_up
         _lent_to[held] = lent
+
+    def start_up(self) -> StartUp:
+        return self._start_up
 
     def warm_up(self) -> None:
         self._seam.call("warm_up", self._held)
 
     def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
         positions = np.ascontiguousarray(order, dtype=np.int64)
-        self._seam.call("begin_epoch", self._held, positions.ctypes.data, len(positions))
+        self._seam.call("begin_epoch", self._held, positions.ctypes.data_as(POINTER(c_int64)), len(positions))
 
     def train(self, batches: int) -> Progress:
         loss, samples, data_s = c_double(), c_int64(), c_double()
@@ -149,7 +156,7 @@ def start_trace(
     threads: int,
 ) -> FluxTrace:
     """See `trainables.contract.StartTrace`."""
-    seam = _flux_trainer(threads, "cpu")
+    seam, _ = _flux_trainer(threads, "cpu")
     initial = {name: np.ascontiguousarray(array) for name, array in parameters.items()}
     settings = _settings(
         model=model,
@@ -206,22 +213,25 @@ def _settings(**asked: str | float) -> Settings:
     return Settings(**{name: value.encode() if isinstance(value, str) else value for name, value in asked.items()})
 
 
-def _flux_trainer(threads: int, device: Device) -> Seam:
-    """FluxTrainer's functions; the first call starts Julia with the threads of the slice."""
+def _flux_trainer(threads: int, device: Device) -> tuple[Seam, StartUp]:
+    """FluxTrainer's functions; the first call starts Julia with the threads of the slice, and tells how long."""
     if "torch" in sys.modules:
         raise RuntimeError(
             "torch is loaded in this process; Julia and torch crash in one process, so give Flux its own"
         )
     for variable, value in _environment(threads).items():
         os.environ[variable] = value
+    began = perf_counter()
     with _julia_errors():
         import juliacall  # here, since the import starts Julia
 
+        started = perf_counter()
         if device == "cuda":
             juliacall.Main.seval("using CUDA, cuDNN")  # brings FluxTrainer's extension with it
             _make_sure_of_gpu(juliacall.Main)
         juliacall.Main.seval("using FluxTrainer")
-        return Seam(juliacall.Main.seval("FluxTrainer.entry_points()"))
+        start_up = StartUp(runtime_s=started - began, packages_s=perf_counter() - started)
+        return Seam(juliacall.Main.seval("FluxTrainer.entry_points()")), start_up
 
 
 def _make_sure_of_gpu(main: Any) -> None:
@@ -240,8 +250,10 @@ def _make_sure_of_gpu(main: Any) -> None:
 
 def _environment(threads: int) -> dict[str, str]:
     """What juliacall reads when it is imported."""
+    runtime = find_runtime()
     return {
-        **find_runtime().environment(),
+        **runtime.environment(),
+        **_library(runtime.executable),
         # With one compute thread, a pool of its own for one loader thread (the main thread is in that pool, too). With
         # more, all share one pool: the main thread is a compute thread then. Apart from the pool, small batches took
         # half as long again (LeNet, batch 64, 2 threads: 0.54 s for 6,000 samples instead of 0.35 s).
@@ -251,6 +263,16 @@ def _environment(threads: int) -> dict[str, str]:
         "PYTHON_JULIACALL_STARTUP_FILE": "no",
         "PYTHON_JULIACALL_AUTOLOAD_IPYTHON_EXTENSION": "no",
     }
+
+
+def _library(executable: str) -> dict[str, str]:
+    """Where Julia's library lies; empty where that is not seen, and then juliacall asks another Julia, for 0.3 s."""
+    binaries = Path(executable).resolve().parent
+    found = (binaries.parent / "lib" / f"libjulia.{ending}" for ending in ("so", "dylib"))
+    library = next((each for each in found if each.exists()), None)
+    if library is None:
+        return {}
+    return {"PYTHON_JULIACALL_LIB": str(library), "PYTHON_JULIACALL_BINDIR": str(binaries)}
 
 
 @contextmanager

@@ -63,7 +63,7 @@ _LENT = POINTER(Lent)
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "start": (_WHOLE, POINTER(Settings), _LENT, _COUNT, _LENT, _COUNT),
     "warm_up": (_HELD,),
-    "begin_epoch": (_HELD, c_void_p, _COUNT),
+    "begin_epoch": (_HELD, _WHOLE, _COUNT),
     "train": (_HELD, _COUNT, _REAL, _WHOLE, _REAL),
     "evaluate": (_HELD, c_char_p, _REAL, _REAL),
     "parameters": (_HELD, _LENT, _COUNT),

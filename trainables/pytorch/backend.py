@@ -23,6 +23,7 @@ from trainables.contract import (
     Progress,
     Score,
     Split,
+    StartUp,
     TracedStep,
     TracePrecision,
 )
@@ -111,6 +112,9 @@ class PyTorchRun:
         )
         self._batches: Iterator[Batch] = iter(())
         self._reset()
+
+    def start_up(self) -> StartUp:
+        return StartUp()  # importing this module loads PyTorch
 
     def warm_up(self) -> None:
         samples = len(self._data["train"])

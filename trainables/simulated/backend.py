@@ -18,7 +18,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainables.contract import Device, LabelledImages, MemoryFormat, Optimizer, Precision, Progress, Score, Split
+from trainables.contract import (
+    Device,
+    LabelledImages,
+    MemoryFormat,
+    Optimizer,
+    Precision,
+    Progress,
+    Score,
+    Split,
+    StartUp,
+)
 
 STEP_S, SAMPLE_S, WORKER_START_S = 2e-4, 1e-5, 0.02
 
@@ -67,6 +77,9 @@ class SimulatedRun:
         self._workers = 0
         self._speed = float(os.environ.get("TUNEOFF_SIMULATED_SPEED", "0"))
         self._slowness = slowness * float(os.environ.get("TUNEOFF_SIMULATED_MACHINE", "1"))
+
+    def start_up(self) -> StartUp:
+        return StartUp()
 
     def warm_up(self) -> None:
         self._pass(0.5)

@@ -182,6 +182,16 @@ def test_train_prints_the_ledger_and_the_seed_benchmarks_five_figures(
         assert line in out
 
 
+def test_train_tells_of_loader_workers_that_cannot_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SimulatedRun, "loader_workers", lambda _: 1)
+    arguments = ["--learning-rate", "0.1", "--num-workers", "3", "--threads", "1", "--json"]
+    code, out, err = call([*TRAIN, *arguments], capsys, monkeypatch)
+    assert (code, err) == (0, "tuneoff: loader workers: 3 were asked for, and 1 can run with 1 CPU\n")
+    assert json.loads(out)["loader_workers"] == 1
+
+
 def test_train_as_json_is_json_and_repeatable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
