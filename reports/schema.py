@@ -20,7 +20,7 @@ _TEXT, _WHOLE, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 _IDENTITY = (
     Column("study", _TEXT, "name of the study"),
-    Column("phase", _TEXT, "`search`, `confirm` or `sweep`"),
+    Column("phase", _TEXT, "`search`, `race`, `confirm` or `sweep`"),
     Column("framework", _TEXT, "name of the framework"),
     Column("trial_id", _TEXT, "unique within the study; `PHASE-FRAMEWORK-NUMBER`"),
 )
@@ -46,8 +46,9 @@ EVALUATIONS = (
 
 TRIALS = (
     *_IDENTITY,
-    Column("number", _WHOLE, "counts from 0: of the Optuna trial, or of the confirmation run"),
-    Column("confirms", _WHOLE, "number of the search's trial whose configuration a confirmation run repeats"),
+    Column("number", _WHOLE, "counts from 0: of the Optuna trial, or of the pair of runs in the other phases"),
+    Column("confirms", _WHOLE, "number of the search's trial whose configuration a race's or confirmation run repeats"),
+    Column("rank", _WHOLE, "of a race's run: the place of that trial in its framework's search when it ran, from 1"),
     Column(
         "attempt",
         _WHOLE,

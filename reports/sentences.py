@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from reports.names import title
 
-NOTHING = "\N{EN DASH}"
+NOTHING, UNBOUNDED = "\N{EN DASH}", "\N{INFINITY}"
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,17 @@ class Row:
         text = NOTHING if is_nothing(value) else FORMS[form](value)
         return Number(text, "" if is_nothing(value) else str(value), self.table, self.index + 1, column)
 
+    def bounds(self, column: str, form: str = "number", *, turned: bool = False) -> Sentence:
+        """The cell's interval in brackets, where it has one; ``turned`` from high to low."""
+        if not (self.has(f"{column}_low") and self.has(f"{column}_high")):
+            return ()
+        ends = [self.say(f"{column}_{end}", form) for end in ("low", "high")]
+        return (" [", ends[turned], ", ", ends[not turned], "]")
+
     def interval(self, column: str, form: str = "number") -> Sentence:
         """The cell with its interval in brackets, where it has one."""
-        said: Sentence = (self.say(column, form),)
-        if self.has(f"{column}_low") and self.has(f"{column}_high"):
-            plain_form = {"seconds": "bare seconds", "times": "ratio"}.get(form, form)
-            low, high = self.say(f"{column}_low", plain_form), self.say(f"{column}_high", plain_form)
-            said += (" [", low, ", ", high, "]")
-        return said
+        plain_form = {"seconds": "bare seconds", "times": "ratio"}.get(form, form)
+        return (self.say(column, form), *self.bounds(column, plain_form))
 
 
 def rows(name: str, table: pd.DataFrame) -> list[Row]:
@@ -79,8 +82,8 @@ def rows(name: str, table: pd.DataFrame) -> list[Row]:
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a cell is empty."""
-    return value is None or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value))
+    """Whether a cell is empty; without a bound is not."""
+    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
 def number(value: Any) -> str:
@@ -88,20 +91,38 @@ def number(value: Any) -> str:
     if is_nothing(value) or value is pd.NA:
         return NOTHING
     if isinstance(value, float):
+        if math.isinf(value):
+            return UNBOUNDED
         return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
     return str(value)
 
 
 def seconds(value: float) -> str:
     """Seconds for people, three digits or so."""
+    if math.isinf(value):
+        return UNBOUNDED
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def ratio(value: float) -> str:
-    """A ratio for people: two decimals, or two digits where it is small."""
-    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    """A ratio for people: two decimals, one from ten on, or two digits where it is small."""
+    if math.isinf(value):
+        return UNBOUNDED
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def inverse(value: float) -> str:
+    """A ratio seen from the other side."""
+    return ratio(1 / value if value else math.inf)
+
+
+def change(value: float) -> str:
+    """What a ratio of times means: how much faster or slower."""
+    if value < 1:
+        return f"{100 * (1 - value):.0f} % faster"
+    return f"{100 * (value - 1):.0f} % slower" if value < 2 else f"{ratio(value)}x slower"
 
 
 def percent(value: float) -> str:
@@ -116,6 +137,9 @@ FORMS: dict[str, Callable[[Any], str]] = {
     "bare seconds": seconds,
     "ratio": ratio,
     "times": lambda value: f"{ratio(value)}x",
+    "inverse": inverse,
+    "inverse times": lambda value: f"{inverse(value)}x",
+    "change": change,
     "percent": percent,
     "percentage": lambda value: f"{100 * value:.3f}",
     "share": lambda value: f"{100 * value:.0f} %",

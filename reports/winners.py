@@ -1,4 +1,7 @@
-"""Which trial won a search, and which runs confirm it: one definition, for the driver and the report.
+"""Which trials a race is run between, which won it, and which runs confirm it: one definition, for driver and report.
+
+The best of many noisy trials is partly the luckiest: so the best few of a search run again, with fresh seeds, and the
+best of these runs wins. Studies of older versions have no race; there the search's best trial is the winner.
 
 The frameworks' runs of a seed are a *pair*, whatever their number: they belong on one machine. One that lost its
 machine in the middle is run again as a whole, as another attempt, and only the last attempt counts.
@@ -6,6 +9,7 @@ machine in the middle is run again as a whole, as another attempt, and only the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,8 +17,64 @@ MOVED = "moved"  # outcome of a run that was given up, for its machine was lost
 _HYPERPARAMETERS = ("learning_rate", "batch_size", "num_workers")
 
 
+def finalists(trials: Iterable[dict[str, Any]], k: int) -> dict[str, list[dict[str, Any]]]:
+    """The best ``k`` trials of each framework's search, best first: those that a race is run between.
+
+    Parameters
+    ----------
+    trials
+        Rows of the trial records; see `reports.schema.TRIALS`.
+
+    Returns
+    -------
+    Rows by framework, fewer than ``k`` where fewer reached the target, and different configurations; a framework whose
+    search never reached it is left out. Of equals, the earlier comes first.
+    """
+    hits = [row for row in trials if row["phase"] == "search" and row["reached"]]
+    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for row in sorted(hits, key=lambda row: (row["framework"], row["objective"], row["number"])):
+        configuration = tuple(row[name] for name in _HYPERPARAMETERS)
+        found.setdefault(row["framework"], {}).setdefault(configuration, row)
+    return {name: list(rows.values())[:k] for name, rows in found.items()}
+
+
+def race_runs(trials: Iterable[dict[str, Any]]) -> dict[str, dict[int, list[dict[str, Any]]]]:
+    """The runs of the race that count, by framework and number of the search's trial whose configuration they run."""
+    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for row in standing(row for row in trials if row["phase"] == "race"):
+        found.setdefault(row["framework"], {}).setdefault(int(row["confirms"]), []).append(row)
+    return found
+
+
+def race_winner(trials: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The search's trial whose configuration did best in the race, by framework.
+
+    Best is the lowest geometric mean of the objective over the runs of a configuration: a run that missed the target
+    counts with the value above its limit that the search gives it, and one that failed with infinity. Of equals, the
+    one that was better in the search wins.
+
+    Returns
+    -------
+    Rows of the search; a framework without a race is left out.
+    """
+    rows = list(trials)
+    searched = finalists(rows, len(rows))
+    best = {}
+    for name, raced in race_runs(rows).items():
+        # That several trials may share a configuration is no matter: the race runs the first of them.
+        entered = [row for row in searched.get(name, []) if row["number"] in raced]
+        if entered:
+            best[name] = min(entered, key=lambda row: _typical_objective(raced[row["number"]]))
+    return best
+
+
+def _typical_objective(runs: list[dict[str, Any]]) -> float:
+    values = [_known(run["objective"]) for run in runs]
+    return math.fsum(math.log(value) if value else math.inf for value in values) / len(values)
+
+
 def winners(trials: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Best trial of each framework's search: the lowest objective among those that reached the target.
+    """The trial of each framework's search that is confirmed: of the race where there was one, else of the search.
 
     Parameters
     ----------
@@ -25,14 +85,8 @@ def winners(trials: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     -------
     Rows by framework; a framework whose search never reached the target is left out. Of equals, the earlier wins.
     """
-    best: dict[str, dict[str, Any]] = {}
-    for row in sorted(trials, key=lambda row: (row["framework"], row["number"])):
-        if row["phase"] != "search" or not row["reached"]:
-            continue
-        name = row["framework"]
-        if name not in best or row["objective"] < best[name]["objective"]:
-            best[name] = row
-    return best
+    rows = list(trials)
+    return {name: found[0] for name, found in finalists(rows, 1).items()} | race_winner(rows)
 
 
 def confirmations(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

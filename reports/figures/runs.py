@@ -75,20 +75,20 @@ def reached_against_time(curves: pd.DataFrame, *, clock: str) -> Figure:
 
 
 @drawn
-def best_against_cost(incumbents: pd.DataFrame, bands: pd.DataFrame) -> Figure:
-    """Best time to accuracy so far against what the search had cost by then.
+def best_against_cost(curves: pd.DataFrame, bands: pd.DataFrame, found: pd.DataFrame) -> Figure:
+    """Best time to accuracy so far against what the search had cost by then; a diamond is what its winner really takes.
 
     Parameters
     ----------
-    incumbents, bands
-        `reports.tables.cost.best_so_far` and `reports.tables.cost.reordered`.
+    curves, bands, found
+        `reports.tables.cost.best_so_far`, `reports.tables.cost.resampled` and `reports.tables.cost.incumbents`.
     """
     figure, axes = canvas()
     for name, band in bands.groupby("framework", sort=False):
         axes.fill_between(
             band["slice_s"], band["low_s"], band["high_s"], color=colour(str(name)), alpha=0.15, linewidth=0
         )
-    for name, search in incumbents.groupby("framework", sort=False):
+    for name, search in curves.groupby("framework", sort=False):
         marks = "o" if len(search) <= 60 else None
         axes.step(
             search["slice_s"],
@@ -99,6 +99,11 @@ def best_against_cost(incumbents: pd.DataFrame, bands: pd.DataFrame) -> Figure:
             markersize=3,
             label=title(str(name)),
         )
+        own = found[(found["framework"] == name) & found["confirmed"]]
+        axes.plot(
+            [search["slice_s"].max()] * len(own), own["best_s"], "D", color=colour(str(name)), markersize=7,
+            markeredgecolor=INK, clip_on=False,
+        )  # fmt: skip
     axes.set_xlabel("search cost so far (slice-seconds)")
     axes.set_ylabel("best time to accuracy (s)")
     axes.set_xlim(left=0)

@@ -17,6 +17,7 @@ from reports.records import StudyRecords, read_records
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.across import comparison, differences, geometric_means, performance_profile
 from reports.tables.cost import Price
+from reports.tables.statistics import FEWEST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +60,7 @@ def compare(studies: dict[str, StudyRecords]) -> Page:
         Column("against", "against", "title"),
         Column("warm", "warm", "times", interval=True),
         Column("cold", "cold", "times", interval=True),
+        Column("scope", "scope", "text"),
         Column("reached", "runs that reached it", "count", of="runs"),
         Column("reached_against", "against", "count", of="runs_against"),
     )
@@ -87,8 +89,10 @@ def compare(studies: dict[str, StudyRecords]) -> Page:
                 "comparison",
                 "Study by study",
                 note="Each ratio is between the confirmation runs of the two best configurations, with its 95 % "
-                "interval; an interval that holds 1 shows no difference. The mean's interval is resampled over "
-                "studies; from fewer than six it is narrower than it should be.",
+                "interval: of scope framework it covers the luck of the searches, of scope configuration (a study "
+                "without a race) that of the seeds alone. One that holds 1 is inconclusive. The mean's interval is "
+                "Student's, over studies, from five on; of studies that differ in their seed alone it is one over "
+                "independent searches.",
                 tables=(compared,),
                 pictures=tuple(pictures),
             ),
@@ -139,20 +143,22 @@ def _overall(row: Row) -> Sentence:
     over, end = row.say("studies", "count"), " study" if row["studies"] == 1 else " studies"
     ratio = row.interval("ratio", "times")
     return (
-        f"{name} takes ",
+        f"{row['clock'].capitalize()}: {name} needs ",
         *ratio,
-        f" {against}'s {row['clock']} time",
-        *_doubt(row),
+        f" of {against}'s time",
+        *_word(row),
         " (geometric mean over ",
         over,
         f"{end}).",
     )
 
 
-def _doubt(row: Row) -> Sentence:
+def _word(row: Row) -> Sentence:
     if not row.has("ratio_low"):
-        return (", too few studies for an interval",)
-    return (": no difference shown",) if row["ratio_low"] <= 1.0 <= row["ratio_high"] else ()
+        return (f", too few studies for an interval, which needs {FEWEST}",)
+    if row["ratio_low"] <= 1.0 <= row["ratio_high"]:
+        return (": inconclusive",)
+    return (": faster" if row["ratio_high"] < 1.0 else ": slower",)
 
 
 def _left_out(compared: list[Row]) -> list[Sentence]:

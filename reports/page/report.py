@@ -25,10 +25,11 @@ from reports.page.sections import best_section, cost_section, searched, where_se
 from reports.records import StudyRecords, read_records
 from reports.sentences import Sentence, html, plain, prose
 from reports.tables.budget import budgets, unfinished_sentences
+from reports.tables.claims import claims, dots, other_measures, successes
 from reports.tables.cost import Price
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
-from reports.tables.verdict import goal, verdict_sentences, verdicts
+from reports.tables.verdict import goal, verdict_sentences
 from reports.tables.weakness import weaknesses
 from trainables.frameworks import FRAMEWORKS
 
@@ -77,14 +78,20 @@ def write_report(folder: str | Path, into: str | Path, *, price: Price | None = 
 def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     """Everything that a report says, from the records alone."""
     trials = records.trials
-    compared, best, budget = verdicts(trials), best_configurations(trials), budgets(trials, records.plan)
+    claimed, reached = claims(trials), successes(trials)
+    best, budget = best_configurations(trials), budgets(trials, records.plan)
     return Page(
         heading=f"{records.name}: time to {goal(trials) if len(trials) else 'its target'}",
-        verdict=(*verdict_sentences(trials, compared, best, budget), *unfinished_sentences(budget)),
+        verdict=(*verdict_sentences(trials, claimed, reached, best, budget), *unfinished_sentences(budget)),
         left_out=tuple(did_not_run(records)),
         sections=tuple(_sections(records, price)) if len(trials) else (),
         price=price or Price(),
-        tables=(Table("verdicts", compared), Table("budgets", budget)),
+        tables=(
+            Table("claims", claimed),
+            Table("dots", dots(trials)),
+            Table("successes", reached),
+            Table("budgets", budget),
+        ),
     )
 
 
@@ -92,12 +99,12 @@ def _sections(records: StudyRecords, price: Price | None) -> list[Section]:
     trials = records.trials
     found: list[Section | None] = []
     if searched(trials):
-        compared, best = verdicts(trials), best_configurations(trials)
+        best = best_configurations(trials)
         found += [best_section(trials, best, records.plan), cost_section(trials, price), why_section(trials)]
     found += [sweep_section(trials, knob) for knob in swept(trials)]
     found.append(where_section(records))
     if searched(trials):
-        found += [curves_section(records, compared), search_section(records)]
+        found += [curves_section(records, other_measures(trials)), search_section(records)]
     return [each for each in (*found, trials_section(trials)) if each is not None]
 
 

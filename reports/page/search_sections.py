@@ -40,12 +40,27 @@ def curves_section(records: StudyRecords, compared: pd.DataFrame) -> Section | N
         drawn.append(
             Picture(f"reached_{clock}", caption, figures.reached_against_time(reach, clock=clock), "reach_curves")
         )
-    said = tuple(_log_rank(row) for row in rows("verdicts", compared) if row.has("p_value"))
+    columns = (
+        Column("framework", "framework", "title"),
+        Column("against", "against", "title"),
+        Column("clock", "clock", "text"),
+        Column("medians", "ratio of medians", "times"),
+        Column("means", "of means, cut at the limit", "times"),
+        Column("limit_s", "limit", "seconds"),
+        Column("expected", "of expected times, a miss tried again", "times"),
+    )
+    measured = Table(
+        "other_measures",
+        compared,
+        columns if len(compared) else (),
+        "the confirmation runs by other measures, which decide nothing",
+    )
+    said = tuple(_log_rank(row) for row in rows("other_measures", compared) if row.has("log_rank"))
     return Section(
         "curves",
         "Accuracy and reaching the target against time",
         said=said,
-        tables=(Table("accuracy_curves", curves), Table("reach_curves", reach)),
+        tables=(measured, Table("accuracy_curves", curves), Table("reach_curves", reach)),
         pictures=tuple(drawn),
     )
 
@@ -80,6 +95,8 @@ def search_section(records: StudyRecords) -> Section | None:
         Column("framework", "framework", "title"),
         Column("hyperparameter", "hyperparameter", "text"),
         Column("importance", "importance", "share"),
+        Column("effect", "effect on the objective", "text"),
+        Column("p_value", "p", "probability"),
         Column("trials", "trials", "count"),
     )
     return Section(
@@ -192,4 +209,4 @@ def _idle_workers(missing: pd.DataFrame) -> tuple[Sentence, ...]:
 def _log_rank(row: Row) -> Sentence:
     names = f"{title(row['framework'])} and {title(row['against'])}"
     said = f"Log-rank test of whether {names} reach the target at the same pace, {row['clock']} clock: p = "
-    return (said, row.say("p_value", "probability"), "; it does not pair by seed.")
+    return (said, row.say("log_rank", "probability"), "; it does not pair by seed.")

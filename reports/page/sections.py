@@ -12,7 +12,7 @@ from reports.page.content import Column, Picture, Section, Table, as_is
 from reports.records import StudyRecords
 from reports.sentences import Row, Sentence, rows
 from reports.tables.cautions import cautions
-from reports.tables.cost import Price, best_so_far, incumbents, reordered, search_cost
+from reports.tables.cost import Price, best_so_far, incumbents, resampled, search_cost
 from reports.tables.equality import equality_said, equality_table
 from reports.tables.provenance import changes, facts, mixed_nodes
 from reports.tables.trials import phase
@@ -61,10 +61,10 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         commands=tuple(
             (title(row["framework"]), (row.say("command", "text"),)) for row in rows("best_configurations", best)
         ),
-        note="Medians over the confirmation runs that reached the target, with 95 % bootstrap intervals. Warm: "
-        "training alone. Cold: from the start of the process. Expected: all time of all runs over successes, as if one "
-        "that missed were followed by another. Intervals are over the seeds of the confirmation runs; how lucky a "
-        "search was in what it found, they do not cover.",
+        note="Medians over all confirmation runs, a miss counted as an infinite time, with 95 % intervals from order "
+        "statistics. Warm: training alone. Cold: from the start of the process. Expected: all time of all runs over "
+        "successes, as if one that missed were followed by another. These intervals are over the seeds of the "
+        "confirmation runs alone; that of the frameworks, above, covers the search's luck as well.",
         tables=(
             Table(
                 "best_configurations",
@@ -94,26 +94,29 @@ def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
     if "money" in cost:
         columns.append(Column("money", "money"))
     incumbent, curve = rows("incumbents", found), best_so_far(trials)
-    bands = reordered(trials)
+    bands = resampled(trials)
     pictures = []
     if curve["best_s"].notna().any():
         caption = (
-            "Best so far against cost. The band holds 80 % of what the same trials would have shown in another order."
+            "Best so far against cost. The band holds 80 % of searches whose trials are drawn from these, with "
+            "replacement. A diamond is the median of the runs that confirm the winner: what the search's luck left out."
         )
-        pictures.append(Picture("best_against_cost", caption, figures.best_against_cost(curve, bands), "best_so_far"))
+        drawn = figures.best_against_cost(curve, bands, found)
+        pictures.append(Picture("best_against_cost", caption, drawn, "best_so_far"))
     return Section(
         "cost",
         "What finding it cost",
-        said=tuple(_found(row) for row in incumbent) + tuple(_pays(row) for row in incumbent),
+        said=tuple(_costs(row) for row in incumbent) + tuple(_pays(row) for row in incumbent),
         note="Finished: reached the target. Capped: out of time or epochs, diverged, or stopped by the scheduler. "
-        "Lost: done again after an interruption or a failure. CPU-s and GPU-s are slice-s times the slice's CPUs and "
+        "Lost: done again after an interruption or a failure. Race: the search's best, run again to tell the good ones "
+        "from the lucky ones. CPU-s and GPU-s are slice-s times the slice's CPUs and "
         "GPUs; the share of start-up and compilation is of slice-s. A process that is not fresh found its framework "
         "started and compiled.",
         tables=(
             Table("search_cost", cost, tuple(columns), "slice_s, cpus, gpus, outcome and lost_s of all trials"),
             Table("incumbents", found),
             Table("best_so_far", curve),
-            Table("best_so_far_reordered", bands),
+            Table("best_so_far_resampled", bands),
         ),
         pictures=tuple(pictures),
     )
@@ -151,8 +154,8 @@ def why_section(trials: pd.DataFrame) -> Section | None:
         if parts.empty
         else "Time to accuracy is samples to the target times seconds per sample; the logarithms of the two ratios add "
         "up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor works "
-        "against it. These are geometric means over the seeds with which both reached the target, and so not exactly "
-        "the verdict's ratio.",
+        "against it. These are geometric means over the seeds with which both reached the target: where no run "
+        "missed, the first is the verdict's ratio.",
         tables=(
             *shown,
             Table("ledger", accounts, spent, "the ledger of the confirmation runs", transposed=True),
@@ -211,13 +214,10 @@ def _equality(records: StudyRecords, changed: pd.DataFrame) -> tuple[tuple[Sente
     return ((said,),), (shown,)
 
 
-def _found(row: Row) -> Sentence:
-    return (
-        f"{title(row['framework'])}'s best configuration was found by trial ", row.say("trials", "count"), " of ",
-        row.say("search_trials", "count"), ", after ", row.say("found_slice_s", "seconds"), " of search cost and ",
-        row.say("found_elapsed_s", "seconds"), " of running; the whole search cost ", row.say("search_slice_s"),
-        " slice-seconds.",
-    )  # fmt: skip
+def _costs(row: Row) -> Sentence:
+    said: Sentence = (f"{title(row['framework'])}'s search cost ", row.say("search_slice_s"), " slice-seconds in ")
+    said += (row.say("search_trials", "count"), " trials")
+    return (*said, *(", the race's ", row.say("race_slice_s"), " among them") * bool(row["race_slice_s"]), ".")
 
 
 def _pays(row: Row) -> Sentence:
@@ -230,11 +230,15 @@ def _pays(row: Row) -> Sentence:
             takes,
             ", no more than its best configuration.",
         )
-    saves, after = row.say("saved_s", "seconds"), row.say("pays_after", "count")
-    return (
-        f"Against the search's median trial{missed or ','} {name}'s best saves ",
-        *(saves, " per training: the search has paid for itself after ", after, " trainings."),
-    )
+    saves, after = row.interval("saved_s", "seconds"), row.interval("pays_after")
+    said: Sentence = (f"Against the search's median trial{missed or ','} {name}'s best saves ", *saves, " per training")
+    if row["confirmed"] and abs(row["contention"] - 1) >= 0.01:
+        said += (
+            " (a sample took ",
+            row.say("contention", "times"),
+            " as long in the search as alone, which is left out)",
+        )
+    return (*said, ": the search has paid for itself after ", *after, " trainings.")
 
 
 def _attributed(parts: list[Row]) -> list[Sentence]:

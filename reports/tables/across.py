@@ -10,12 +10,12 @@ import pandas as pd
 
 from reports.names import title
 from reports.records import StudyRecords
+from reports.tables.claims import CONFIGURATION, FRAMEWORK, claims
 from reports.tables.machines import compared_apart
 from reports.tables.provenance import changes, flat
 from reports.tables.statistics import geometric_mean
 from reports.tables.survival import CLOCKS
 from reports.tables.trials import confirmation_runs, frameworks, typical_times
-from reports.tables.verdict import verdicts
 
 # Of provenance: when, and what is said elsewhere.
 _NOT_COMPARED = {"at", "resumed", "did_not_run", "verified_by", "nodes", "nodes_left_out"}
@@ -26,23 +26,24 @@ def comparison(studies: dict[str, StudyRecords]) -> pd.DataFrame:
 
     Returns
     -------
-    Columns: study, workload, target, framework, against; warm and cold, the ratios of
-    `reports.tables.verdict.verdicts` with _low and _high;
+    Columns: study, workload, target, framework, against; warm and cold, the ratios of `reports.tables.claims.claims`
+    with _low and _high; scope of these (`framework` where the study has a race, else `configuration`);
     reached, runs, reached_against, runs_against; left_out, why there is no ratio.
     """
     table = []
     for name, records in studies.items():
         trials = records.trials[records.trials["phase"] != "sweep"]
-        compared, counts = verdicts(trials), _confirmed(trials)
+        compared, counts = claims(trials), _confirmed(trials)
+        scope = FRAMEWORK if FRAMEWORK in set(compared["scope"]) else CONFIGURATION
         for against, framework in combinations(frameworks(trials), 2):
             row: dict[str, Any] = {"study": name, "workload": trials["workload"].iloc[0]}
             row |= {"target": trials["target"].iloc[0], "framework": framework, "against": against}
             for clock in CLOCKS:
-                mine = compared[
-                    (compared[["framework", "against", "clock"]] == [framework, against, clock]).all(axis=1)
-                ]
+                wanted = [framework, against, clock, scope]
+                mine = compared[(compared[["framework", "against", "clock", "scope"]] == wanted).all(axis=1)]
                 for end in ("", "_low", "_high"):
                     row[clock + end] = mine[f"ratio{end}"].iloc[0] if len(mine) else np.nan
+            row["scope"] = scope
             row |= dict(zip(("reached", "runs"), counts[framework], strict=True))
             row |= dict(zip(("reached_against", "runs_against"), counts[against], strict=True))
             row["left_out"] = (
@@ -53,7 +54,8 @@ def comparison(studies: dict[str, StudyRecords]) -> pd.DataFrame:
             table.append(row)
     ratios = [clock + end for clock in CLOCKS for end in ("", "_low", "_high")]
     columns = ["study", "workload", "target", "framework", "against", *ratios]
-    return pd.DataFrame(table, columns=[*columns, "reached", "runs", "reached_against", "runs_against", "left_out"])
+    columns += ["scope", "reached", "runs", "reached_against", "runs_against", "left_out"]
+    return pd.DataFrame(table, columns=columns)
 
 
 def _confirmed(trials: pd.DataFrame) -> dict[str, tuple[int, int]]:
@@ -65,9 +67,11 @@ def _confirmed(trials: pd.DataFrame) -> dict[str, tuple[int, int]]:
 
 def _why_not(trials: pd.DataFrame, counts: dict[str, tuple[int, int]]) -> str:
     missed = [
-        f"{title(name)} never reached the target" + f" in {runs} confirmation runs" * (runs > 0)
-        for name, (reached, runs) in counts.items()
+        f"{title(name)} never reached the target{f' in {runs} confirmation runs' * (runs > 0)}"
         if not reached
+        else f"{title(name)} reached the target in {reached} of {runs} confirmation runs, no more than half"
+        for name, (reached, runs) in counts.items()
+        if not reached or 2 * reached <= runs
     ]
     apart = compared_apart(trials[trials["framework"].isin(counts)])
     return "; ".join(missed) or ("no seed was run by both" + " on the same machine" * bool(len(apart)))
@@ -83,7 +87,9 @@ def geometric_means(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns: framework, against, clock, ratio with _low and _high (bootstrap over studies, from three on), studies.
+    Columns: framework, against, clock, ratio with _low and _high (Student's t on the logarithms, over studies, from
+    five on), studies. Over studies that differ in their seed alone it is an interval over independent searches
+    [AlgoPerf].
     """
     means = []
     for (framework, against), pair in table.groupby(["framework", "against"], sort=False):
@@ -99,9 +105,9 @@ def geometric_means(table: pd.DataFrame) -> pd.DataFrame:
 def performance_profile(studies: dict[str, StudyRecords]) -> pd.DataFrame:
     """Dolan and More's profile: in what share of studies a framework is within a factor of the fastest.
 
-    A study's times are those of its verdict (`reports.tables.trials.typical_times`). A framework that was part of a
-    study and never reached its target is within no factor. A study whose frameworks ran on different machines is left
-    out.
+    A study's times are medians over all its confirmation runs (`reports.tables.trials.typical_times`). A framework that
+    was part of a study and missed its target in half of them is within no factor. A study whose frameworks ran on
+    different machines is left out.
 
     Returns
     -------

@@ -6,22 +6,21 @@ import math
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from reports.names import title
 from reports.tables.machines import machine_cautions
-from reports.tables.trials import KNOBS, confirmation_runs, frameworks, phase, search_winners
+from reports.tables.statistics import FEWEST
+from reports.tables.trials import KNOBS, confirmation_runs, frameworks, search_winners
 from reports.tables.weakness import few_reached
 from reports.tables.why import attribution
 
 EDGE = 0.02  # of a range's width, on its own scale
 _NAMES = {"learning_rate": "learning rate", "batch_size": "batch size", "num_workers": "number of loader workers"}
-_WORTH_TESTING = 12  # trials of a search
 
 
 def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Few trials that reached the target, other machines, optima at the edge of the search space, settings that changed
-    nothing, few confirmation runs, luck of a search.
+    """Few trials that reached the target, other machines, optima at the edge of the search space, few confirmation
+    runs, luck of a search.
 
     Parameters
     ----------
@@ -46,7 +45,7 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
         space = plan.get("space", {}).get(name, {})
         mine = trials[trials["framework"] == name]
         said = [_edge(knob, space.get(knob, {}), float(best[name][knob])) for knob in KNOBS]
-        said += [_workers(mine), *(_without_effect(phase(mine, "search"), knob) for knob in KNOBS)]
+        said.append(_workers(mine))
         said.append(_few(len(confirmation_runs(mine))))
         table += [(name, f"{title(name)}: {each}") for each in said if each]
     table += _searched_apart(trials, best)
@@ -106,26 +105,6 @@ def _nice(trials: pd.DataFrame) -> str:
     )
 
 
-def _without_effect(search: pd.DataFrame, knob: str) -> str:
-    """Where the search shows no dependence of the objective on a setting.
-
-    Kruskal and Wallis' test between its values, or between thirds of them where there are many: by ranks, so that
-    trials that missed the target count as the worst, and an optimum in the middle is seen as well.
-    """
-    tried = search.dropna(subset=["objective", knob])
-    if len(tried) < _WORTH_TESTING or tried[knob].nunique() < 2 or tried["objective"].nunique() < 2:
-        return ""
-    few = tried[knob].nunique() <= len(tried) / 3
-    key = tried[knob] if few else pd.qcut(tried[knob].rank(method="first"), 3, labels=False)
-    p = float(stats.kruskal(*(group.to_numpy() for _, group in tried.groupby(key)["objective"])).pvalue)
-    if p < 0.05:
-        return ""
-    return (
-        f"{len(tried)} trials of the search show no effect of the {_NAMES[knob]} (Kruskal-Wallis, p = {p:.2g}, as if "
-        "they were independent); so few can miss a small one."
-    )
-
-
 def _searched_apart(trials: pd.DataFrame, best: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
     """Pairs of which one needs fewer samples because its search ended elsewhere, not because of the framework."""
     parts = attribution(trials)
@@ -150,8 +129,6 @@ def _searched_apart(trials: pd.DataFrame, best: dict[str, dict[str, Any]]) -> li
 def _few(runs: int) -> str:
     if runs == 0:
         return "no confirmation run, so its figures are the search's own and biased low."
-    return (
-        f"{runs} confirmation run{'s'[: runs > 1]}; an interval from so few is narrower than it should be."
-        if runs < 6
-        else ""
-    )
+    if runs < FEWEST:
+        return f"{runs} confirmation run{'s'[: runs > 1]}, too few for an interval, which needs {FEWEST}."
+    return ""

@@ -9,15 +9,17 @@ import numpy as np
 import pandas as pd
 
 from reports.tables.running import began, running_clock
-from reports.tables.statistics import SEED
+from reports.tables.statistics import SEED, Estimate, median
 from reports.tables.survival import times
-from reports.tables.trials import best_configurations, confirmation_runs, frameworks, phase
+from reports.tables.trials import best_configurations, confirmation_runs, frameworks, phase, race_runs
 
-FATES = ("finished", "capped", "failed", "lost", "search in all", "confirmation", "sweep")
+FATES = ("finished", "capped", "failed", "lost", "race", "search in all", "confirmation", "sweep")
+_OF_SEARCH = FATES[: FATES.index("search in all")]
+_AGAIN = {"race": "race", "confirm": "confirmation", "sweep": "sweep"}  # phases after the search's own trials
 _FATE = {"reached": "finished", "failed": "failed"}  # of an outcome; every other is capped
 _SUMMED = ("fresh", "slice_s", "cpu_s", "gpu_s", "startup_s", "compile_s")
-REORDERINGS = 200
-_GRID = 120  # costs at which reorderings are compared
+SEARCHES = 200  # drawn from the trials of one
+_GRID = 120  # costs at which these are compared
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ def search_cost(trials: pd.DataFrame, price: Price | None = None) -> pd.DataFram
     """What searching and confirming cost, by framework and by what became of it.
 
     Every slice-second is in exactly one of the fates *finished* (reached the target), *capped* (out of time or epochs,
-    diverged, or stopped by the scheduler), *failed*, *lost* (done again after an interruption or a failure),
-    *confirmation* and *sweep*; *search in all* sums the first four.
+    diverged, or stopped by the scheduler), *failed*, *lost* (done again after an interruption or a failure), *race*
+    (the search's best, again), *confirmation* and *sweep*; *search in all* sums the first five.
 
     Returns
     -------
@@ -52,16 +54,16 @@ def search_cost(trials: pd.DataFrame, price: Price | None = None) -> pd.DataFram
     lost_s = trials["lost_s"].astype(float).fillna(0.0).where(searching, 0.0)
     own = trials["outcome"].map(lambda outcome: _FATE.get(outcome, "capped"))
     charged = trials[["framework", "cpus", "gpus", "startup_s", "compile_s"]].assign(
-        fate=own.where(searching, trials["phase"].map({"confirm": "confirmation", "sweep": "sweep"})),
+        fate=own.where(searching, trials["phase"].map(_AGAIN)),
         slice_s=kept - lost_s,
         fresh=trials["fresh_process"].fillna(True).astype(int),
         trials=1,
     )
     redone = charged.assign(fate="lost", slice_s=lost_s, startup_s=np.nan, compile_s=np.nan, fresh=0)[lost_s > 0]
     both = pd.concat([charged, redone])
-    in_all = both[both["fate"].isin(FATES[:4])].assign(fate="search in all")
+    in_all = both[both["fate"].isin(_OF_SEARCH)].assign(fate="search in all")
     table, whole = _summed(both), _summed(in_all)
-    counted = phase(trials, "search").groupby("framework").size()  # a lost part is no trial of its own
+    counted = phase(trials, "search").groupby("framework").size()  # a lost part or a race's run is no trial of its own
     whole["trials"] = whole["framework"].map(counted).fillna(0).astype(int)
     table = pd.concat([table, whole], ignore_index=True)
     table["overhead"] = (table["startup_s"] + table["compile_s"]) / table["slice_s"].where(table["slice_s"] > 0)
@@ -81,51 +83,93 @@ def _summed(charged: pd.DataFrame) -> pd.DataFrame:
 
 
 def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
-    """When the winner of each search was found, and after how many trainings the search has paid for itself.
+    """What each search cost, and after how many trainings it has paid for itself.
 
     It has when the time saved against the search's *median* trial makes up for all it cost: who does not search and
     takes one of these configurations blindly gets the median in the middle of all cases. A trial that missed the target
     counts with its limit, so that a median that missed it is a lower bound; so do the winner's confirmation runs.
 
+    The search's trials shared a machine with one another, confirmation runs are alone: `contention` is how much longer
+    a sample took in the search, at the configurations that ran again, and the median trial is taken to be so much
+    faster by itself.
+
     Returns
     -------
-    Columns: framework, trial_id of the incumbent, trials (that had ended when it was found), found_slice_s and
-    found_elapsed_s (search cost, and time for which the study had run by then), search_trials, search_slice_s; best_s
-    (median of the confirmation runs, or the search's own where there is none; `confirmed` says which), median_s and
-    median_reached (of the search's median trial), saved_s per training, pays_after trainings (empty where nothing is
-    saved).
+    Columns: framework, trial_id of the winner, search_trials, search_slice_s (race included), race_slice_s; best_s
+    (median of the confirmation runs, or the search's own where there is none; `confirmed` says which), contention,
+    median_s and median_reached (of the search's median trial, alone), saved_s per training and pays_after trainings
+    (empty where nothing is saved). best_s, median_s, saved_s and pays_after have _low and _high, where both medians
+    have an interval.
     """
     table = []
-    best, confirmed_by = best_configurations(trials), confirmation_runs(trials)
-    reading = running_clock(trials)
+    best, confirmed_by, raced = best_configurations(trials), confirmation_runs(trials), race_runs(trials)
     for winner in best.to_dict("records"):
-        search = phase(trials[trials["framework"] == winner["framework"]], "search").sort_values("ended_at")
+        mine = trials[trials["framework"] == winner["framework"]]
+        search = phase(mine, "search")
+        alone = pd.concat([each[each["framework"] == winner["framework"]] for each in (raced, confirmed_by)])
         clock = "cold" if (search["objective_clock"] == "cold").any() else "warm"
         sample = times(search, clock)
-        place = int(np.flatnonzero(search["trial_id"] == winner["trial_id"])[0])
-        runs = times(confirmed_by[confirmed_by["framework"] == winner["framework"]], clock).seconds
-        best_s = float(np.median(runs)) if len(runs) else winner["search_s"]
-        median_s = float(np.median(sample.seconds)) if len(sample.seconds) else math.nan
-        saved_s, search_slice_s = median_s - best_s, float(search["slice_s"].sum())
-        found_s, began_s = reading(np.array([search["ended_at"].iloc[place], began(search).min()], dtype=np.float64))
+        runs = times(confirmed_by[confirmed_by["framework"] == winner["framework"]], clock).watched
+        contention = _contention(search, alone)
+        best_one = median(runs) if len(runs) else Estimate(winner["search_s"])
+        middle = median(sample.watched)
+        reached = middle.value <= sample.watched[sample.reached].max(initial=-math.inf)
+        if len(runs):  # else both figures are the search's own
+            middle = Estimate(*(each / contention for each in (middle.value, middle.low, middle.high)))
+        saved = _difference(middle, best_one)
+        race_slice_s = float(phase(mine, "race")["slice_s"].sum())
+        search_slice_s = float(search["slice_s"].sum()) + race_slice_s
         table.append(
             {
                 "framework": winner["framework"],
                 "trial_id": winner["trial_id"],
-                "trials": place + 1,
-                "found_slice_s": float(search["slice_s"].iloc[: place + 1].sum()),
-                "found_elapsed_s": float(found_s - began_s),
                 "search_trials": len(search),
                 "search_slice_s": search_slice_s,
-                "best_s": best_s,
+                "race_slice_s": race_slice_s,
+                **_spread("best_s", best_one),
                 "confirmed": len(runs) > 0,
-                "median_s": median_s,
-                "median_reached": bool(median_s <= sample.seconds[sample.reached].max(initial=-math.inf)),
-                "saved_s": saved_s,
-                "pays_after": float(math.ceil(search_slice_s / saved_s)) if saved_s > 0 else math.nan,
+                "contention": contention,
+                **_spread("median_s", middle),
+                "median_reached": bool(reached),
+                **_spread("saved_s", saved),
+                **_spread("pays_after", _trainings(search_slice_s, saved)),
             }
         )
     return pd.DataFrame(table)
+
+
+def _contention(search: pd.DataFrame, alone: pd.DataFrame) -> float:
+    """How many times longer a sample took in the search than alone, at configurations that ran again; at least 1."""
+    logs = []
+    for number, runs in alone.groupby("confirms"):
+        both = [
+            (each["train_s"].astype(float) / each["samples"].astype(float)).median()
+            for each in (search[search["number"] == number], runs)
+        ]
+        if all(math.isfinite(each) and each > 0 for each in both):
+            logs.append(math.log(both[0] / both[1]))
+    return max(1.0, math.exp(math.fsum(logs) / len(logs))) if logs else 1.0
+
+
+def _difference(one: Estimate, other: Estimate) -> Estimate:
+    """Of two independent estimates; each side's errors are added in squares [MOVER: Zou and Donner 2008]."""
+    value = one.value - other.value
+    low = value - math.hypot(one.value - one.low, other.high - other.value)
+    return Estimate(value, low, value + math.hypot(one.high - one.value, other.value - other.low))
+
+
+def _trainings(cost_s: float, saved: Estimate) -> Estimate:
+    """After how many a cost is saved; without a bound where there may be nothing saved."""
+    if not saved.value > 0:
+        return Estimate(math.nan)
+    if not saved.has_interval:
+        return Estimate(float(math.ceil(cost_s / saved.value)))
+    most = float(math.ceil(cost_s / saved.low)) if saved.low > 0 else math.inf
+    return Estimate(float(math.ceil(cost_s / saved.value)), float(math.ceil(cost_s / saved.high)), most)
+
+
+def _spread(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
@@ -153,15 +197,15 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(table, ignore_index=True) if table else pd.DataFrame(columns=columns)
 
 
-def reordered(trials: pd.DataFrame) -> pd.DataFrame:
-    """How far luck of the order goes: the best so far when the same trials come in other orders.
+def resampled(trials: pd.DataFrame) -> pd.DataFrame:
+    """How far luck goes: the best so far of searches whose trials are drawn from these, with replacement.
 
-    Exact for a random search. A sampler that learns puts its better trials late, so there the search itself tends to
-    lie above the band.
+    That is right for a random search. A sampler that learns puts its better trials late, so there the search itself
+    tends to lie above the band at first.
 
     Returns
     -------
-    Columns: framework, slice_s, low_s and high_s (10th and 90th percentile of best_s over `REORDERINGS` orders; empty
+    Columns: framework, slice_s, low_s and high_s (10th and 90th percentile of best_s over `SEARCHES` draws; empty
     where no hit has come in that many of them).
     """
     random = np.random.default_rng(SEED)
@@ -172,11 +216,11 @@ def reordered(trials: pd.DataFrame) -> pd.DataFrame:
         cost = group["slice_s"].fillna(0).to_numpy(dtype=np.float64)
         hits = group["objective"].where(group["reached"].astype(bool)).fillna(np.inf).to_numpy(dtype=np.float64)
         grid = np.linspace(0, cost.sum(), _GRID)
-        curves = np.full((REORDERINGS, _GRID), np.inf)
+        curves = np.full((SEARCHES, _GRID), np.inf)
         for curve in curves:
-            order = random.permutation(len(cost))
-            done = np.searchsorted(np.cumsum(cost[order]), grid * (1 + 1e-12), side="right")
-            curve[done > 0] = np.minimum.accumulate(hits[order])[done[done > 0] - 1]
+            drawn = random.integers(0, len(cost), len(cost))
+            done = np.searchsorted(np.cumsum(cost[drawn]), grid * (1 + 1e-12), side="right")
+            curve[done > 0] = np.minimum.accumulate(hits[drawn])[done[done > 0] - 1]
         low, high = np.quantile(curves, [0.1, 0.9], axis=0, method="nearest")
         table.append(pd.DataFrame({"framework": name, "slice_s": grid, "low_s": low, "high_s": high}))
     columns = ["framework", "slice_s", "low_s", "high_s"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from reports.tables.trials import KNOBS, frameworks, phase
 
@@ -16,7 +17,8 @@ LEFT_OUT = (
     "fANOVA says how much of the objective's variation over the tried configurations each setting explains, alone or "
     "with others. It leaves out failed trials and the luck of the seeds, says nothing about direction, and describes "
     "the searched space, most of it far from the optimum: a setting that matters little here may matter at the best "
-    "configuration."
+    "configuration. An effect is shown where Kruskal and Wallis' test has p < 0.05, as if trials were independent; one "
+    "that is not resolved may still be there."
 )
 
 
@@ -30,7 +32,9 @@ def importances(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
     Returns
     -------
-    Columns: framework, hyperparameter, importance (adds up to 1 per framework), trials (that it was computed from).
+    Columns: framework, hyperparameter, importance (adds up to 1 per framework), effect (`shown`, or `not resolved`:
+    that so few trials do not show one is no sign that there is none) and p_value of Kruskal and Wallis' test for it,
+    trials (that importance was computed from).
     Frameworks with fewer than `FEWEST` trials, or whose trials do not differ, are left out.
     """
     table = []
@@ -39,10 +43,25 @@ def importances(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
         varied = [knob for knob in KNOBS if search[knob].nunique() > 1]
         if len(search) < FEWEST or not varied or search["objective"].nunique() < 2:
             continue
+        p_values = {knob: _p_value(search, knob) for knob in varied}
         search = search.iloc[np.unique(np.linspace(0, len(search) - 1, MOST).astype(int))]
         found = _fanova(search, varied, plan.get("space", {}).get(name, {}))
-        table += [(name, knob, found.get(knob, 0.0), len(search)) for knob in varied]
-    return pd.DataFrame(table, columns=["framework", "hyperparameter", "importance", "trials"])
+        for knob in varied:
+            effect = "shown" if p_values[knob] < 0.05 else "not resolved"
+            table.append((name, knob, found.get(knob, 0.0), effect, p_values[knob], len(search)))
+    columns = ["framework", "hyperparameter", "importance", "effect", "p_value", "trials"]
+    return pd.DataFrame(table, columns=columns)
+
+
+def _p_value(search: pd.DataFrame, knob: str) -> float:
+    """Of Kruskal and Wallis' test that the objective does not depend on a setting.
+
+    Between its values, or between thirds of them where there are many: by ranks, so that trials that missed the target
+    count as the worst, and an optimum in the middle is seen as well.
+    """
+    few = search[knob].nunique() <= len(search) / 3
+    key = search[knob] if few else pd.qcut(search[knob].rank(method="first"), 3, labels=False)
+    return float(stats.kruskal(*(group.to_numpy() for _, group in search.groupby(key)["objective"])).pvalue)
 
 
 def _fanova(search: pd.DataFrame, knobs: list[str], space: dict[str, Any]) -> dict[str, float]:

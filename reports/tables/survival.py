@@ -1,7 +1,8 @@
-"""Times to accuracy of which some were censored; the computing is lifelines'.
+"""Times to accuracy of which some are infinite; tests and curves of them are scipy's and lifelines'.
 
-A run that ended without reaching the target, for whatever reason, counts as not having reached it by its limit. To take
-a run that diverged after a second for one that was merely not watched for longer would make diverging look like luck.
+A miss is an infinite time: a run that ended without reaching the target, for whatever reason, counts as never reaching
+it. To take a run that diverged after a second for one that was merely not watched for longer would make diverging look
+like luck.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
 from reports.tables.statistics import Values
 
@@ -26,22 +28,30 @@ class Times:
     Attributes
     ----------
     seconds
-        Shape (runs,): the time to accuracy, or the limit at which the run was given up.
-    reached
-        Shape (runs,): whether it is the former.
+        Shape (runs,): the time to accuracy; infinite for a run that missed the target.
+    watched
+        Shape (runs,): the same, but of a run that missed the time at which it was given up.
     spent
         Shape (runs,): seconds that the run took on this clock; for a run that missed, up to where it ended.
     seeds
         Shape (runs,).
     hosts
         Shape (runs,): where each ran; empty text where that is not known.
+    unknown
+        Runs that are not among these, for they have no time on this clock, whether they reached the target or not.
     """
 
     seconds: Values
-    reached: npt.NDArray[np.bool_]
+    watched: Values
     spent: Values
     seeds: npt.NDArray[np.int64]
     hosts: npt.NDArray[np.str_]
+    unknown: int = 0
+
+    @property
+    def reached(self) -> npt.NDArray[np.bool_]:
+        """Which reached the target."""
+        return np.isfinite(self.seconds)
 
     @property
     def censored(self) -> bool:
@@ -53,8 +63,8 @@ def times(runs: pd.DataFrame, clock: str) -> Times:
     """The runs' times on a clock, ``warm`` or ``cold``.
 
     A run that died before its first evaluation has no ledger; the time for which it held its slice is counted on both
-    clocks. Runs that reached the target without having this clock's time (cold, in a process that was kept) are left
-    out.
+    clocks. Runs without this clock's time (cold, in a process that had trained before) are left out, those that missed
+    the target as well as those that reached it: to keep the former alone would be to count misses twice.
     """
     tta = runs[f"{clock}_tta_s"].astype(float)
     reached = runs["reached"].astype(bool)
@@ -64,16 +74,20 @@ def times(runs: pd.DataFrame, clock: str) -> Times:
     outside = runs[_OUTSIDE_TRAINING].astype(float).fillna(0.0).sum(axis=1)
     limited = (runs["objective_clock"] == "cold") if clock == "cold" else (runs["objective_clock"] != "cold")
     spent = train + outside if clock == "cold" else train
-    # The limit is on the objective's clock; on the other one a run is censored where that limit came.
+    # The limit is on the objective's clock; on the other one a run is given up where that limit came.
     at_limit = np.maximum(spent, limit + outside if clock == "cold" else limit - outside)
     given_up = np.where(limited, np.maximum(spent, limit), at_limit)
-    keep = (~reached | tta.notna()).to_numpy()
+    known = ~reached | tta.notna()
+    if clock == "cold":  # what an older version did not record is taken for known
+        known &= reached | runs["fresh_process"].astype(bool) | runs["segments"].isna()
+    keep = known.to_numpy(dtype=np.bool_)
     return Times(
-        seconds=np.where(reached, tta, given_up).astype(np.float64)[keep],
-        reached=reached.to_numpy(dtype=np.bool_)[keep],
+        seconds=np.where(reached, tta, np.inf).astype(np.float64)[keep],
+        watched=np.where(reached, tta, given_up).astype(np.float64)[keep],
         spent=np.where(reached, tta, spent).astype(np.float64)[keep],
         seeds=runs["seed"].fillna(-1).to_numpy(dtype=np.int64)[keep],
         hosts=runs["host"].fillna("").to_numpy(dtype=np.str_)[keep],
+        unknown=int((~keep).sum()),
     )
 
 
@@ -88,20 +102,29 @@ def paired(first: Times, second: Times) -> tuple[Times, Times]:
     return _take(first, left[same]), _take(second, right[same])
 
 
-def common_limit(*samples: Times) -> float:
-    """Seconds up to which every run was watched: the first censoring, or the last time where none was censored."""
-    given_up = [each.seconds[~each.reached] for each in samples]
-    censored = np.concatenate(given_up)
-    return float(censored.min() if len(censored) else max(each.seconds.max() for each in samples))
+def log_ratios(one: Times, other: Times) -> Values:
+    """Logarithm of the ratio of times, pair by pair; infinite where one missed, and without pairs that both missed.
+
+    Parameters
+    ----------
+    one, other
+        As `paired` gives them.
+    """
+    some = one.reached | other.reached
+    return np.log(one.seconds[some]) - np.log(other.seconds[some])
+
+
+def horizon(*samples: Times) -> float:
+    """Seconds at which runs that missed stand in figures, tests and restricted means: no run was watched for longer.
+
+    Not the shortest: a run that lost all of its time to a stalled start-up would cut all others at what was left of it.
+    """
+    return float(max(each.watched.max() for each in samples))
 
 
 def restricted_mean(sample: Times, limit_s: float) -> float:
-    """Mean time to accuracy, each time cut at the limit [lifelines]; NaN for no runs."""
-    from lifelines.utils import restricted_mean_survival_time
-
-    if len(sample.seconds) == 0:
-        return math.nan
-    return float(restricted_mean_survival_time(_fitted(sample), t=limit_s))
+    """Mean time to accuracy, each time cut at the limit; NaN for no runs."""
+    return float(np.minimum(sample.seconds, limit_s).mean()) if len(sample.seconds) else math.nan
 
 
 def expected_time(sample: Times) -> float:
@@ -113,23 +136,39 @@ def expected_time(sample: Times) -> float:
     return float(sample.spent.sum() / successes) if successes else math.nan
 
 
-def log_rank(first: Times, second: Times) -> float:
-    """p-value of the log-rank test that both reach the target at the same pace [lifelines]; NaN where neither did."""
-    from lifelines.statistics import logrank_test
+def log_rank(first: Times, second: Times) -> tuple[float, float]:
+    """The log-rank test that both reach the target at the same pace [scipy].
 
+    Returns
+    -------
+    Its statistic, positive where the first is the sooner, and p-value; NaN where neither reached it.
+    """
     if not (first.reached.any() or second.reached.any()) or not (len(first.seconds) and len(second.seconds)):
-        return math.nan
-    return float(logrank_test(first.seconds, second.seconds, first.reached, second.reached).p_value)
+        return math.nan, math.nan
+    end = horizon(first, second)
+    found = stats.logrank(*(_right_censored(each, end) for each in (first, second)))
+    return float(found.statistic), float(found.pvalue)
 
 
-def kaplan_meier(sample: Times) -> pd.DataFrame:
+def _right_censored(sample: Times, end: float) -> stats.CensoredData:
+    return stats.CensoredData.right_censored(np.minimum(sample.seconds, end), ~sample.reached)
+
+
+def kaplan_meier(sample: Times, end_s: float) -> pd.DataFrame:
     """Share of runs that have reached the target by a time, with lifelines' 95 % interval.
+
+    Parameters
+    ----------
+    end_s
+        Where runs that missed end: `horizon`.
 
     Returns
     -------
     Columns: seconds, share, low, high, censored (runs given up at that time); the first row is at 0 s.
     """
-    fitted = _fitted(sample)
+    from lifelines import KaplanMeierFitter  # takes a second to import, which only reports should pay
+
+    fitted = KaplanMeierFitter().fit(np.minimum(sample.seconds, end_s), sample.reached)
     interval = fitted.confidence_interval_survival_function_
     censored = fitted.event_table["censored"].reindex(fitted.survival_function_.index).fillna(0)
     return pd.DataFrame(
@@ -143,13 +182,7 @@ def kaplan_meier(sample: Times) -> pd.DataFrame:
     )
 
 
-def _fitted(sample: Times):  # type: ignore[no-untyped-def]
-    from lifelines import KaplanMeierFitter  # takes a second to import, which only reports should pay
-
-    return KaplanMeierFitter().fit(sample.seconds, sample.reached)
-
-
 def _take(sample: Times, index: npt.NDArray[np.int64]) -> Times:
     return Times(
-        sample.seconds[index], sample.reached[index], sample.spent[index], sample.seeds[index], sample.hosts[index]
+        sample.seconds[index], sample.watched[index], sample.spent[index], sample.seeds[index], sample.hosts[index]
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reports.tables.statistics import Estimate, Values, median
-from reports.tables.survival import CLOCKS, Times, common_limit, expected_time, kaplan_meier, restricted_mean, times
-from reports.winners import confirmations, confirming, standing, winners
+from reports.tables.statistics import Estimate, median
+from reports.tables.survival import CLOCKS, Times, expected_time, horizon, kaplan_meier, restricted_mean, times
+from reports.winners import confirmations, confirming, finalists, standing, winners
+from reports.winners import race_runs as _race_runs
 from trainables.frameworks import FRAMEWORKS
 
 KNOBS = ("learning_rate", "batch_size", "num_workers")
@@ -29,8 +30,26 @@ def phase(trials: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def search_winners(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """The winning row of each framework's search; see `reports.winners.winners`."""
-    return winners(_rows(trials[(trials["phase"] == "search") & trials["reached"].astype(bool)]))
+    """The row of each framework's search that is confirmed; see `reports.winners.winners`."""
+    raced = trials["phase"] == "race"
+    return winners(_rows(trials[raced | ((trials["phase"] == "search") & trials["reached"].astype(bool))]))
+
+
+def finalist_ranks(trials: pd.DataFrame) -> dict[str, dict[int, int]]:
+    """The place of each trial in its framework's search, from 1, by its number; see `reports.winners.finalists`."""
+    hits = trials[(trials["phase"] == "search") & trials["reached"].astype(bool)]
+    columns = ["phase", "reached", "framework", "objective", "number", *KNOBS]
+    ordered = finalists(_rows(hits[columns]), len(hits))
+    return {name: {int(row["number"]): place for place, row in enumerate(found, 1)} for name, found in ordered.items()}
+
+
+def race_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the race that count; see `reports.winners.race_runs`."""
+    rows = phase(trials, "race")
+    columns = ["trial_id", "phase", "framework", "number", "confirms", "attempt", "outcome", "hosts"]
+    counted = _race_runs(_rows(rows[columns]))
+    wanted = {row["trial_id"] for found in counted.values() for runs in found.values() for row in runs}
+    return rows[rows["trial_id"].isin(wanted)]
 
 
 def confirmation_runs(trials: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +66,8 @@ def replaced_runs(trials: pd.DataFrame) -> pd.DataFrame:
 def _chosen(trials: pd.DataFrame, choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> pd.DataFrame:
     columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", *KNOBS]
     columns += ["attempt", "outcome", "hosts"]
-    candidates = trials.loc[(trials["phase"] == "confirm") | trials["reached"].astype(bool), columns]
+    again = trials["phase"].isin(["race", "confirm"])
+    candidates = trials.loc[again | trials["reached"].astype(bool), columns]
     wanted = {row["trial_id"] for row in choose(_rows(candidates))}
     return trials[trials["trial_id"].isin(wanted)]
 
@@ -65,14 +85,15 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     Columns: framework; trial_id of the winner and its hyperparameters; search_s (the search's own, optimistic figure);
-    runs, reached; per clock warm_s and cold_s (medians over the confirmation runs that reached the target) with _low
-    and _high, mean_warm_s and mean_cold_s (where any framework's runs were censored: restricted to limit_warm_s and
-    limit_cold_s, which all share), expected_warm_s and expected_cold_s (total time over successes); with_evaluation_s
-    (median of the warm time with the evaluations up to the target inside, as MLPerf counts); test_accuracy,
+    runs, reached; per clock warm_s and cold_s (medians over all confirmation runs, a miss counted as infinite; empty
+    where half of them missed) with _low and _high, mean_warm_s and mean_cold_s (where any framework's runs missed: of
+    times cut at limit_warm_s and limit_cold_s, which all share), expected_warm_s and expected_cold_s (total time over
+    successes); with_evaluation_s (median of the warm time with the evaluations up to the target inside, as MLPerf
+    counts, over the runs that reached it); test_accuracy,
     samples_to_target, samples_per_s (medians); loader_workers (the most that really ran); command, which runs it again.
     """
     best, confirmed = search_winners(trials), confirmation_runs(trials)
-    limits = {clock: _limit(_samples(trials, clock).values()) for clock in CLOCKS}
+    limits = {clock: _limit(_samples(trials, clock)) for clock in CLOCKS}
     table = []
     for name in frameworks(trials):
         if name not in best:
@@ -88,7 +109,7 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
         }
         for clock in CLOCKS:
             sample = times(runs, clock)
-            row |= _spread(f"{clock}_s", median(_values(hits, f"{clock}_tta_s")))
+            row |= _spread(f"{clock}_s", median(sample.seconds))
             limit_s = limits[clock]
             row |= {
                 f"mean_{clock}_s": np.nan if limit_s is None else restricted_mean(sample, limit_s),
@@ -134,18 +155,11 @@ def typical_times(trials: pd.DataFrame, clock: str) -> dict[str, float]:
 
     Returns
     -------
-    Seconds by framework: medians; where any framework's runs were censored, restricted means at the limit that all
-    share; NaN for a framework none of whose runs reached the target.
+    Seconds by framework: medians over all runs, a miss counted as infinite; NaN for a framework of whose runs half
+    missed the target.
     """
-    samples = _samples(trials, clock)
-    limit_s = _limit(samples.values())
-    found = {}
-    for name, sample in samples.items():
-        if not sample.reached.any():
-            found[name] = np.nan
-        else:
-            found[name] = float(np.median(sample.seconds)) if limit_s is None else restricted_mean(sample, limit_s)
-    return found
+    middles = {name: median(sample.seconds).value for name, sample in _samples(trials, clock).items()}
+    return {name: middle if np.isfinite(middle) else np.nan for name, middle in middles.items()}
 
 
 def accuracy_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
@@ -170,13 +184,14 @@ def reach_curves(trials: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns: framework, clock, and those of `reports.tables.survival.kaplan_meier`.
     """
-    confirmed = confirmation_runs(trials)
+    samples = {clock: _samples(trials, clock) for clock in CLOCKS}
     table = []
-    for name in frameworks(confirmed):
+    for name in frameworks(trials):
         for clock in CLOCKS:
-            sample = times(confirmed[confirmed["framework"] == name], clock)
-            if len(sample.seconds):
-                table.append(kaplan_meier(sample).assign(framework=name, clock=clock))
+            sample = samples[clock].get(name)
+            if sample is not None and len(sample.seconds):
+                end_s = horizon(*(each for each in samples[clock].values() if len(each.seconds)))
+                table.append(kaplan_meier(sample, end_s).assign(framework=name, clock=clock))
     columns = ["framework", "clock", "seconds", "share", "low", "high", "censored"]
     return pd.concat(table, ignore_index=True)[columns] if table else pd.DataFrame(columns=columns)
 
@@ -197,10 +212,10 @@ def _samples(trials: pd.DataFrame, clock: str) -> dict[str, Times]:
     return {name: times(confirmed[confirmed["framework"] == name], clock) for name in frameworks(trials)}
 
 
-def _limit(samples: Iterable[Times]) -> float | None:
-    """To which means are restricted; None where no run was censored."""
-    ran = [sample for sample in samples if len(sample.seconds)]
-    return common_limit(*ran) if any(sample.censored for sample in ran) else None
+def _limit(samples: dict[str, Times]) -> float | None:
+    """To which means are restricted; None where no run missed."""
+    ran = [sample for sample in samples.values() if len(sample.seconds)]
+    return horizon(*ran) if any(sample.censored for sample in ran) else None
 
 
 def _flag(value: Any) -> str:
@@ -216,9 +231,8 @@ def _rows(trials: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in trials.to_dict("records")]
 
 
-def _values(trials: pd.DataFrame, column: str) -> Values:
-    return trials[column].dropna().to_numpy(dtype=np.float64)
-
-
 def _spread(name: str, estimate: Estimate) -> dict[str, float]:
+    """A time with its interval; without one where the time itself is infinite."""
+    if not np.isfinite(estimate.value):
+        estimate = Estimate(np.nan)
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

@@ -1,107 +1,55 @@
-"""The sentences people came for."""
+"""The sentences people came for, made of `reports.tables.claims`."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from itertools import combinations
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from reports.names import title
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.budget import budgets
-from reports.tables.machines import compared_apart, seeds_apart
-from reports.tables.statistics import ratio_of_means, ratio_of_medians
-from reports.tables.survival import CLOCKS, Times, common_limit, log_rank, paired, times
-from reports.tables.trials import best_configurations, confirmation_runs, frameworks
-
-COLUMNS = (
-    "framework", "against", "clock", "measure", "ratio", "ratio_low", "ratio_high", "pairs", "reached", "runs",
-    "reached_against", "runs_against", "limit_s", "p_value",
-)  # fmt: skip
-
-
-def verdicts(trials: pd.DataFrame) -> pd.DataFrame:
-    """How the frameworks' best configurations compare, from their confirmation runs alone.
-
-    The search's own best figure is biased low: it is the best of many. A pair is compared where both reached the target
-    at least once, over the seeds that both ran on one machine.
-
-    Returns
-    -------
-    One row per pair and clock. Columns: framework, against, clock; measure (`median`, or `restricted mean` where runs
-    were censored), the ratio of it, with _low and _high; pairs, the seeds that both ran; reached and runs of both;
-    limit_s, to which means are restricted; p_value of the log-rank test, which does not pair.
-    """
-    confirmed = confirmation_runs(trials)
-    table = []
-    for against, name in combinations(frameworks(trials), 2):
-        runs = [confirmed[confirmed["framework"] == each] for each in (name, against)]
-        apart = seeds_apart(*runs)
-        for clock in CLOCKS:
-            first, second = (times(each[~each["seed"].isin(apart)], clock) for each in runs)
-            if first.reached.any() and second.reached.any():
-                table.append({"framework": name, "against": against, "clock": clock, **_compared(first, second)})
-    return pd.DataFrame(table, columns=list(COLUMNS))
-
-
-def _compared(first: Times, second: Times) -> dict[str, object]:
-    one, other = paired(first, second)
-    censored = first.censored or second.censored
-    limit_s = common_limit(first, second) if censored else np.nan
-    if len(one.seconds) == 0:
-        ratio = None
-    elif censored:
-        ratio = ratio_of_means(np.minimum(one.seconds, limit_s), np.minimum(other.seconds, limit_s))
-    else:
-        ratio = ratio_of_medians(one.seconds, other.seconds)
-    return {
-        "measure": "restricted mean" if censored else "median",
-        "ratio": ratio.value if ratio else np.nan,
-        "ratio_low": ratio.low if ratio else np.nan,
-        "ratio_high": ratio.high if ratio else np.nan,
-        "pairs": len(one.seconds),
-        "reached": int(first.reached.sum()),
-        "runs": len(first.seconds),
-        "reached_against": int(second.reached.sum()),
-        "runs_against": len(second.seconds),
-        "limit_s": limit_s,
-        "p_value": log_rank(first, second),
-    }
+from reports.tables.claims import CONFIGURATION, FASTER, FRAMEWORK, INCONCLUSIVE, claims, successes
+from reports.tables.machines import compared_apart
+from reports.tables.survival import CLOCKS
+from reports.tables.trials import best_configurations, frameworks
 
 
 def verdict_sentences(
-    trials: pd.DataFrame, compared: pd.DataFrame, best: pd.DataFrame, budget: pd.DataFrame
+    trials: pd.DataFrame, claimed: pd.DataFrame, reached: pd.DataFrame, best: pd.DataFrame, budget: pd.DataFrame
 ) -> list[Sentence]:
-    """What the confirmation runs show, in a sentence or two per pair or framework.
+    """What a study shows: a sentence per clock, then what it rests on.
 
     Parameters
     ----------
-    compared, best, budget
-        `verdicts`, `reports.tables.trials.best_configurations` and `reports.tables.budget.budgets` of the trials.
+    claimed, reached, best, budget
+        `reports.tables.claims.claims` and `successes`, `reports.tables.trials.best_configurations` and
+        `reports.tables.budget.budgets` of the trials.
     """
     if trials.empty:
         return [("No trial has finished yet.",)]
     searched = trials[trials["phase"] != "sweep"]
     if searched.empty:
         return [("This study swept a setting; it searched for no best configuration.",)]
-    said, paired_up = [], set()
-    for (name, against), clocks in compared.groupby(["framework", "against"], sort=False):
-        if clocks["ratio"].notna().any():
-            paired_up |= {name, against}
-            chosen = [
-                row for row in rows("verdicts", compared) if (row["framework"], row["against"]) == (name, against)
-            ]
-            said.append(_pair(chosen, goal(trials)))
-    for pair in compared_apart(trials).to_dict("records"):
-        paired_up |= {pair["framework"], pair["against"]}
-        said.append(_apart(pair))
+    said, paired_up, aim = [], set(), goal(trials)
+    apart = compared_apart(trials).to_dict("records")
+    not_compared = {(pair["framework"], pair["against"]) for pair in apart}
+    all_claims, counts = rows("claims", claimed), rows("successes", reached)
+    for counted in counts:
+        pair = (counted["framework"], counted["against"])
+        if pair in not_compared or not (counted["reached"] or counted["reached_against"]):
+            continue
+        paired_up |= set(pair)
+        mine = [row for row in all_claims if (row["framework"], row["against"]) == pair]
+        said += [*_compared(mine), _counted(counted, aim)]
+    for pair_apart in apart:
+        paired_up |= {pair_apart["framework"], pair_apart["against"]}
+        said.append(_apart(pair_apart))
     winners = {row["framework"]: row for row in rows("best_configurations", best)}
-    counts = {row["framework"]: row for row in rows("budgets", budget)}
-    names, aim = frameworks(searched), goal(trials)
-    said += [_alone(aim, winners.get(name), counts[name]) for name in names if name not in paired_up]
+    planned = {row["framework"]: row for row in rows("budgets", budget)}
+    names = frameworks(searched)
+    said += [_alone(aim, winners.get(name), planned[name]) for name in names if name not in paired_up]
     if len(names) == 1:
         said.append(("No other framework ran, so there is nothing to compare it with.",))
     return said
@@ -109,7 +57,7 @@ def verdict_sentences(
 
 def verdict(trials: pd.DataFrame) -> str:
     """`verdict_sentences` as text."""
-    tables = verdicts(trials), best_configurations(trials), budgets(trials, {})
+    tables = claims(trials), successes(trials), best_configurations(trials), budgets(trials, {})
     return " ".join(map(plain, verdict_sentences(trials, *tables)))
 
 
@@ -119,22 +67,72 @@ def goal(trials: pd.DataFrame) -> str:
     return f"{100 * first['target']:.4g} % validation accuracy on {first['workload']}"
 
 
-def _pair(clocks: list[Row], aim: str) -> Sentence:
-    base, first = title(clocks[0]["against"]), clocks[0]
-    if first["measure"] == "median":
-        said: Sentence = (f"{title(first['framework'])} reaches {aim} in ",)
-    else:
-        cut = first.say("limit_s", "seconds")
-        said = (f"To {aim}, {title(first['framework'])}'s mean time, cut at ", cut, ", is ")
-    for index, row in enumerate(clocks):
-        if not row.has("ratio"):
+def _compared(claimed: list[Row]) -> list[Sentence]:
+    """The claims of two frameworks: about them where their searches were raced, and about the configurations."""
+    wide = {row["clock"]: row for row in claimed if row["scope"] == FRAMEWORK}
+    narrow = {row["clock"]: row for row in claimed if row["scope"] == CONFIGURATION}
+    shown = wide or narrow
+    said = [(f"{clock.capitalize()}: ", *claim_said(row)) for clock, row in shown.items()]
+    ratios = [row for row in narrow.values() if row.has("ratio_low")]
+    if wide and ratios:
+        alone: Sentence = ()
+        for row in ratios:
+            alone += ("; " if alone else "", f"{row['clock']} ", *row.interval("ratio", "times"), f" {row['verdict']}")
+        said.append(("These two configurations by themselves, whatever another search would find: ", *alone, "."))
+    elif ratios:
+        said.append(("This is about these two configurations: how lucky the searches were it does not cover.",))
+    if able := _detects(wide, narrow):
+        said.append(able)
+    return said
+
+
+def claim_said(row: Row) -> Sentence:
+    """A row of `reports.tables.claims.claims` in words, without its clock."""
+    name, base = title(row["framework"]), title(row["against"])
+    if not row.has("ratio"):
+        return (f"no ratio of times: {row['reason']}.",)
+    if row["verdict"] == FASTER:
+        ends = row.bounds("ratio", "inverse", turned=True)
+        return (f"{name} is ", row.say("ratio", "inverse times"), *ends, " faster.")
+    if row["verdict"] not in (INCONCLUSIVE, ""):
+        return (f"{base} is ", *row.interval("ratio", "times"), " faster.")
+    needs: Sentence = (f"{name} needs ", *row.interval("ratio", "times"), f" of {base}'s time: ")
+    if row["verdict"] == "":
+        return (*needs, f"no interval, for {row['reason']}.")
+    return (*needs, "inconclusive", *_between(row), ".")
+
+
+def _between(row: Row) -> Sentence:
+    low, high = row.say("ratio_low", "change"), row.say("ratio_high", "change")
+    below, above = row["ratio_low"] > 0, row["ratio_high"] != float("inf")
+    if below and above:
+        return ("; between ", low, " and ", high)
+    return ("; at most ", low if below else high) if below or above else ()
+
+
+def _detects(wide: dict[str, Row], narrow: dict[str, Row]) -> Sentence:
+    """What size of difference such a study tells from none."""
+    said: Sentence = ()
+    for start, scope in (("This search and these runs detect ", wide), ("", narrow)):
+        known = [row for row in scope.values() if row.has("detectable")]
+        if not known:
             continue
-        ratio = row.interval("ratio", "times")
-        of = f" {base}'s time" if row["measure"] == "median" else f" {base}'s"
-        said += ("; " if index else "", *ratio, f"{of}, " if index == 0 else " ", row["clock"], *_doubt(row))
-    counted: Sentence = (first.say("reached"), " of ", first.say("runs"), " and ")
-    counted += (first.say("reached_against"), " of ", first.say("runs_against"))
-    return (*said, " (", *counted, " runs reached it).")
+        runs = known[0].say("pairs", "count")
+        start_said: Sentence = (start,) if start else ((", " if said else "", runs, " runs detect "))
+        for index, row in enumerate(known):
+            start_said += (" and " if index else "", row.say("detectable", "times"), f" {row['clock']}")
+        said += (*start_said, " of the frameworks" if start else " of the configurations" if said else "")
+    return (*said, ", in four of five cases.") if said else ()
+
+
+def _counted(row: Row, aim: str) -> Sentence:
+    """Who reached the target how often, with a test where they differ."""
+    said: Sentence = (f"{title(row['framework'])} ", row.say("reached", "count"), " of ", row.say("runs", "count"))
+    said += (f", {title(row['against'])} ", row.say("reached_against", "count"), " of ")
+    said += (row.say("runs_against", "count"), f" runs reached {aim}")
+    if row["reached"] * row["runs_against"] == row["reached_against"] * row["runs"]:
+        return (*said, ".")
+    return (*said, " (Fisher's exact test that they reach it as often: p = ", row.say("p_value", "probability"), ").")
 
 
 def _apart(pair: dict[Hashable, Any]) -> Sentence:
@@ -143,12 +141,6 @@ def _apart(pair: dict[Hashable, Any]) -> Sentence:
         f"{name} and {against} are not compared: {name}'s confirmation runs ran on {pair['hosts']}, {against}'s on "
         f"{pair['hosts_against']}, and no seed of both on the same machine.",
     )
-
-
-def _doubt(row: Row) -> Sentence:
-    if not row.has("ratio_low"):
-        return (" (too few runs for an interval)",)
-    return (": no difference shown",) if row["ratio_low"] <= 1.0 <= row["ratio_high"] else ()
 
 
 def _alone(aim: str, best: Row | None, budget: Row) -> Sentence:
@@ -167,5 +159,7 @@ def _alone(aim: str, best: Row | None, budget: Row) -> Sentence:
     known = [clock for clock in CLOCKS if best.has(f"{clock}_s")]
     for index, clock in enumerate(known):
         said += (" and " if index else "", *best.interval(f"{clock}_s", "seconds"), f" {clock}")
-    among = "" if best["reached"] == best["runs"] else " where it did"
-    return (*said, f"{among} (", best.say("reached"), " of ", best.say("runs"), " runs reached it).")
+    counted: Sentence = (best.say("reached"), " of ", best.say("runs"))
+    if not known:
+        return (f"{name} reached {aim} in ", *counted, " confirmation runs; there is no median of its times.")
+    return (*said, " (", *counted, " runs reached it).")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports.tables.machines import seeds_apart
-from reports.tables.statistics import Estimate, geometric_mean, ratio_of_medians
+from reports.tables.statistics import Estimate, geometric_mean
 from reports.tables.survival import paired, times
 from reports.tables.trials import confirmation_runs, frameworks
 
@@ -20,7 +20,8 @@ def attribution(trials: pd.DataFrame) -> pd.DataFrame:
     """The warm time ratio, split into samples to the target and seconds per sample.
 
     A run's time is its samples times its seconds per sample, exactly. So are the geometric means of their ratios over
-    the seeds at which both reached the target; medians would leave a rest.
+    the seeds at which both reached the target; the first of them is the ratio of `reports.tables.claims.claims`, unless
+    a run missed.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
     """After how many trainings in one process a framework that starts later is ahead.
 
     The first training pays for start-up and compilation, every one after it for training and evaluating alone; all are
-    medians over the confirmation runs that reached the target.
+    medians over the confirmation runs that reached the target; the ratio of each is a geometric mean over seeds.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
         every_run = [each.set_index("seed")["train_s"] + each.set_index("seed")["eval_s"].fillna(0.0) for each in runs]
         every = [float(each.median()) for each in every_run]
         both = pd.concat(every_run, axis=1, join="inner").to_numpy(dtype=np.float64)
-        ratio = ratio_of_medians(both[:, 0], both[:, 1]) if len(both) else Estimate(math.nan)
+        ratio = geometric_mean(both[:, 0] / both[:, 1]) if len(both) else Estimate(math.nan)
         table.append(
             {
                 "framework": name,

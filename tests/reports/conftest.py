@@ -14,7 +14,7 @@ import tomli_w
 
 from reports.records import StudyRecords, complete
 from reports.schema import EVALUATIONS, TRIALS
-from reports.winners import winners
+from reports.winners import finalists, winners
 
 TARGET = 0.95
 
@@ -82,6 +82,19 @@ def study(rows: list[dict[str, Any]]) -> StudyRecords:
             points.append(point)
     evaluations = complete(pd.DataFrame(points, columns=[column.name for column in EVALUATIONS]), EVALUATIONS)
     return StudyRecords(trials, evaluations, {"processor": "made up", "versions": {"torch": "2"}}, {})
+
+
+def race(
+    rows: list[dict[str, Any]], tta_s: Callable[[str, int, int], float | None], *, k: int = 5, runs: int = 4
+) -> None:
+    """Add a race between the best of each search: ``tta_s`` gives a run's time from framework, trial and pair."""
+    for name, best in finalists(rows, k).items():
+        for place, row in enumerate(best):
+            for run in range(runs):
+                pair = place * runs + run
+                entered = {"confirms": row["number"], "rank": place + 1, "seed": 1000 + pair}
+                entered |= {key: row[key] for key in ("learning_rate", "batch_size", "num_workers")}
+                rows.append(trial(name, "race", pair, tta_s(name, row["number"], pair), **entered))
 
 
 def save(records: StudyRecords, folder: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_report_just_written_is_right(written: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "pattern", "into", "said"),
     [
-        ("index.html", r'(verdicts/1/ratio" title="[^"]*">)[^<]*', r"\g<1>0.11x", "verdicts.csv, row 1, ratio"),
+        ("index.html", r'(claims/1/ratio" title="[^"]*">)[^<]*', r"\g<1>0.11x", "claims.csv, row 1, ratio"),
         ("index.html", r"value=\S* (data-from=.search_cost/2/slice_s)", r'value="1" \1', "search_cost.csv, row 2"),
         ("index.html", r'(<tr data-row="3"><td>[^<]*</td><td>)[^<]*', r"\g<1>failed", "trials.csv, row 3, outcome"),
         ("index.html", "made up", "made better", "text: the page says"),

@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import html5lib
+import numpy as np
 import pytest
+from scipy import stats
 
 from reports.errors import ReportError
 from reports.page.comparing import write_comparison
@@ -14,13 +16,16 @@ from tests.reports.conftest import make, save, study, trial
 
 
 def test_the_geometric_mean_over_studies_is_the_truth() -> None:
-    studies = {f"study {ratio}": make(ratio, spread=0.01) for ratio in (0.5, 2.0, 0.8)}
-    table = comparison(studies)
-    assert table["warm"].tolist() == pytest.approx([0.5, 2.0, 0.8], rel=0.02)
+    ratios = [0.5, 2.0, 0.8, 1.1, 0.9]
+    table = comparison({f"study {ratio}": make(ratio, spread=0.01) for ratio in ratios})
+    assert table["warm"].tolist() == pytest.approx(ratios, rel=0.02)
     warm = geometric_means(table).set_index("clock").loc["warm"]
-    assert warm["ratio"] == pytest.approx((0.5 * 2.0 * 0.8) ** (1 / 3), rel=0.01)
-    assert warm["ratio_low"] < warm["ratio"] < warm["ratio_high"]
-    assert warm["studies"] == 3
+    assert warm["ratio"] == pytest.approx(np.prod(ratios) ** (1 / 5), rel=0.01)
+    logs = np.log(table["warm"])
+    half = stats.t.ppf(0.975, 4) * logs.std() / np.sqrt(5)  # Student's, and no bootstrap of five
+    assert [warm["ratio_low"], warm["ratio_high"]] == pytest.approx(np.exp([logs.mean() - half, logs.mean() + half]))
+    assert warm["studies"] == 5
+    assert np.isnan(geometric_means(table.iloc[:4]).set_index("clock").loc["warm", "ratio_low"])
 
 
 def test_the_performance_profile_by_hand() -> None:
@@ -46,7 +51,9 @@ def test_a_page_over_studies(tmp_path: Path) -> None:
     save(make(0.9), tmp_path / "two")
     save(study([trial("pytorch", "search", 0, 2.0)]), tmp_path / "alone")
     said = write_comparison(sorted(path for path in tmp_path.iterdir()), tmp_path / "page")
-    assert re.match(r"Flux takes 0\.\d\dx PyTorch's warm time, too few studies for an interval \(geometric mean ", said)
+    assert re.match(
+        r"Warm: Flux needs 0\.\d\dx of PyTorch's time, too few studies for an interval, which needs 5 \(", said
+    )
     page = (tmp_path / "page" / "index.html").read_text()
     assert "&lt;b&gt;one" in page
     assert html5lib.HTMLParser(strict=True).parse(page) is not None
@@ -88,7 +95,8 @@ def test_a_study_in_which_one_never_reached_the_target_is_told(tmp_path: Path) -
 
 def test_the_profile_counts_misses_as_the_verdict_does() -> None:
     studies = {"one": make(0.5, flux_misses=9), "other": make(0.5, flux_misses=9)}
-    assert (comparison(studies)["warm"] > 1).all()
+    assert comparison(studies)["warm"].isna().all()
+    assert "1 of 10 confirmation runs, no more than half" in comparison(studies)["left_out"].iloc[0]
     profile = performance_profile(studies)
     best = profile[(profile["clock"] == "warm") & (profile["factor"] == 1.0)].set_index("framework")["share"]
     assert best.to_dict() == {"flux": 0.0, "pytorch": 1.0}

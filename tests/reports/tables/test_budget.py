@@ -22,7 +22,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         "This study is unfinished, and what it says may change: PyTorch has 4 of 40 trials and 10 of 12 confirmation "
         "runs; Flux has 4 of 40 trials and 10 of 12 confirmation runs." in said
     )
-    assert said.startswith("Flux reaches")
+    assert said.startswith("Warm: Flux is ")
     page = (tmp_path / "report" / "index.html").read_text()
     assert 'data-from="budgets/1/trials"' in page
 

@@ -58,27 +58,9 @@ def test_workers_that_did_not_run() -> None:
     assert "asked 3, ran 1" in warned
 
 
-@pytest.mark.parametrize("best", [0.02, 0.134], ids=["at an end", "in the middle"])
-def test_a_setting_without_effect_and_one_with(best: float) -> None:
-    random = np.random.RandomState(0)
-    rows = confirmed(**MIDDLE)[1:]
-    for number in range(40):
-        rate = float(np.exp(random.uniform(np.log(0.02), np.log(0.9))))
-        batch_size = (8, 16, 32, 64)[number % 4]
-        rows.append(
-            trial(
-                "pytorch", "search", number, 0.2 + abs(np.log(rate / best)) * np.exp(0.1 * random.standard_normal()),
-                learning_rate=rate, batch_size=batch_size, num_workers=number % 3, loader_workers=number % 3,
-            )
-        )  # fmt: skip
-    warned = said(rows)
-    assert "40 trials of the search show no effect of the batch size" in warned
-    assert "no effect of the learning rate" not in warned
-
-
 def test_few_confirmation_runs_and_none() -> None:
     rows = confirmed(**MIDDLE)
-    assert "3 confirmation runs; an interval" in said(rows[:4])
+    assert "3 confirmation runs, too few for an interval, which needs 5" in said(rows[:4])
     assert "no confirmation run" in said(rows[:1])
 
 

@@ -42,6 +42,9 @@ def test_what_mattered_is_found(batch_size_matters: bool, plan: dict[str, object
     assert by_knob["batch_size" if batch_size_matters else "learning_rate"] > 0.9
     assert by_knob.sum() == pytest.approx(1.0)
     assert found["trials"].tolist() == [80] * 3
+    effects = found.set_index("hyperparameter")["effect"]
+    assert effects["batch_size" if batch_size_matters else "learning_rate"] == "shown"
+    assert effects["num_workers"] == "not resolved"
 
 
 def test_too_few_trials_and_too_many() -> None:

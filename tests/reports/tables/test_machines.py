@@ -11,9 +11,10 @@ from reports.page.report import build_page, write_report
 from reports.records import StudyRecords
 from reports.sentences import plain
 from reports.tables.across import comparison, performance_profile
+from reports.tables.claims import claims, other_measures
 from reports.tables.machines import crossings, machine_cautions
 from reports.tables.trials import all_trials
-from reports.tables.verdict import verdict, verdicts
+from reports.tables.verdict import verdict
 from reports.tables.why import attribution, break_even
 from reports.winners import confirmations, standing
 from tests.reports.conftest import save, study, trial
@@ -44,8 +45,8 @@ def test_frameworks_on_nodes_of_their_own_are_not_compared(tmp_path: Path) -> No
         "Flux and PyTorch are not compared: Flux's confirmation runs ran on fast, PyTorch's on slow, and no seed of "
         "both on the same machine."
     )
-    assert verdicts(found.trials)["ratio"].isna().all()
-    assert verdicts(found.trials).empty or verdicts(found.trials)["p_value"].isna().all()
+    assert claims(found.trials)["ratio"].isna().all()
+    assert other_measures(found.trials).empty
     assert attribution(found.trials).empty
     assert break_even(found.trials).empty
     assert "frameworks and machines cannot be told apart" in cautions(found)
@@ -64,7 +65,7 @@ def test_frameworks_on_nodes_of_their_own_are_not_compared(tmp_path: Path) -> No
 def test_pairs_on_nodes_of_unequal_speed_give_the_same_ratio() -> None:
     fair = records({"pytorch": ["fast", "slow"], "flux": ["fast", "slow"]})
     equal = records({"pytorch": ["fast"], "flux": ["fast"]})
-    ratios = [verdicts(each.trials).loc[0, "ratio"] for each in (fair, equal)]
+    ratios = [claims(each.trials).loc[0, "ratio"] for each in (fair, equal)]
     assert ratios == pytest.approx([1.5, 1.5], rel=1e-6)
     assert cautions(fair) == cautions(equal) == ""
 
@@ -72,7 +73,7 @@ def test_pairs_on_nodes_of_unequal_speed_give_the_same_ratio() -> None:
 def test_seeds_apart_are_left_out_and_told() -> None:
     found = records({"pytorch": ["fast", "slow", "fast"], "flux": ["fast", "slow", "slow"]})
     assert crossings(found.trials)[["seeds", "together"]].to_numpy().tolist() == [[RUNS, 4]]
-    row = verdicts(found.trials).iloc[0]
+    row = claims(found.trials).iloc[0]
     assert row["pairs"] == 4
     assert row["ratio"] == pytest.approx(1.5, rel=1e-6)
     assert "2 of 6 seeds ran on different machines and are not compared" in cautions(found)
@@ -81,7 +82,7 @@ def test_seeds_apart_are_left_out_and_told() -> None:
 def test_machines_that_are_not_known_are_taken_for_one() -> None:
     found = records({"pytorch": ["fast"], "flux": ["fast"]}, cpu=None)
     found.trials["host"] = None
-    assert verdicts(found.trials).loc[0, "pairs"] == RUNS
+    assert claims(found.trials).loc[0, "pairs"] == RUNS
     assert cautions(found) == ""
 
 

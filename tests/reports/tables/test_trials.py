@@ -12,7 +12,7 @@ from reports.tables import cost
 from reports.tables import trials as tables
 from reports.tables.cost import Price
 from reports.winners import winners
-from tests.reports.conftest import TARGET, study, trial
+from tests.reports.conftest import TARGET, race, study, trial
 
 Make = Callable[..., StudyRecords]
 
@@ -68,18 +68,53 @@ def test_when_the_search_has_paid_for_itself() -> None:
     rows += [trial("pytorch", "confirm", number, 3.0) for number in range(3)]
     found = cost.incumbents(study(rows).trials).iloc[0]
     assert found["trial_id"] == "search-pytorch-00002"
-    assert (found["trials"], found["search_trials"]) == (3, 5)
-    assert found["found_slice_s"] == pytest.approx(10 + 9 + 6)
+    assert found["search_trials"] == 5
     assert found["saved_s"] == pytest.approx(5.0 - 3.0)  # the median trial against the confirmed winner
     assert found["pays_after"] == np.ceil((10 + 9 + 6 + 14 + 9) / 2.0)
     assert found["median_reached"]
+    assert np.isnan(found["pays_after_low"])  # three runs are too few
 
 
-def test_reorderings_surround_the_search_and_end_where_it_ends() -> None:
+def test_trials_that_shared_a_machine_are_not_compared_with_runs_alone() -> None:
+    """At the same configuration a sample took 1.25 times as long in the search: the median trial is slower by that."""
+    rows = [trial("pytorch", "search", number, 5.0 + number, samples=1000) for number in range(9)]
+    rows += [trial("pytorch", "confirm", number, 4.0, samples=1000) for number in range(6)]
+    found = cost.incumbents(study(rows).trials).iloc[0]
+    assert found["contention"] == pytest.approx(1.25)
+    assert found["median_s"] == pytest.approx(9.0 / 1.25)
+    assert found["saved_s"] == pytest.approx(9.0 / 1.25 - 4.0)
+    assert found["saved_s_low"] < found["saved_s"] < found["saved_s_high"]
+    assert found["pays_after_low"] < found["pays_after"] < found["pays_after_high"]
+    assert found["pays_after_low"] == np.ceil(found["search_slice_s"] / found["saved_s_high"])
+
+
+def test_where_nothing_may_be_saved_there_is_no_bound() -> None:
+    rows = [trial("pytorch", "search", number, 4.0 + number) for number in range(6)]
+    rows += [trial("pytorch", "confirm", number, 4.0 + number) for number in range(5)]
+    found = cost.incumbents(study(rows).trials).iloc[0]
+    assert found["saved_s"] == pytest.approx(0.5)
+    assert found["pays_after_high"] == np.inf
+
+
+def test_a_race_is_part_of_what_the_search_cost() -> None:
+    rows = [trial("pytorch", "search", number, 2.0 + number) for number in range(3)]
+    race(rows, lambda name, number, pair: 2.0, k=2, runs=2)
+    trials = study(rows).trials
+    table = cost.search_cost(trials).set_index("fate")["slice_s"]
+    assert table["race"] == pytest.approx(4 * 6.0)
+    assert table["search in all"] == pytest.approx(6 + 7 + 8 + 4 * 6.0)
+    found = cost.incumbents(trials).iloc[0]
+    assert found["search_slice_s"] == table["search in all"]
+    assert found["race_slice_s"] == table["race"]
+
+
+def test_draws_with_replacement_surround_the_search() -> None:
     times = [None, 5.0, 7.0, 3.0, None, 4.0, 6.0, 2.5]
     trials = study([trial("pytorch", "search", i, tta) for i, tta in enumerate(times)]).trials
-    band = cost.reordered(trials)
-    assert band[["low_s", "high_s"]].iloc[-1].tolist() == [2.5, 2.5]
+    band = cost.resampled(trials)
+    low, high = band[["low_s", "high_s"]].iloc[-1]
+    assert low == 2.5
+    assert high > 2.5  # another search of as many trials need not find it; another order of the same ones must
     known = band.dropna()
     assert (known["low_s"] <= known["high_s"]).all()
     assert known["high_s"].is_monotonic_decreasing
@@ -123,10 +158,13 @@ def test_figures_draw_what_the_tables_hold(two_frameworks: Make) -> None:
     assert len(axes.lines) == 20 + 1
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["Flux", "PyTorch", "target 0.95"]
     incumbents = cost.best_so_far(records.trials)
-    axes = figures.best_against_cost(incumbents, cost.reordered(records.trials)).axes[0]
+    found = cost.incumbents(records.trials)
+    axes = figures.best_against_cost(incumbents, cost.resampled(records.trials), found).axes[0]
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
     for name, title in (("pytorch", "PyTorch"), ("flux", "Flux")):
         assert np.allclose(drawn[title], incumbents.loc[incumbents["framework"] == name, "best_s"])
+    marked = [line.get_ydata()[0] for line in axes.lines if line.get_marker() == "D"]
+    assert sorted(marked) == pytest.approx(sorted(found["best_s"]))
 
 
 def test_tables_of_no_trials() -> None:
