@@ -114,10 +114,15 @@ def confirming(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def standing(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of the runs of one phase, those that count: of each pair's last attempt, and of one machine each."""
     rows = list(runs)
-    last: dict[int, int] = {}
+    last: dict[Any, int] = {}
     for row in rows:
-        last[row["number"]] = max(attempt(row), last.get(row["number"], 1))
-    return [row for row in rows if attempt(row) == last[row["number"]] and not replaced(row)]
+        last[_unit(row)] = max(attempt(row), last.get(_unit(row), 1))
+    return [row for row in rows if attempt(row) == last[_unit(row)] and not replaced(row)]
+
+
+def _unit(run: dict[str, Any]) -> Any:
+    """What the attempts of a run have in common: its pair; in a race itself, for there more trials may change pairs."""
+    return (run["framework"], run["confirms"], run["seed"]) if run["phase"] == "race" else run["number"]
 
 
 def apart(runs: Iterable[dict[str, Any]]) -> set[int]:

@@ -88,7 +88,7 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
     doing = "running" if state["running"] else finished if state["done"] else stopped
     results.print(f"{state['study']} ({state['workload']}): {doing}")
     table = Table()
-    for column in ("framework", "trials", "reached", "failed", "confirmed", "cost in slice-s", "best"):
+    for column in ("framework", "trials", "reached", "failed", "race", "confirmed", "cost in slice-s", "best"):
         table.add_column(column)
     for name, each in state["frameworks"].items():
         table.add_row(
@@ -96,6 +96,7 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
             f"{each['trials']}/{each['trials_wanted']}",
             str(each["reached"]),
             str(each["failed"]),
+            f"{each['raced']}/{each['raced_wanted']}",
             f"{each['confirmed']}/{each['confirmed_wanted']}",
             f"{each['cost_slice_s']:.0f}",
             describe(each["best"]) if each["best"] else "none yet",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from reports.winners import apart, confirmations, standing, winners
+from reports.winners import apart, confirmations, finalists, race_runs, standing, winners
 from study.driver.failures import failures, fruitless
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
@@ -21,11 +21,12 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     ``study``, ``running``, ``done`` (nothing left to run), ``report`` (its path, or None); ``failures`` (None, or how
     many of how many trials failed, the most frequent error, how often it came, and that in words) and
     ``without_result``, the frameworks that failures left without one; and per framework under ``frameworks``: trials
-    done and wanted, reached, failed, confirmed runs, cost in slice-seconds, the incumbent.
+    done and wanted, reached, failed, runs of the race and confirmation runs, cost in slice-seconds, the incumbent.
     """
     log = read_log(folder.log)
     rows = list(log.trials.values())
     best, confirming = winners(rows), confirmations(rows)
+    entered, raced = finalists(rows, plan.race.configurations), race_runs(rows)
     frameworks = {}
     for name in plan.frameworks:
         mine = [row for row in rows if row["framework"] == name]
@@ -37,6 +38,8 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
             "trials_wanted": plan.search.trials if plan.sweep is None else plan.sweep.trainings,
             "reached": sum(row["reached"] for row in searched),
             "failed": sum(row["outcome"] == "failed" for row in searched),
+            "raced": sum(len(raced.get(name, {}).get(row["number"], ())) for row in entered.get(name, ())),
+            "raced_wanted": len(entered.get(name, ())) * plan.race.runs,
             "confirmed": len(confirmed),
             "confirmed_wanted": plan.confirm.runs,
             "cost_slice_s": sum(row["slice_s"] for row in log.rows() if row["framework"] == name),
@@ -50,6 +53,7 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         "done": not apart(confirming)
         and all(
             each["trials"] >= each["trials_wanted"]
+            and each["raced"] >= each["raced_wanted"]
             and (each["best"] is None or each["confirmed"] >= each["confirmed_wanted"])
             for each in frameworks.values()
         ),

@@ -174,7 +174,7 @@ def confirm(
     found, plan = open_study(folder)
     if plan.sweep is not None:
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
-    go_on(plan, found, where, data_dir, choice(exclude_node, allow_mixed), ("confirm",))
+    go_on(plan, found, where, data_dir, choice(exclude_node, allow_mixed), ("race", "confirm"))
 
 
 def _over(text: str) -> tuple[str, list[float]]:

@@ -44,11 +44,14 @@ def kind_of(error: str) -> str:
 
 
 def fruitless(rows: Iterable[Record], frameworks: Sequence[str]) -> list[str]:
-    """Frameworks of which failures left no usable result: all trials failed, or all runs that confirm the winner."""
+    """Frameworks of which failures left no usable result: all trials failed, all of the race, or all that confirm."""
     rows = list(rows)
-    confirming = confirmations(rows)
-    trying = [row for row in rows if row["phase"] != "confirm"]
-    return [name for name in frameworks if _all_failed(trying, name) or _all_failed(confirming, name)]
+    stages = (
+        [row for row in rows if row["phase"] in ("search", "sweep")],
+        [row for row in rows if row["phase"] == "race"],
+        confirmations(rows),
+    )
+    return [name for name in frameworks if any(_all_failed(stage, name) for stage in stages)]
 
 
 def _all_failed(rows: list[Record], framework: str) -> bool:

@@ -17,7 +17,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from reports.page.report import write_report
 from reports.tables.cost import Price
-from reports.winners import replaced, winners
+from reports.winners import finalists, replaced, winners
 from study.cluster.address import Place
 from study.cluster.allowed import Nodes, leave_out
 from study.cluster.choice import ANY_NODES, NodeChoice
@@ -41,7 +41,7 @@ from study.driver.repair import (
     retry_failures,
 )
 from study.driver.retries import Retries, interrupted
-from study.driver.searcher import DealingSearcher, confirmation_seed, last_host, trial_config
+from study.driver.searcher import DealingSearcher, confirmation_seed, last_host, race_seed, trial_config
 from study.driver.tuning import fit, make_scheduler
 from study.interrupts import Interrupts
 from study.plan.files import freeze, thaw
@@ -66,7 +66,7 @@ T = TypeVar("T")
 
 def phases_of(plan: Plan) -> tuple[str, ...]:
     """Names of the functions below that a plan asks for, in order."""
-    return ("search", "confirm") if plan.sweep is None else ("sweep",)
+    return ("search", "race", "confirm") if plan.sweep is None else ("sweep",)
 
 
 class StudyIncomplete(Exception):
@@ -270,6 +270,43 @@ def _search(driver: Driver) -> dict[str, int]:
     return {name: wanted - count for name, count in counts.items() if count < wanted}
 
 
+def race(driver: Driver) -> None:
+    """Run the best configurations of every framework's search again, alone, in fresh processes, in pairs.
+
+    The configurations of a rank and a seed are a pair. What is confirmed is the best of this race; and since several
+    good configurations of each framework have run, it tells the framework from the luck of its search.
+
+    Raises
+    ------
+    StudyIncomplete
+        When runs are missing at the end.
+    Interrupted
+        After SIGINT or SIGTERM.
+    """
+    plan = driver.plan
+    entered = finalists(driver.records.trials.values(), plan.race.configurations)
+
+    def runs(repeat: int, rank: int, attempt: int) -> dict[str, Run]:
+        found = {}
+        for name, rows in entered.items():
+            if rank <= len(rows):
+                trial = rows[rank - 1]["number"]
+                identity = {
+                    "phase": "race",
+                    "trial_id": f"race-{name}-{trial:05d}-{repeat:03d}",
+                    "number": repeat * plan.race.configurations + rank - 1,
+                    "confirms": trial,
+                    "rank": rank,
+                }
+                spec = plan.spec(name, rows[rank - 1], seed=race_seed(plan, repeat), test_accuracy=True)
+                found[name] = Run(_attempted(identity, attempt), spec)
+        return found
+
+    most = max(map(len, entered.values()), default=0)
+    pairs = [partial(runs, repeat, rank + 1) for repeat in range(plan.race.runs) for rank in range(most)]
+    _in_pairs(driver, {name: len(entered[name]) * plan.race.runs for name in plan.frameworks if name in entered}, pairs)
+
+
 def confirm(driver: Driver) -> None:
     """Run every framework's best configuration with fresh seeds, alone, in fresh processes, in pairs.
 
@@ -446,7 +483,8 @@ def _run_pairs(driver: Driver, wanted: dict[str, int], pairs: Sequence[Callable[
                 recorder=driver.recorder(),
                 interrupts=driver.interrupts,
             )
-    return sum(not whole(_rows(driver, each), len(wanted)) for each in pairs) * len(wanted)
+    sizes = [(each, len(each(1))) for each in pairs]
+    return sum(size for each, size in sizes if not whole(_rows(driver, each), size))
 
 
 def report(folder: StudyFolder, *, say: Callable[[str], None], price: Price | None = None) -> str:

@@ -28,6 +28,7 @@ IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the r
 
 HOST = "host"  # likewise: the name of the machine on which it runs
 
+_RACE_SEEDS = 2**20  # from the first seed of confirmation runs on, which will never be so many
 BLOCK = 5  # trials by which one framework's search may run ahead of another's
 
 
@@ -243,6 +244,11 @@ def search_seed(plan: Plan, place: int) -> int:
 def confirmation_seed(plan: Plan, number: int) -> int:
     """Seed of a confirmation run: the same for every framework, and none that the search used."""
     return 2**30 + plan.seed * 1_000_003 % 2**30 + number
+
+
+def race_seed(plan: Plan, number: int) -> int:
+    """Seed of a race's run: the same for every configuration and framework, and none of the other phases."""
+    return confirmation_seed(plan, _RACE_SEEDS + number)
 
 
 def suggest(trial: optuna.Trial, name: str, distribution: optuna.distributions.BaseDistribution) -> Any:

@@ -199,6 +199,7 @@ def _complete(values: dict[str, Any]) -> Plan:
             "max_failures": 1,
             "initial_points": [],
         },
+        "race": {"configurations": 5, "runs": 4},
         "confirm": {"runs": 10},
         "slice": {"cpus": 1, "gpus": 0, "max_concurrent": 0, "allow_shared_gpu": False},
         "training": {
@@ -215,7 +216,7 @@ def _complete(values: dict[str, Any]) -> Plan:
         },
     }
     complete = {**defaults, **values, "frameworks": names}
-    for section in ("search", "confirm", "slice", "training"):
+    for section in ("search", "race", "confirm", "slice", "training"):
         complete[section] = {**defaults[section], **_section(values, section)}
     complete["space"] = _complete_space(values, names, chosen.name, complete["slice"]["cpus"])
     plan = parse(complete, "")

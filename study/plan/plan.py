@@ -36,6 +36,13 @@ class SearchPlan(_Section):
     initial_points: tuple[dict[str, float], ...] = Field(description="configurations to try first")
 
 
+class RacePlan(_Section):
+    """The runs between the search and the confirmation: the best of the search again, since one trial may be lucky."""
+
+    configurations: int = Field(ge=0, description="so many of each framework's best run again; 0: no race")
+    runs: int = Field(ge=0, description="of each of these configurations, with fresh seeds")
+
+
 class ConfirmPlan(_Section):
     """The runs on which the report's claims rest."""
 
@@ -121,6 +128,7 @@ class Plan(_Section):
     frameworks: tuple[str, ...] = Field(min_length=1, description="names; ['available']: all that can run")
     seed: int = Field(ge=0, lt=2**31, description="of samplers, sample orders and initial weights")
     search: SearchPlan
+    race: RacePlan = RacePlan(configurations=0, runs=0)  # plans of older versions have none
     confirm: ConfirmPlan
     slice: SlicePlan
     training: TrainingPlan

@@ -21,7 +21,7 @@ from study.store.log import set_aside
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
 
-MAY_GROW = ("search.trials", "confirm.runs", "sweep.repeats")
+MAY_GROW = ("search.trials", "race.configurations", "race.runs", "confirm.runs", "sweep.repeats")
 MAY_CHANGE = (*MAY_GROW, "search.max_failures", "slice.max_concurrent")
 
 
