@@ -122,7 +122,7 @@ def standing(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _unit(run: dict[str, Any]) -> Any:
     """What the attempts of a run have in common: its pair; in a race itself, for there more trials may change pairs."""
-    return (run["framework"], run["confirms"], run["seed"]) if run["phase"] == "race" else run["number"]
+    return (run["framework"], run["confirms"], run["seed"]) if run.get("phase") == "race" else run["number"]
 
 
 def apart(runs: Iterable[dict[str, Any]]) -> set[int]:

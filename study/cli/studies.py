@@ -169,7 +169,7 @@ def confirm(
     allow_mixed: AllowMixed = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Run the confirmation runs that are missing, with the best configurations found so far."""
+    """Run what is missing of the race and of the confirmation, with the best configurations found so far."""
     where = place(address)
     found, plan = open_study(folder)
     if plan.sweep is not None:

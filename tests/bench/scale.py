@@ -138,7 +138,7 @@ def _live(where: Path) -> Row:
     }
 
 
-_SETTINGS = ("confirm.runs=0", "search.sampler=random", EVALUATIONS)
+_SETTINGS = ("race.configurations=0", "confirm.runs=0", "search.sampler=random", EVALUATIONS)
 
 
 def _plan(trials: int) -> Plan:

@@ -29,7 +29,7 @@ def _inside_over_outside() -> Row:
     """Seconds on the warm clock for the same bytes: 60 epochs of digits, target out of reach, one thread."""
     pairs = []
     for _ in range(PAIRS):
-        outside, inside = _train(), float(_study(1, "confirm.runs=0")["train_s"].iloc[0])
+        outside, inside = _train(), float(_study(1, "race.configurations=0", "confirm.runs=0")["train_s"].iloc[0])
         pairs.append((inside, outside))
     ratio = median(inside / outside for inside, outside in pairs)
     return {
@@ -47,7 +47,9 @@ def _launch_to_first_batch() -> Iterator[Row]:
     """From the end of one trial to the first batch of the next, in the same slot."""
     found = {}
     for kind, clock in (("fresh", "cold"), ("resident", "warm")):
-        trials = _study(LATENCY_TRIALS, "confirm.runs=0", "training.epochs=3", f"search.objective={clock}")
+        trials = _study(
+            LATENCY_TRIALS, "race.configurations=0", "confirm.runs=0", "training.epochs=3", f"search.objective={clock}"
+        )
         trials = trials.sort_values("ended_at")
         first_batch = trials["ended_at"] - trials["wall_s"] + trials["startup_s"] + trials["compile_s"]
         found[kind] = median((first_batch - trials["ended_at"].shift()).dropna())

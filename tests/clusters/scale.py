@@ -21,7 +21,7 @@ from tests.clusters.cluster import Cluster, cluster
 
 NODES = (2, 4, 8)  # of two CPUs each
 TRIALS_PER_SLOT = 12
-_SETTINGS = ("search.sampler=random", "confirm.runs=0")
+_SETTINGS = ("search.sampler=random", "race.configurations=0", "confirm.runs=0")
 
 
 @dataclass(frozen=True)

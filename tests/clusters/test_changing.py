@@ -26,7 +26,13 @@ from tests.clusters.nodes import Host
 ROOT = Path(__file__).parents[2]
 NO_HOSTS = nodes.missing()
 PORT = 6379
-LONG = ("search.sampler=random", "confirm.runs=0", "search.max_failures=0", "training.target=0.9999")
+LONG = (
+    "search.sampler=random",
+    "race.configurations=0",
+    "confirm.runs=0",
+    "search.max_failures=0",
+    "training.target=0.9999",
+)
 RAY = [sys.executable, "-P", "-m", "ray.scripts.scripts"]
 
 pytestmark = pytest.mark.skipif(NO_HOSTS is not None, reason=f"{NO_HOSTS}")

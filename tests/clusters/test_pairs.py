@@ -87,7 +87,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def launch(address: str) -> list[str]:
-    wanted = ["search.trials=4", "search.sampler=random", "confirm.runs=4"]
+    wanted = ["search.trials=4", "search.sampler=random", "race.configurations=0", "confirm.runs=4"]
     changes = [part for setting in wanted for part in ("--set", setting)]
     names = ["--name", "s", "--address", address, "--frameworks", "simulated,simulated2"]
     return ["launch", "quickstart", *names, *changes]

@@ -23,7 +23,8 @@ from tests.clusters.nodes import Host
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300.0
-STUDY = ["quickstart", "--frameworks", "simulated", "--name", "it's a", "--set", "search.sampler=random"]
+STUDY = ["quickstart", "--frameworks", "simulated", "--name", "it's a"]
+STUDY += ["--set", "search.sampler=random", "--set", "race.configurations=0"]
 
 NO_HOSTS = nodes.missing()
 

@@ -17,8 +17,14 @@ import pytest
 from tests.clusters.cluster import cluster, head, held_cpu, wait_for
 
 COMMAND = str(Path(sys.executable).with_name("tuneoff"))
-SHORT = ("search.trials=2", "confirm.runs=1")
-LONG = ("confirm.runs=0", "search.max_failures=5", "training.target=0.9999", "training.epochs=20")
+SHORT = ("search.trials=2", "race.configurations=0", "confirm.runs=1")
+LONG = (
+    "race.configurations=0",
+    "confirm.runs=0",
+    "search.max_failures=5",
+    "training.target=0.9999",
+    "training.epochs=20",
+)
 
 
 def launch(name: str, *settings: str) -> list[str]:

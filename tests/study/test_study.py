@@ -55,7 +55,7 @@ def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
 
 
 def simulated(trials: int, *more: str) -> list[str]:
-    settings = [f"search.trials={trials}", "confirm.runs=0", "search.sampler=random", *more]
+    settings = [f"search.trials={trials}", "race.configurations=0", "confirm.runs=0", "search.sampler=random", *more]
     changes = [part for setting in settings for part in ("--set", setting)]
     return ["launch", "quickstart", "--name", "s", "--frameworks", "simulated", *changes]
 
@@ -113,8 +113,8 @@ def test_a_tmpdir_too_long_for_sockets(tmp_path: Path) -> None:
 
 def test_a_real_study_from_launch_to_report(tmp_path: Path) -> None:
     """PyTorch on real digits: search, confirmation, report, and nothing to do afterwards."""
-    settings = ["search.trials=3", "confirm.runs=2", "training.target=0.8", "search.initial_points="
-                "[{learning_rate=0.05,batch_size=32,num_workers=1}]"]  # fmt: skip
+    settings = ["search.trials=3", "race.configurations=2", "race.runs=1", "confirm.runs=2", "training.target=0.8",
+                "search.initial_points=[{learning_rate=0.05,batch_size=32,num_workers=1}]"]  # fmt: skip
     changes = [part for setting in settings for part in ("--set", setting)]
     said = finish(tuneoff("launch", "quickstart", "--frameworks", "pytorch", *changes, cwd=tmp_path))
     folder = tmp_path / "results" / "quickstart"

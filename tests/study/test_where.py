@@ -40,7 +40,7 @@ def test_a_folder_full_of_our_names_and_under_uv_run(tmp_path: Path) -> None:
         (tmp_path / name).write_text(STRANGER)
     (tmp_path / "run").write_text('"$@"\nexit $?\n')
     process = subprocess.Popen(
-        ["uv", "run", *python("study", *simulated(2, "confirm.runs=1"))],
+        ["uv", "run", *python("study", *simulated(2, "race.configurations=0", "confirm.runs=1"))],
         executable="/bin/sh",
         cwd=tmp_path,
         env={**os.environ, "RAY_RUNTIME_ENV_HOOK": "nowhere.at.all"},

@@ -41,7 +41,7 @@ def call(
 
 @pytest.fixture
 def plan() -> Plan:
-    settings = ["search.trials=3", "confirm.runs=0", "search.sampler=random"]
+    settings = ["search.trials=3", "race.configurations=0", "confirm.runs=0", "search.sampler=random"]
     return load_plan("quickstart", settings=settings, frameworks=["simulated"])
 
 

@@ -137,6 +137,13 @@ class Study:
 
 
 def simulated(tmp_path: Path, cluster: Cluster, *settings: str, frameworks: list[str] | None = None) -> Study:
-    wanted = ["search.sampler=random", "training.target=0.8", "search.trials=8", "confirm.runs=6", *settings]
+    wanted = [
+        "search.sampler=random",
+        "training.target=0.8",
+        "search.trials=8",
+        "race.configurations=0",
+        "confirm.runs=6",
+        *settings,
+    ]
     plan = load_plan("quickstart", settings=wanted, frameworks=frameworks or BOTH)
     return Study(create(tmp_path / "study", plan), plan, cluster)

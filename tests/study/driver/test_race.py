@@ -121,7 +121,7 @@ def test_more_trials_bring_others_into_the_race(study: Study) -> None:
 
 def test_runs_of_a_race_may_grow_and_not_shrink(study: Study) -> None:
     study.run("search", "race")
-    with pytest.raises(UserError, match=r"race\.runs is 1, but .* has 2 already; give 2 or more"):
+    with pytest.raises(UserError, match=r"race\.runs"):
         changed(study.plan, study.folder, ["race.runs=1"])
     study.plan = changed(study.plan, study.folder, ["race.runs=3"])
     study.run("race")
