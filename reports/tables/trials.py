@@ -46,7 +46,7 @@ def finalist_ranks(trials: pd.DataFrame) -> dict[str, dict[int, int]]:
 def race_runs(trials: pd.DataFrame) -> pd.DataFrame:
     """The rows of the race that count; see `reports.winners.race_runs`."""
     rows = phase(trials, "race")
-    columns = ["trial_id", "phase", "framework", "number", "confirms", "attempt", "outcome", "hosts"]
+    columns = ["trial_id", "phase", "framework", "number", "confirms", "seed", "attempt", "outcome", "hosts"]
     counted = _race_runs(_rows(rows[columns]))
     wanted = {row["trial_id"] for found in counted.values() for runs in found.values() for row in runs}
     return rows[rows["trial_id"].isin(wanted)]
@@ -64,7 +64,7 @@ def replaced_runs(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(trials: pd.DataFrame, choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> pd.DataFrame:
-    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", *KNOBS]
+    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", "seed", *KNOBS]
     columns += ["attempt", "outcome", "hosts"]
     again = trials["phase"].isin(["race", "confirm"])
     candidates = trials.loc[again | trials["reached"].astype(bool), columns]
