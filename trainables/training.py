@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from itertools import takewhile
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Literal
@@ -76,6 +77,9 @@ class _State:
     warm_tta_s: float | None = None
     cold_tta_s: float | None = None
     samples_to_target: int | None = None
+    first_warm_s: float | None = None  # of the first evaluation that met the target, whether it held or not
+    first_cold_s: float | None = None
+    first_samples: int | None = None
     outcome: Outcome | None = None
     evaluations: list[Record] = field(default_factory=list)
     segments: list[Record] = field(default_factory=list)
@@ -189,6 +193,9 @@ class Training:
             "warm_tta_s": state.warm_tta_s,
             "cold_tta_s": state.cold_tta_s,
             "samples_to_target": state.samples_to_target,
+            "first_warm_s": state.first_warm_s,
+            "first_cold_s": state.first_cold_s,
+            "first_samples": state.first_samples,
             "samples": state.samples,
             "epochs": state.epoch,
             "evaluations": len(state.evaluations),
@@ -383,15 +390,18 @@ class Training:
         return elapsed > self.spec.limit_s
 
     def _judge(self, run: Run, evaluation: Evaluation, *, diverged: bool) -> None:
-        """Note a crossing of the target, and whether the training is over."""
+        """Note a crossing of the target, whether it held, and whether the training is over."""
         state, spec = self._state, self.spec
         state.best_accuracy = max(state.best_accuracy, evaluation.validation_accuracy)
-        crossed = evaluation.validation_accuracy >= spec.target and not self._out_of_time() and not diverged
-        if crossed and state.warm_tta_s is None:
-            state.warm_tta_s = self._ledger.train_s
+        in_time = not self._out_of_time() and not diverged
+        cold_s = self._ledger.total_s if all(segment["fresh_process"] for segment in state.segments) else None
+        met = self._met_in_a_row()
+        if met and in_time and state.first_warm_s is None:
+            state.first_warm_s, state.first_cold_s = self._ledger.train_s, cold_s
+            state.first_samples = state.samples
+        if met >= spec.holds and in_time and state.warm_tta_s is None:
+            state.warm_tta_s, state.cold_tta_s = self._ledger.train_s, cold_s
             state.samples_to_target = state.samples
-            if all(segment["fresh_process"] for segment in state.segments):
-                state.cold_tta_s = self._ledger.total_s
         if diverged:
             state.outcome = "diverged"
         elif state.warm_tta_s is not None and spec.stop_at_target:
@@ -405,6 +415,14 @@ class Training:
         if self.finished and spec.test_accuracy:
             score = run.evaluate("test")
             state.test_accuracy, state.test_loss = score.accuracy, _finite(score.loss)
+
+    def _met_in_a_row(self) -> int:
+        """How many evaluations, up to the last one, met the target without one between that did not.
+
+        The one at the end of the last epoch may come right after another: the two count once.
+        """
+        met = takewhile(lambda each: each["validation_accuracy"] >= self.spec.target, reversed(self._state.evaluations))
+        return len({each["samples"] // self.spec.evaluate_every_samples for each in met})
 
     def _checkpoint(self, run: Run) -> None:
         """Save; where that fails the training goes on without, and only an interruption would show the difference."""
@@ -437,7 +455,7 @@ class Training:
         before = TrainingSpec.from_dict(state["spec"])
         if before != self.spec:
             raise RuntimeError(f"{self._folder} belongs to another training ({self.spec.differences(before)})")
-        self._state = _State(**{known.name: state[known.name] for known in fields(_State)})
+        self._state = _State(**{known.name: state[known.name] for known in fields(_State) if known.name in state})
         self._ledger = Ledger(**state["ledger"])
         self._model_file = found.model
         if found.passed_over:

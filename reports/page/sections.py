@@ -15,6 +15,7 @@ from reports.tables.cautions import cautions
 from reports.tables.cost import Price, best_so_far, incumbents, resampled, search_cost
 from reports.tables.equality import equality_said, equality_table
 from reports.tables.provenance import changes, facts, mixed_nodes
+from reports.tables.target import target_sentences, target_table
 from reports.tables.trials import phase
 from reports.tables.weakness import disturbed
 from reports.tables.why import ACCOUNTS, attribution, break_even, ledger
@@ -53,10 +54,11 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
     ]
     if len(best) and best["mean_warm_s"].notna().any():
         columns.insert(8, Column("mean_warm_s", "mean warm time, cut at the common limit", "seconds"))
-    warned = cautions(trials, plan)
+    warned, aim = cautions(trials, plan), target_table(trials)
     return Section(
         "best",
         "Best configuration of each framework",
+        said=tuple(target_sentences(rows("target", aim))),
         cautions=tuple((row.say("caution", "text"),) for row in rows("cautions", warned)),
         commands=tuple(
             (title(row["framework"]), (row.say("command", "text"),)) for row in rows("best_configurations", best)
@@ -74,6 +76,7 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
                 transposed=True,
             ),
             Table("cautions", warned),
+            Table("target", aim),
         ),
     )
 

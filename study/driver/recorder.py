@@ -176,6 +176,7 @@ def trial_row(
         "workload": spec.workload,
         "seed": spec.seed,
         "target": spec.target,
+        "holds": spec.holds,
         "limit_s": spec.limit_s,
         "max_epochs": spec.epochs,
         "evaluate_every_samples": spec.evaluate_every_samples,

@@ -24,7 +24,7 @@ from trainables.common.files import write_text
 from trainables.common.places import local_path
 from trainables.common.suggest import nearest
 from trainables.frameworks import FRAMEWORKS, available, framework
-from trainables.workloads.shipped import workload
+from trainables.workloads.shipped import HOLDS, workload
 
 # Of the benchmark that sweeps reproduce (the-praxs/dl-benchmark), which trains so long whatever the accuracy.
 SWEEP_TRAINING = {"epochs": 10, "weight_decay": 5e-4, "limit_s": 1e6}
@@ -210,6 +210,7 @@ def _complete(values: dict[str, Any]) -> Plan:
             "limit_s": chosen.limit_s,
             "epochs": chosen.epochs,
             "evaluate_every_samples": chosen.evaluate_every_samples,
+            "holds": HOLDS,
             "precision": "float32",
             "memory_format": "contiguous",
             "data_on_device": False,
@@ -226,6 +227,7 @@ def _complete(values: dict[str, Any]) -> Plan:
         target=plan.training.target,
         epochs=plan.training.epochs,
         evaluate_every_samples=plan.training.evaluate_every_samples,
+        holds=plan.training.holds,
     )
     return plan
 

@@ -76,6 +76,7 @@ class TrainingPlan(_Section):
     limit_s: float = Field(gt=0, description="seconds after which a run is censored")
     epochs: int = Field(ge=1, description="epochs after which a run is censored")
     evaluate_every_samples: int = Field(ge=1, description="the same for every batch size and framework")
+    holds: int = Field(default=1, ge=1, description="evaluations in a row that must meet the target")
     precision: Precision = Field(default="float32", description="float32, or bf16: forward passes in bfloat16")
     memory_format: MemoryFormat = Field(default="contiguous", description="contiguous or channels_last")
     data_on_device: bool = Field(default=False, description="the training split lies on the device; no loader runs")
@@ -196,6 +197,7 @@ class Plan(_Section):
             device="cuda" if self.slice.gpus else "cpu",
             threads=self.slice.cpus,
             objective=self.search.objective,
+            holds=training.holds,
             execution=training.execution,
             **extra,
         )

@@ -22,6 +22,7 @@ def refuse_impossible(
     target: float,
     epochs: int,
     evaluate_every_samples: int,
+    holds: int = 1,
     target_key: str = "training.target",
 ) -> None:
     """Refuse what no framework could do; whatever might work in any of them passes.
@@ -30,6 +31,8 @@ def refuse_impossible(
     ----------
     batch_sizes
         By the key under which they were asked for; several, where any of them may be drawn.
+    holds
+        Evaluations in a row that must meet the target.
     target_key
         Under which the target was asked for.
 
@@ -50,6 +53,12 @@ def refuse_impossible(
         raise UserError(
             f"training.evaluate_every_samples is {evaluate_every_samples}, but training.epochs = {epochs} are "
             f"{samples} samples: the target would be looked for once, when all is over; evaluate more often"
+        )
+    evaluations = samples // evaluate_every_samples
+    if holds > evaluations:
+        raise UserError(
+            f"training.holds is {holds}, but training.epochs = {epochs} have room for {evaluations} "
+            "evaluations: no run could meet the target so many times in a row"
         )
 
 

@@ -456,3 +456,87 @@ def test_a_checkpoint_from_before_there_were_options_is_continued(tmp_path: Path
     assert run(BASE, tmp_path / "trial").result()["segments"] == 2
     with pytest.raises(RuntimeError, match="execution: "):
         Training(replace(BASE, execution=Execution("bf16")), folder=tmp_path / "trial")
+
+
+@pytest.fixture
+def scripted(spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> TrainingSpec:
+    """A training whose evaluations have these accuracies: it crosses the target twice before it holds."""
+    accuracies = [0.90, 0.96, 0.94, 0.95, 0.949, 0.96, 0.951, 0.90, 0.90]
+
+    def accuracy(run: SimulatedRun) -> float:
+        return accuracies[min(run._samples // 539, len(accuracies)) - 1]
+
+    monkeypatch.setattr(SimulatedRun, "_accuracy", accuracy)
+    return replace(knobs(spec, batch_size=7), holds=2)
+
+
+def test_a_crossing_counts_when_it_has_held(scripted: TrainingSpec) -> None:
+    training = run(scripted)
+    result, evaluations = training.result(), training.evaluations
+    assert (result["outcome"], len(evaluations)) == ("reached", 7)
+    assert result["warm_tta_s"] == result["objective"] == evaluations[6].train_s
+    assert result["samples_to_target"] == evaluations[6].samples
+    assert (result["first_warm_s"], result["first_samples"]) == (evaluations[1].train_s, evaluations[1].samples)
+
+
+@pytest.mark.parametrize(("holds", "reached_at"), [(1, 2), (2, 7), (3, None)])
+def test_so_many_evaluations_in_a_row_as_the_rule_says(
+    scripted: TrainingSpec, holds: int, reached_at: int | None
+) -> None:
+    training = run(replace(scripted, holds=holds, epochs=5))
+    result = training.result()
+    assert result["first_samples"] == training.evaluations[1].samples
+    if reached_at is None:
+        assert (result["outcome"], result["reached"]) == ("out_of_epochs", False)
+        assert result["objective"] >= scripted.limit_s
+    else:
+        assert len(training.evaluations) == reached_at
+
+
+def test_a_crossing_that_has_not_held_by_the_last_evaluation_is_none(scripted: TrainingSpec) -> None:
+    result = run(replace(scripted, epochs=1)).result()  # the second meets the target, and a sample later the third
+    assert (result["outcome"], result["warm_tta_s"]) == ("out_of_epochs", None)
+    assert result["evaluations"] == 3
+    assert result["first_samples"] == 1078
+    assert result["objective"] == scripted.limit_s
+
+
+def test_a_crossing_that_holds_after_the_limit_does_not_count(scripted: TrainingSpec) -> None:
+    held_s = run(scripted).result()["warm_tta_s"]
+    result = run(replace(scripted, limit_s=held_s - 1e-6)).result()
+    assert (result["outcome"], result["reached"]) == ("out_of_time", False)
+    assert result["first_warm_s"] is not None
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 6])
+def test_an_interruption_breaks_no_row_of_evaluations(scripted: TrainingSpec, tmp_path: Path, cut: int) -> None:
+    whole = run(scripted).result()
+    first = Training(scripted, folder=tmp_path)
+    for _ in range(cut):
+        first.advance()
+    first.close()
+    result = run(scripted, tmp_path).result()
+    for key in ("warm_tta_s", "samples_to_target", "first_warm_s", "first_samples", "evaluations"):
+        assert result[key] == pytest.approx(whole[key])
+
+
+def test_a_sweep_notes_both_crossings_and_goes_on(scripted: TrainingSpec) -> None:
+    result = run(replace(scripted, stop_at_target=False, epochs=5)).result()
+    assert result["outcome"] == "reached"
+    assert result["samples"] == 5 * 1079 > result["samples_to_target"] > result["first_samples"]
+
+
+def test_a_checkpoint_of_before_there_was_a_rule_is_continued(spec: TrainingSpec, tmp_path: Path) -> None:
+    first = Training(spec, folder=tmp_path)
+    first.advance()
+    path = tmp_path / "state-000001.json"
+    content = json.loads(path.read_text())
+    for key in [key for key in content["state"] if key.startswith("first_")]:
+        del content["state"][key]
+    del content["state"]["spec"]["holds"]
+    content.pop("crc32")
+    text = json.dumps(content, sort_keys=True)
+    path.write_text(json.dumps({"crc32": checkpoint._crc32_of(text), **content}))
+    second = Training(spec, folder=tmp_path)
+    assert (second.notices, len(second.evaluations)) == ([], 1)
+    assert run_to_end(second)["outcome"] == "reached"

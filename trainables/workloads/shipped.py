@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
 
+# Evaluations in a row that must meet the target, in every plan that does not say another number: one alone is a noisy
+# measurement, and the first of many to pass is picked for its luck.
+HOLDS = 2
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -25,7 +29,7 @@ class Workload:
 
 
 _WORKLOADS = (
-    Workload("digits-lenet", "digits", "lenet", target=0.95, evaluate_every_samples=539, limit_s=30.0, epochs=40),
+    Workload("digits-lenet", "digits", "lenet", target=0.94, evaluate_every_samples=539, limit_s=30.0, epochs=40),
     Workload("mnist-lenet", "mnist", "lenet", target=0.985, evaluate_every_samples=5_000, limit_s=60.0, epochs=20),
     Workload("fashion-lenet", "fashion", "lenet", target=0.88, evaluate_every_samples=5_000, limit_s=120.0, epochs=30),
     Workload("mnist-resnet18", "mnist", "resnet18", target=0.99, evaluate_every_samples=5_000, limit_s=3600, epochs=10),

@@ -245,7 +245,7 @@ def test_a_damaged_plan_without_a_journal_is_named(study: StudyFolder) -> None:
 @pytest.mark.parametrize(
     ("edit", "named"),
     [
-        (("target = 0.95", "target = 0.9"), r"training\.target = 0.95 \(now 0.9\)"),
+        (("target = 0.94", "target = 0.9"), r"training\.target = 0.94 \(now 0.9\)"),
         (('workload = "digits-lenet"', 'workload = "mnist-lenet"'), r"workload = 'digits-lenet' \(now 'mnist-lenet'\)"),
         (("high = 0.1", "high = 0.6"), r"space\.simulated\.learning_rate\.high = 0.1 \(now 0.6\)"),
         (('objective = "warm"', 'objective = "cold"'), r"search\.objective"),
@@ -292,7 +292,7 @@ def test_fewer_than_were_planned_are_refused(plan: Plan, study: StudyFolder, key
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
-        ("training.target=0.5", r"has begun with training\.target = 0.95 \(now 0.5\)"),
+        ("training.target=0.5", r"has begun with training\.target = 0.94 \(now 0.5\)"),
         ("search.trials=2", "search.trials is 2, but .* was planned with [0-9]+; give [0-9]+ or more"),
         ("search.trails=9", "unknown key search.trails; did you mean 'trials'"),
     ],

@@ -42,6 +42,16 @@ def test_defaults_come_from_the_workload() -> None:
     assert plan.confirm.runs == 10
 
 
+def test_a_crossing_must_hold_in_every_plan_but_those_of_before_the_rule(tmp_path: Path) -> None:
+    plan = load_plan("quickstart", frameworks=["simulated"])
+    point = {"learning_rate": 0.1, "batch_size": 32, "num_workers": 0}
+    assert plan.training.holds == plan.spec("simulated", point, seed=0).holds == 2
+    freeze(plan, tmp_path / "plan.toml")
+    text = (tmp_path / "plan.toml").read_text()
+    (tmp_path / "plan.toml").write_text(text.replace("holds = 2\n", ""))
+    assert thaw(tmp_path / "plan.toml").training.holds == 1
+
+
 def test_settings_override_the_plan() -> None:
     plan = load_plan("quickstart", settings=["search.trials=7", "search.sampler=gp", "training.target=0.9"])
     assert (plan.search.trials, plan.search.sampler, plan.training.target) == (7, "gp", 0.9)
@@ -94,6 +104,7 @@ def test_a_space_for_all_and_for_one(tmp_path: Path) -> None:
         ("search.initial_points=[{learning_rate=9.0,batch_size=64,num_workers=0}]", "outside the search space"),
         ("trials", "write key=value"),
         ("seed=-1", "seed is -1"),
+        ("training.holds=0", "training.holds is 0"),
     ],
 )
 def test_bad_values_are_named(setting: str, message: str) -> None:
@@ -171,6 +182,8 @@ ALL = "space.all.batch_size"
         ([RESNET, f"{ALL}={{choices=[49999]}}"], f"{ALL} has 49999, which leaves a last batch of 1 of 50000"),
         ([RESNET, f"{ALL}={{low=2, high=50000}}"], f"{ALL} has 49999, which leaves a last batch of 1"),
         (["training.epochs=2", "training.evaluate_every_samples=2159"], "evaluate_every_samples is 2159.*2158 samples"),
+        (["training.epochs=2", "training.evaluate_every_samples=2158"], "training.holds is 2.*have room for 1"),
+        (["training.epochs=3", "training.holds=7"], "training.holds is 7.*have room for 6"),
     ],
 )
 def test_what_is_impossible_is_refused_with_its_key(settings: list[str], message: str) -> None:
@@ -184,7 +197,8 @@ def test_what_is_impossible_is_refused_with_its_key(settings: list[str], message
         [f"{ALL}={{choices=[1, 2, 7, 1078, 1079]}}"],  # LeNet has no BatchNorm
         [RESNET, f"{ALL}={{low=2, high=49998, log=true}}"],
         [RESNET, f"{ALL}={{choices=[50000, 24999]}}"],  # a last batch of 2
-        ["training.epochs=2", "training.evaluate_every_samples=2158"],
+        ["training.epochs=2", "training.evaluate_every_samples=2158", "training.holds=1"],
+        ["training.epochs=3", "training.holds=6"],
         ["training.target=1"],
     ],
 )
