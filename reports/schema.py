@@ -130,6 +130,7 @@ TRIALS = (
     Column("gpu_clock_mhz", _WHOLE, "the lowest at any of them"),
     Column("gpu_throttled", _TEXT, "what kept the clock down at any of them, as `power cap`; empty: nothing"),
     Column("gpu_shared", _FLAG, "whether another process computed on it at any of them"),
+    Column("pinned_cpus", _TEXT, "CPUs that it was held to where it ran last, as `0-1,4`; empty: to none"),
     Column("host", _TEXT, "where it ran last"),
     Column("hosts", _WHOLE, "machines that it ran on; with more than one its time is of no machine"),
     Column("cpu", _TEXT, "model of the processor where it ran last"),

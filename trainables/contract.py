@@ -86,7 +86,10 @@ class Run(Protocol):
         """Where the seconds of its ``start`` went."""
 
     def warm_up(self) -> None:
-        """Compile every batch shape on dummy data, then reset to the initial parameters and a new optimizer."""
+        """Start the loader and compile every batch shape, on dummy data; then reset to the initial parameters.
+
+        What a loader has to start once, its workers, runs from here on; the optimizer is a new one, too.
+        """
 
     def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
         """Serve the training samples in this order, cut into batches of ``batch_size``, the last one kept."""

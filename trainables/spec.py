@@ -25,6 +25,7 @@ class TrainingSpec:
     device: Device
     threads: int  # compute threads: the CPUs of the slice
     objective: Clock = "warm"
+    pinned: bool = False  # held to ``threads`` CPUs of its own, where the system can hold it
     holds: int = 1  # evaluations in a row that must meet the target; older versions asked for one
     test_accuracy: bool = False  # touch the test split at the end: confirmation runs only
     training_accuracy: bool = False  # measure the training split after every epoch, outside every clock

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables import checkpoint
-from trainables.common import gpu
+from trainables.common import gpu, slots
 from trainables.common.house import code_digest
 from trainables.common.load import cpu_time_s, load_average
 from trainables.common.machine import processor
@@ -30,7 +30,7 @@ from trainables.determinism import initial_parameters, sample_order
 from trainables.frameworks import framework
 from trainables.objective import objective_value
 from trainables.spec import TrainingSpec
-from trainables.stopwatch import Account, Ledger, Stopwatch
+from trainables.stopwatch import Ledger, Stopwatch
 from trainables.workloads.architectures import MODELS
 from trainables.workloads.prepared import load
 from trainables.workloads.shipped import workload
@@ -171,10 +171,13 @@ class Training:
         return evaluation
 
     def close(self) -> None:
-        """Free what the framework holds."""
-        if self._run is not None:
-            self._run.close()
-            self._run = None
+        """Free what the framework holds, and the CPUs."""
+        try:
+            if self._run is not None:
+                self._run.close()
+                self._run = None
+        finally:
+            slots.let_go()
 
     def objective(self) -> float:
         """What the search minimises, as it stands now; see `trainables.objective`."""
@@ -217,6 +220,7 @@ class Training:
             "train_wall_s": self._over_segments("train_wall_s"),
             "host_cpus": last.get("host_cpus"),
             "niceness": max((each["niceness"] for each in state.segments if "niceness" in each), default=None),
+            "pinned_cpus": last.get("pinned_cpus"),
             "host": last.get("host"),
             "hosts": len({segment["host"] for segment in state.segments}),
             "cpu": last.get("cpu"),
@@ -251,6 +255,7 @@ class Training:
     def _begin(self) -> Run:
         """Everything before the first touch of training data by the model: start-up, compilation, restoring."""
         spec = self.spec
+        held = slots.hold(spec.threads) if spec.pinned else ()
         self._state.segments.append(
             {
                 "started_at": time.time() - (time.perf_counter() - self._started),
@@ -260,6 +265,7 @@ class Training:
                 "train_wall_s": 0.0,
                 "host_cpus": os.cpu_count(),
                 "niceness": os.nice(0),
+                "pinned_cpus": slots.told(held),
                 "host": socket.gethostname(),
                 "cpu": processor(),
                 "pid": os.getpid(),
@@ -318,11 +324,9 @@ class Training:
         segment["startup_seam_s"] = called_s - start_up.runtime_s - start_up.packages_s
 
     def _go_on(self, run: Run) -> None:
-        """Begin the rest of the epoch. Loader workers ran before the interruption: starting them again is start-up."""
+        """Begin the rest of the epoch, if it was in the middle of one; it had been begun before: this is start-up."""
         state = self._state
         if state.batches_left == 0:
-            if state.epoch < self.spec.epochs:
-                self._begin_epoch(run, "startup_s")
             return
         order = self._order(state.epoch - 1)
         done = ceil(len(order) / self._batch_size) - state.batches_left
@@ -345,7 +349,7 @@ class Training:
             if state.batches_left == 0:
                 if state.epoch == self.spec.epochs:
                     break
-                self._begin_epoch(run, "train_s", "data_s")  # starting loader workers is part of waiting for data
+                self._begin_epoch(run)
             batches = min(
                 state.batches_left,
                 ceil((boundary - state.samples) / self._batch_size),
@@ -368,9 +372,9 @@ class Training:
                 state.best_training_accuracy = max(accuracy, state.best_training_accuracy or 0.0)
         return True
 
-    def _begin_epoch(self, run: Run, *accounts: Account) -> None:
+    def _begin_epoch(self, run: Run) -> None:
         order = self._order(self._state.epoch)
-        with self._watch.charging(*accounts):
+        with self._watch.charging("train_s", "data_s"):  # what it takes is part of waiting for data
             run.begin_epoch(order)
         self._state.epoch += 1
         self._state.batches_left = ceil(len(order) / self._batch_size)

@@ -201,7 +201,7 @@ def _complete(values: dict[str, Any]) -> Plan:
         },
         "race": {"configurations": 5, "runs": 4},
         "confirm": {"runs": 10},
-        "slice": {"cpus": 1, "gpus": 0, "max_concurrent": 0, "allow_shared_gpu": False},
+        "slice": {"cpus": 1, "gpus": 0, "max_concurrent": 0, "allow_shared_gpu": False, "pinned": True},
         "training": {
             "optimizer": "sgd",
             "momentum": 0.9,

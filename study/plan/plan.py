@@ -61,6 +61,8 @@ class SlicePlan(_Section):
     max_concurrent: int = Field(ge=0, description="trials at once during the search; 0: as many as fit")
     allow_shared_gpu: bool = Field(default=False, description="a trial may get a part of a GPU; marks the report")
 
+    pinned: bool = Field(default=False, description="a trial is held to CPUs of its own, where the system can hold it")
+
     def on_gpus(self, whole: float) -> int:
         """How many slices that want GPUs so many of them hold; a part of a slice lies on one GPU."""
         return int(whole // self.gpus) if self.gpus >= 1 else int(whole) * int(round(1 / self.gpus, 6))
@@ -198,6 +200,7 @@ class Plan(_Section):
             threads=self.slice.cpus,
             objective=self.search.objective,
             holds=training.holds,
+            pinned=self.slice.pinned,
             execution=training.execution,
             **extra,
         )

@@ -7,6 +7,7 @@ by tests/julia/test_flux.py.
 from __future__ import annotations
 
 import inspect
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,22 @@ def test_warm_up_leaves_no_trace(begin: Callable[..., Run]) -> None:
     warmed.begin_epoch(order)
     cold.begin_epoch(order)
     assert warmed.train(5).loss == cold.train(5).loss
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_the_loader_is_started_by_the_warm_up_and_not_by_the_first_epoch(
+    begin: Callable[..., Run], name: str, num_workers: int
+) -> None:
+    """In every framework alike: the warm clock finds it running."""
+    run = begin(num_workers=num_workers)
+    run.warm_up()
+    if name != "flux":  # whose threads run from Julia's start on
+        assert run.loader_workers() == num_workers
+        before = {child.pid for child in multiprocessing.active_children()}
+        run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
+        run.train(2)
+        assert {child.pid for child in multiprocessing.active_children()} == before
+    run.close()
 
 
 def test_an_epoch_serves_every_sample_once(begin: Callable[..., Run]) -> None:

@@ -103,6 +103,7 @@ class PyTorchRun:
         self._model = MODELS[model]().to(device).to(memory_format=self._layout)
         self._optimizer_settings = (optimizer, learning_rate, momentum, weight_decay)
         self._batch_size = batch_size
+        self._num_workers = num_workers
         self._data = data
         self._on_device: dict[Split, Batch] = {}
         self._loader = (
@@ -117,12 +118,15 @@ class PyTorchRun:
         return StartUp()  # importing this module loads PyTorch
 
     def warm_up(self) -> None:
-        samples = len(self._data["train"])
-        shapes = {min(self._batch_size, samples), samples % self._batch_size} - {0}
-        self._model.train()
-        for size in sorted(shapes, reverse=True):
-            labels = torch.zeros(size, dtype=torch.int64, device=self._device)
-            _step(self._forward, self._optimizer, self._dummy_images(size), labels)
+        last = len(self._data["train"]) % self._batch_size
+        others = max(0, self._num_workers - 1)  # batches, so that every loader worker has served one
+        with self._loader.telling():
+            self._batches = self._loader.dummy(self._batch_size * (1 + others) + last)
+            self.train(1)
+            for _ in range(others):
+                next(self._batches)
+        if last:
+            self.train(1)
         self._model.eval()
         with torch.inference_mode():
             for split in ("validation", "test"):

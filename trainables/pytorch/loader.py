@@ -39,6 +39,7 @@ TIMEOUT_S = (
 # Of a socket through which a worker passes a batch, beneath the folder for temporary files: multiprocessing's names.
 SOCKET_NAME = "pymp-12345678/listener-12345678"
 _OF_A_FOLDER = (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.ENOENT, errno.EPERM)
+_DUMMY = -1  # instead of a sample's number: none of them, but zeros
 _KEPT_BYTES = 2**16  # of the workers' stderr: its end
 
 
@@ -92,6 +93,10 @@ class Loader:
         except OSError as error:
             where = f"; their semaphores and batches live in {SHARED_MEMORY}" if error.errno in _OF_A_FOLDER else ""
             raise RuntimeError(f"loader workers cannot be started ({error.strerror or error}{where})") from error
+
+    def dummy(self, samples: int) -> Iterator[Batch]:
+        """An epoch of zeros, so many of them, from the workers that will serve the training."""
+        return self.epoch(np.full(samples, _DUMMY))
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -207,6 +212,8 @@ class _ArrayDataset(Dataset[Batch]):
         return self._images[index], self._labels[index]
 
     def __getitems__(self, indices: list[int]) -> Batch:  # DataLoader calls this one when it exists
+        if indices[0] == _DUMMY:
+            return torch.zeros(len(indices), *self._images.shape[1:]), torch.zeros(len(indices), dtype=torch.int64)
         chosen = torch.tensor(indices)
         return self._images[chosen], self._labels[chosen]
 

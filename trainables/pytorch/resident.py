@@ -34,6 +34,14 @@ class Resident:
         chosen = torch.from_numpy(np.ascontiguousarray(order)).to(labels.device)
         return ((images[some], labels[some]) for some in chosen.split(self._batch_size))
 
+    def dummy(self, samples: int) -> Iterator[Batch]:
+        """An epoch of zeros, so many of them."""
+        assert self._split is not None, "closed"
+        images, labels = (
+            torch.zeros(samples, *each.shape[1:], dtype=each.dtype, device=each.device) for each in self._split
+        )
+        return zip(images.split(self._batch_size), labels.split(self._batch_size), strict=True)
+
     def telling(self) -> AbstractContextManager[None]:
         """As a `Loader`'s: there are no workers whose death would need explaining."""
         return nullcontext()

@@ -83,12 +83,11 @@ class SimulatedRun:
 
     def warm_up(self) -> None:
         self._pass(0.5)
+        self._start_workers()
 
     def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
         self._left = len(order)
-        if not self._workers:
-            self._pass(WORKER_START_S * self._num_workers)
-            self._workers = self._num_workers
+        self._start_workers()
 
     def train(self, batches: int) -> Progress:
         samples, loss_sum = 0, 0.0
@@ -127,6 +126,11 @@ class SimulatedRun:
 
     def close(self) -> None:
         self._workers = 0
+
+    def _start_workers(self) -> None:
+        if not self._workers:
+            self._pass(WORKER_START_S * self._num_workers)
+            self._workers = self._num_workers
 
     def _diverged(self) -> bool:
         return self._learning_rate > 1.0

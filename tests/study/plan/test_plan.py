@@ -52,6 +52,17 @@ def test_a_crossing_must_hold_in_every_plan_but_those_of_before_the_rule(tmp_pat
     assert thaw(tmp_path / "plan.toml").training.holds == 1
 
 
+def test_a_slice_is_enforced_in_every_plan_but_those_of_before(tmp_path: Path) -> None:
+    plan = load_plan("quickstart", frameworks=["simulated"])
+    point = {"learning_rate": 0.1, "batch_size": 32, "num_workers": 0}
+    assert plan.slice.pinned
+    assert plan.spec("simulated", point, seed=0).pinned
+    freeze(plan, tmp_path / "plan.toml")
+    text = (tmp_path / "plan.toml").read_text()
+    (tmp_path / "plan.toml").write_text(text.replace("pinned = true\n", ""))
+    assert not thaw(tmp_path / "plan.toml").slice.pinned
+
+
 def test_settings_override_the_plan() -> None:
     plan = load_plan("quickstart", settings=["search.trials=7", "search.sampler=gp", "training.target=0.9"])
     assert (plan.search.trials, plan.search.sampler, plan.training.target) == (7, "gp", 0.9)
