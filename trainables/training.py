@@ -22,7 +22,7 @@ import numpy.typing as npt
 from trainables import checkpoint
 from trainables.common import gpu, slots
 from trainables.common.house import code_digest
-from trainables.common.load import cpu_time_s, load_average
+from trainables.common.load import cpu_mhz, cpu_time_s, delayed_s, load_average, stolen_s
 from trainables.common.machine import processor
 from trainables.common.process import claim_process, pin_threads
 from trainables.contract import Record, Run, StartUp
@@ -218,6 +218,10 @@ class Training:
             **{part: self._over_segments(part) for part in _START_PARTS},
             "train_cpu_s": self._over_segments("train_cpu_s"),
             "train_wall_s": self._over_segments("train_wall_s"),
+            "train_delayed_s": self._over_segments("train_delayed_s"),
+            "train_stolen_s": self._over_segments("train_stolen_s"),
+            "cpu_mhz_start": first.get("cpu_mhz_start"),
+            "cpu_mhz_end": last.get("cpu_mhz_end"),
             "host_cpus": last.get("host_cpus"),
             "niceness": max((each["niceness"] for each in state.segments if "niceness" in each), default=None),
             "pinned_cpus": last.get("pinned_cpus"),
@@ -231,20 +235,27 @@ class Training:
         }
 
     def _over_segments(self, key: str) -> float | None:
-        """A sum; None where a segment lacks it, which an older version ran."""
-        values = [segment[key] for segment in self._state.segments if key in segment]
+        """A sum; None where a segment lacks it: an older version ran it, or its machine did not tell."""
+        values = [segment[key] for segment in self._state.segments if segment.get(key) is not None]
         return sum(values) if len(values) == len(self._state.segments) else None
 
     @contextmanager
     def _counting_cpu(self) -> Iterator[None]:
-        """Add the block's CPU and wall seconds to the segment; around the clocks, so that counting is not charged."""
+        """Add to the segment what the block took, got and lost; around the clocks, so that counting is not charged."""
         segment = self._state.segments[-1]
+        delayed, stolen = delayed_s(), stolen_s()
         cpu_s, began = cpu_time_s(), time.perf_counter()
         try:
             yield
         finally:
             segment["train_wall_s"] += time.perf_counter() - began
             segment["train_cpu_s"] += cpu_time_s() - cpu_s
+            for key, before, now in (
+                ("train_delayed_s", delayed, delayed_s()),
+                ("train_stolen_s", stolen, stolen_s()),
+            ):
+                known = before is not None and now is not None and segment[key] is not None
+                segment[key] = segment[key] + now - before if known else None
 
     def _look_at_gpu(self) -> None:
         """Note what it does; between the clocks, never in one."""
@@ -263,6 +274,10 @@ class Training:
                 "load_end": None,
                 "train_cpu_s": 0.0,
                 "train_wall_s": 0.0,
+                "train_delayed_s": 0.0,
+                "train_stolen_s": 0.0,
+                "cpu_mhz_start": cpu_mhz(),
+                "cpu_mhz_end": None,
                 "host_cpus": os.cpu_count(),
                 "niceness": os.nice(0),
                 "pinned_cpus": slots.told(held),
@@ -430,7 +445,7 @@ class Training:
 
     def _checkpoint(self, run: Run) -> None:
         """Save; where that fails the training goes on without, and only an interruption would show the difference."""
-        self._state.segments[-1]["load_end"] = load_average()
+        self._state.segments[-1] |= {"load_end": load_average(), "cpu_mhz_end": cpu_mhz()}
         with self._watch.charging("checkpoint_s"):
             self._state.segments[-1]["wall_s"] = run.clock() - self._segment_began
             if self._folder is not None:

@@ -23,10 +23,11 @@ from reports.page.content import Section, Table
 from reports.page.search_sections import curves_section, search_section, sweep_section, trials_section
 from reports.page.sections import best_section, cost_section, searched, where_section, why_section
 from reports.records import StudyRecords, read_records
-from reports.sentences import Sentence, html, plain, prose
+from reports.sentences import Sentence, html, plain, prose, rows
 from reports.tables.budget import budgets, unfinished_sentences
 from reports.tables.claims import claims, dots, other_measures, successes
 from reports.tables.cost import Price
+from reports.tables.disturbance import disturbed_runs, disturbed_sentences
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
 from reports.tables.verdict import goal, verdict_sentences
@@ -80,9 +81,14 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     trials = records.trials
     claimed, reached = claims(trials), successes(trials)
     best, budget = best_configurations(trials), budgets(trials, records.plan)
+    busy = disturbed_runs(trials)
     return Page(
         heading=f"{records.name}: time to {goal(trials) if len(trials) else 'its target'}",
-        verdict=(*verdict_sentences(trials, claimed, reached, best, budget), *unfinished_sentences(budget)),
+        verdict=(
+            *verdict_sentences(trials, claimed, reached, best, budget),
+            *unfinished_sentences(budget),
+            *disturbed_sentences(rows("disturbed_runs", busy)),
+        ),
         left_out=tuple(did_not_run(records)),
         sections=tuple(_sections(records, price)) if len(trials) else (),
         price=price or Price(),
@@ -91,6 +97,7 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
             Table("dots", dots(trials)),
             Table("successes", reached),
             Table("budgets", budget),
+            Table("disturbed_runs", busy),
         ),
     )
 

@@ -13,6 +13,7 @@ from reports.records import StudyRecords
 from reports.sentences import Row, Sentence, rows
 from reports.tables.cautions import cautions
 from reports.tables.cost import Price, best_so_far, incumbents, resampled, search_cost
+from reports.tables.disturbance import uneven
 from reports.tables.equality import equality_said, equality_table
 from reports.tables.provenance import changes, facts, mixed_nodes
 from reports.tables.target import target_sentences, target_table
@@ -178,8 +179,10 @@ def why_section(trials: pd.DataFrame) -> Section | None:
 def where_section(records: StudyRecords) -> Section:
     """Hardware, versions, data, the equality certificate and the records."""
     changed, shared = changes(records.provenance), disturbed(records.trials)
+    apart = uneven(records.trials)
     said, tables = _equality(records, changed)
     warned: tuple[Sentence, ...] = tuple((row.say("caution", "text"),) for row in rows("disturbed", shared))
+    warned += tuple((row.say("caution", "text"),) for row in rows("uneven", apart))
     if mixed := mixed_nodes(records.provenance):
         warned += ((mixed,),)
     if len(changed):
@@ -194,7 +197,7 @@ def where_section(records: StudyRecords) -> Section:
         "Is it the same training, and where was it measured?",
         said=said,
         cautions=warned,
-        tables=(*tables, Table("changes", changed), Table("disturbed", shared)),
+        tables=(*tables, Table("changes", changed), Table("disturbed", shared), Table("uneven", apart)),
         facts=tuple(facts(records.provenance)),
         links=tuple((file, meaning) for file, meaning in _RECORDS if file in records.files),
     )

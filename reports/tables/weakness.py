@@ -5,16 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.names import title
+from reports.tables.disturbance import disturbances, measured
 from reports.tables.gpus import on_troubled_gpus
 from reports.tables.machines import machine_cautions
 from reports.tables.trials import frameworks, phase
-from trainables.frameworks import FRAMEWORKS
 
 FEW = 5  # trials that reached the target; also fewer than a third of those that the scheduler let end
-STARVED = 0.5  # CPUs: a training on the CPU always has something to compute, unless it is kept waiting
-SLOWED = 0.9  # CPUs: with this or more its process never waited, whatever other trials had
-CROWDED = 2.0  # load average per CPU, when a trial begins and when it ends
-LONG_ENOUGH_S = 0.5  # of training: loader processes' CPU times come in hundredths
 _WORDS = {
     "out_of_time": "out of time",
     "out_of_epochs": "out of epochs",
@@ -61,31 +57,19 @@ def disturbed(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _on_busy_machines(trials: pd.DataFrame) -> pd.DataFrame:
-    """Frameworks some of whose trials shared their CPUs with something else.
-
-    Told from the CPU seconds that their processes got in each wall second of training: fewer than `STARVED` on the CPU,
-    or fewer than half of the framework's median and than `SLOWED`. Or from the load average, above `CROWDED` for each
-    CPU of the machine at a trial's start and end. Trainings that only simulate do not compute, and are left out.
-    """
+    """Frameworks some of whose trials shared their CPUs with something else; see `disturbance.disturbances`."""
+    known, disturbed = measured(trials), disturbances(trials)
     table = []
     for name in frameworks(trials):
-        if name in FRAMEWORKS and not FRAMEWORKS[name].real:
-            continue
-        mine = trials[(trials["framework"] == name) & (trials["train_wall_s"] >= LONG_ENOUGH_S)]
-        known = mine.assign(share=mine["train_cpu_s"] / mine["train_wall_s"])
-        median = known["share"].median()
-        starved = (known["device"] == "cpu") & (known["share"] < STARVED)
-        slowed = (known["share"] < SLOWED) & (known["share"] < median / 2)
-        crowded = known[["load_start", "load_end"]].min(axis=1, skipna=False) > CROWDED * known["host_cpus"]
-        bad = known[starved | slowed | crowded].sort_values("share", kind="stable")
+        bad = disturbed[disturbed["framework"] == name].sort_values("share", kind="stable")
         if len(bad):
-            worst = bad.iloc[0]
+            worst, of = bad.iloc[0], int((known["framework"] == name).sum())
             caution = (
-                f"{title(name)}: {len(bad)} of {len(known)} trials ran on a busy machine, and their times are too "
+                f"{title(name)}: {len(bad)} of {of} trials ran on a busy machine, and their times are too "
                 f"long: {worst['trial_id']} got {worst['share']:.2f} CPUs while it trained (the median trial "
-                f"{median:.2f}){_load(worst)}."
+                f"{worst['median']:.2f}){_load(worst)}."
             )
-            table.append((name, len(bad), len(known), caution))
+            table.append((name, len(bad), of, caution))
     return pd.DataFrame(table, columns=["framework", "trials", "of", "caution"])
 
 

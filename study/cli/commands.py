@@ -104,7 +104,12 @@ _add(
     "tuneoff resume results/quickstart --retry-failed",
 )
 _TRAINING = "--framework pytorch --workload digits-lenet \\\n      --learning-rate 0.05 --batch-size 64"
-_add("Studies", studies.confirm, "tuneoff confirm results/quickstart")
+_add(
+    "Studies",
+    studies.confirm,
+    "tuneoff confirm results/quickstart",
+    "tuneoff confirm results/quickstart --disturbed   those again that a busy machine slowed",
+)
 _add("Results", reading.status, "tuneoff status results/quickstart", "tuneoff status results/quickstart --json")
 _add(
     "Results",

@@ -107,6 +107,7 @@ def go_on(
     phases: tuple[str, ...] | None = None,
     *,
     retry_failed: bool = False,
+    disturbed: bool = False,
 ) -> None:
     """Check for a study that has begun what `start` checks for a new one, and run what is left of it."""
     from study.cli.readiness import check_machine
@@ -115,7 +116,7 @@ def go_on(
     check_local_slice(plan, where, begun=True)
     prepare_data(plan, data_dir, folder)
     check_machine(plan, where, begun=True)
-    drive(plan, folder, where, phases, retry_failed=retry_failed, choice=choice)
+    drive(plan, folder, where, phases, retry_failed=retry_failed, disturbed=disturbed, choice=choice)
 
 
 def prepare_data(plan: Plan, data_dir: Path | None, folder: StudyFolder | None = None) -> None:
@@ -155,6 +156,7 @@ def drive(
     phases: tuple[str, ...] | None = None,
     *,
     retry_failed: bool = False,
+    disturbed: bool = False,
     choice: NodeChoice | None = None,
 ) -> None:
     """Run a study's phases, or those named, then write its report; ends the process where it is stopped.
@@ -197,6 +199,7 @@ def drive(
             progress=progress,
             interrupts=interrupts,
             retry_failed=retry_failed,
+            disturbed=disturbed,
             choice=choice or ANY_NODES,
         ) as driver:
             progress.begin(plan, todo, driver.records.trials.values())

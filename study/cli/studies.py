@@ -164,6 +164,9 @@ def resume(
 @at_work("reading the study")
 def confirm(
     folder: StudyDir,
+    disturbed: Annotated[
+        bool, typer.Option("--disturbed", help="Run those again that a busy machine disturbed, and only those.")
+    ] = False,
     address: Address = None,
     exclude_node: ExcludeNode = None,
     allow_mixed: AllowMixed = False,
@@ -174,7 +177,8 @@ def confirm(
     found, plan = open_study(folder)
     if plan.sweep is not None:
         raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
-    go_on(plan, found, where, data_dir, choice(exclude_node, allow_mixed), ("race", "confirm"))
+    todo = ("race", "confirm")
+    go_on(plan, found, where, data_dir, choice(exclude_node, allow_mixed), todo, disturbed=disturbed)
 
 
 def _over(text: str) -> tuple[str, list[float]]:

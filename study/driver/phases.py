@@ -38,6 +38,7 @@ from study.driver.repair import (
     mended_searches,
     record_what_ended,
     recover,
+    rerun_disturbed,
     retry_failures,
 )
 from study.driver.retries import Retries, interrupted
@@ -123,6 +124,7 @@ def driving(
     progress: Progress,
     interrupts: Interrupts,
     retry_failed: bool = False,
+    disturbed: bool = False,
     choice: NodeChoice = ANY_NODES,
 ) -> Iterator[Driver]:
     """Hold the study and a cluster for the time of the block; records are on disk at its end, whatever happens.
@@ -133,6 +135,8 @@ def driving(
         Which the trials heed.
     retry_failed
         Whether trials that failed are to run again.
+    disturbed
+        Whether confirmation runs that a busy machine disturbed are.
     choice
         What the user wants of a cluster's nodes.
 
@@ -155,6 +159,10 @@ def driving(
             write_provenance(plan, folder, _looked_at(progress, local=where.local), say=progress.say)
             if retry_failed and (count := retry_failures(folder, records)):
                 progress.say(f"failed trials that run again, from their beginning: {count}")
+            if disturbed:
+                again = rerun_disturbed(folder, records)
+                told = f"confirmation runs that were disturbed, and run again: {', '.join(again)}"
+                progress.say(told if again else "no confirmation run was disturbed")
 
             def left_behind() -> str:
                 progress.stop()

@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from optuna.trial import TrialState
 
+from reports.tables.disturbance import disturbed_confirmations
 from reports.winners import MOVED
 from study.driver.recorder import lost_s, trial_row
 from study.driver.searcher import search_seed
@@ -27,7 +28,7 @@ from study.store.journal import (
     origin,
     trial_id,
 )
-from study.store.log import set_aside
+from study.store.log import DISTURBED, set_aside
 from study.store.manifest import check_manifest
 from study.store.records import Records
 from trainables import checkpoint
@@ -72,6 +73,23 @@ def retry_failures(folder: StudyFolder, records: Records, only: Collection[str] 
         checkpoint.forget(folder.checkpoints(name))
     records.retry(failed)
     return len(failed)
+
+
+def rerun_disturbed(folder: StudyFolder, records: Records) -> list[str]:
+    """Let confirmation runs that a busy machine disturbed run again; the rule is `reports.tables.disturbance`'s.
+
+    Each keeps its seed and its place, and what it cost stays charged to it. Its rows stay in the log, where others take
+    their place.
+
+    Returns
+    -------
+    Their ids.
+    """
+    disturbed = disturbed_confirmations(records.trials.values())
+    for name in disturbed:
+        checkpoint.forget(folder.checkpoints(name))
+    records.retry(disturbed, why=DISTURBED)
+    return disturbed
 
 
 def mend_evaluations(folder: StudyFolder, records: Records) -> None:

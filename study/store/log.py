@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from trainables.contract import Record
 
+DISTURBED = "disturbed"  # why a trial that did not fail is run again
 _CHECKSUM = b', "crc32": "'
 
 
@@ -21,11 +22,12 @@ class Log:
     """The rows of a log, by key."""
 
     trials: dict[str, Record] = field(default_factory=dict)  # by trial id
-    retried: dict[str, Record] = field(default_factory=dict)  # failed trials that are to run again, by id
+    retried: dict[str, Record] = field(default_factory=dict)  # trials that are to run again, by id
     evaluations: dict[tuple[str, int], Record] = field(default_factory=dict)  # by trial id and number
     starts: dict[str, float] = field(default_factory=dict)  # by id of trials that have not ended: when, since 1970
     begun: dict[str, Record] = field(default_factory=dict)  # hyperparameters of every trial that ever started, by id
     lost_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # slice-seconds by trial id
+    reruns: Counter[str] = field(default_factory=Counter)  # by id of trials that a busy machine disturbed: how often
     damaged: list[int] = field(default_factory=list)  # numbers of lines that are left out, counted from 1
 
     def keep(self, kind: str, row: Record) -> None:
@@ -44,13 +46,14 @@ class Log:
             self.starts.pop(row["trial_id"], None)
         elif kind == "retry":
             self._begin_anew(row["trial_id"], row["lost_s"])
+            self.reruns[row["trial_id"]] += row.get("why") == DISTURBED
 
     def rows(self) -> list[Record]:
-        """Of all trials that ended; of those that are to run again the failed ones, which hold their cost."""
+        """Of all trials that ended; of those that are to run again the former ones, which hold their cost."""
         return [*self.trials.values(), *self.retried.values()]
 
     def _begin_anew(self, trial_id: str, lost_s: float) -> None:
-        """Take a failed trial as one that is still to come; all it cost is lost, and charged to it when it ends."""
+        """Take a trial as one that is still to come; all it cost is lost, and charged to it when it ends."""
         if trial_id in self.trials:
             self.retried[trial_id] = self.trials.pop(trial_id)
         self.lost_s[trial_id] = lost_s

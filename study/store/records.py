@@ -51,7 +51,7 @@ class Records:
 
     @property
     def retried(self) -> Collection[str]:
-        """Ids of trials that failed and are to run again."""
+        """Ids of trials that failed, or were disturbed, and are to run again."""
         return self._log.retried.keys()
 
     @property
@@ -78,7 +78,8 @@ class Records:
 
     def add_trial(self, row: Record) -> None:
         """Record a finished trial; on disk when this returns, power loss or not."""
-        self._append("trial", [_known(row, TRIALS)], durable=True)
+        known = _known({**row, "reruns": self._log.reruns[row["trial_id"]]}, TRIALS)
+        self._append("trial", [known], durable=True)
 
     def add_start(self, trial_id: str, hyperparameters: Record) -> None:
         """Record that a trial was given a slice, for the first time or again."""
@@ -88,9 +89,9 @@ class Records:
         """Record slice-seconds of work that an interruption lost."""
         self._append("loss", [{"trial_id": trial_id, "lost_s": lost_s}])
 
-    def retry(self, trial_ids: Iterable[str]) -> None:
-        """Record that failed trials are to run again, all or none; on disk when this returns."""
-        rows = [{"trial_id": name, "lost_s": self.trials[name]["slice_s"] or 0.0} for name in trial_ids]
+    def retry(self, trial_ids: Iterable[str], *, why: str = "failed") -> None:
+        """Record that trials are to run again, all or none, and why; on disk when this returns."""
+        rows = [{"trial_id": name, "lost_s": self.trials[name]["slice_s"] or 0.0, "why": why} for name in trial_ids]
         self._append("retry", rows, durable=True)
 
     def build_if_due(self) -> None:

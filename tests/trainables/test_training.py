@@ -70,6 +70,10 @@ def without_times(result: dict[str, object]) -> dict[str, object]:
         "startup_seam_s",
         "load_start",
         "load_end",
+        "train_delayed_s",
+        "train_stolen_s",
+        "cpu_mhz_start",
+        "cpu_mhz_end",
     }
     return {key: value for key, value in result.items() if key not in real}
 

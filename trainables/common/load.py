@@ -6,10 +6,13 @@ import multiprocessing
 import os
 import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
+_ROOT = Path("/")
 PROBE_S = 0.2
 FREE_SHARE = 0.9  # of a CPU: a thread that wants one and gets less shares it with others
 
@@ -73,6 +76,61 @@ def cpu_time_s() -> float:
     living = sum(map(_of_child, multiprocessing.active_children()))
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + living + ended.ru_utime + ended.ru_stime
+
+
+def delayed_s() -> float | None:
+    """Seconds for which this thread has been ready to run while no CPU was free for it; None where nobody counts them.
+
+    Some microseconds.
+    """
+    try:
+        return int((_ROOT / "proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def stolen_s() -> float | None:
+    """CPU seconds that the hypervisor has taken from this machine, all CPUs together; None where it does not tell."""
+    try:
+        with (_ROOT / "proc/stat").open(encoding="ascii") as file:
+            return int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def cpu_mhz() -> float | None:
+    """The mean clock now of the CPUs that this process may use (eight at most); None where nobody tells."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    ours = sorted(os.sched_getaffinity(0))[:8]
+    found = [_scaling_mhz(cpu) for cpu in ours]
+    if None in found:
+        told = _told_mhz()
+        found = [told.get(cpu) for cpu in ours]
+    known = [mhz for mhz in found if mhz]
+    return round(sum(known) / len(known), 1) if known else None
+
+
+def _scaling_mhz(cpu: int) -> float | None:
+    try:
+        path = _ROOT / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"
+        return int(path.read_text(encoding="ascii")) / 1000
+    except (OSError, ValueError):
+        return None
+
+
+def _told_mhz() -> dict[int, float]:
+    """By CPU, from cpuinfo: where the machine is virtual it may always say the same."""
+    found: dict[int, float] = {}
+    cpu = -1
+    with suppress(OSError, ValueError):
+        for line in (_ROOT / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "processor":
+                cpu = int(value)
+            elif name.strip() == "cpu MHz":
+                found[cpu] = float(value)
+    return found
 
 
 def _of_child(child: multiprocessing.process.BaseProcess) -> float:

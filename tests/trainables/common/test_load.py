@@ -3,9 +3,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+from trainables.common import load
 from trainables.common.load import Busyness, busyness, cpu_time_s, load_average
 
 
@@ -61,3 +63,25 @@ def test_cpu_time_counts_loader_processes_that_live_and_those_that_ended() -> No
     ended = cpu_time_s() - before - (time.process_time() - mine)
     assert living >= 0.08
     assert ended >= living - 0.02
+
+
+def test_what_the_kernel_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "_ROOT", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2}, raising=False)
+    assert (load.delayed_s(), load.stolen_s(), load.cpu_mhz()) == (None, None, None)
+    (tmp_path / "proc/thread-self").mkdir(parents=True)
+    (tmp_path / "proc/thread-self/schedstat").write_text("9000000000 1500000000 77\n")
+    (tmp_path / "proc/stat").write_text("cpu  1 2 3 4 5 6 7 250 0 0\ncpu0 1\n")
+    (tmp_path / "proc/cpuinfo").write_text(
+        "processor\t: 0\ncpu MHz\t\t: 2000.0\n\nprocessor\t: 1\ncpu MHz : 9.9\n\nprocessor\t: 2\ncpu MHz : 3000.0\n"
+    )
+    assert load.delayed_s() == 1.5
+    assert load.stolen_s() == 250 / os.sysconf("SC_CLK_TCK")
+    assert load.cpu_mhz() == 2500.0
+    for cpu, khz in ((0, 1_000_000), (2, 1_500_000)):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_cur_freq").write_text(f"{khz}\n")
+    assert load.cpu_mhz() == 1250.0
+    (tmp_path / "proc/thread-self/schedstat").write_text("nonsense\n")
+    assert load.delayed_s() is None

@@ -1,0 +1,164 @@
+"""Which trials a busy machine disturbed, so that their times are too long: DataFrame in, DataFrame out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from reports.names import title
+from reports.records import complete
+from reports.schema import TRIALS
+from reports.sentences import Row, Sentence
+from reports.tables.trials import confirmation_runs, frameworks
+from trainables.frameworks import FRAMEWORKS
+
+STARVED = 0.5  # CPUs: a training on the CPU always has something to compute, unless it is kept waiting
+SLOWED = 0.9  # CPUs: with this or more its process never waited, whatever other trials had
+CROWDED = 2.0  # load average per CPU, when a trial begins and when it ends
+DELAYED = 0.1  # of the wall time that its thread waited for a CPU
+STOLEN = 0.05  # of its machine's CPU time that a hypervisor took
+SLOWER = 1.25  # times the seconds per sample of its siblings, the median, with less of a CPU than they had
+FEWEST_SIBLINGS = 3
+LONG_ENOUGH_S = 0.5  # of training: loader processes' CPU times come in hundredths
+
+
+def disturbances(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that were disturbed.
+
+    Told from the CPU seconds that their processes got in each wall second of training: fewer than `STARVED` on the CPU,
+    or fewer than half of the framework's median and than `SLOWED`. From the load average, above `CROWDED` for each CPU
+    of the machine at a trial's start and end. From how long its thread waited for a CPU: more than `DELAYED` of the
+    time where it shares its CPUs with no loader workers, or so much more than that of its siblings that waited least.
+    From what a hypervisor took: more than `STOLEN`. And a confirmation run by its siblings, the other runs of its
+    configuration: it took `SLOWER` times their median per sample, and got less than `SLOWED` of the CPU that they had.
+    Trainings that only simulate do not compute, and are left out.
+
+    Returns
+    -------
+    The trials' rows, with columns share (CPUs that it got) and median (of its framework).
+    """
+    known = measured(trials)
+    siblings = known.groupby(["framework", "phase", "confirms", "num_workers"], dropna=False)
+    confirmed = (known["phase"] == "confirm") & (siblings["trial_id"].transform("size") > FEWEST_SIBLINGS)
+    per_sample = known["train_s"] / known["samples"]
+    mine = known.assign(per_sample=per_sample).groupby(["framework", "phase", "confirms"], dropna=False)
+    slower = (per_sample > SLOWER * mine["per_sample"].transform("median")) & (
+        known["share"] < SLOWED * mine["share"].transform("median")
+    )
+    delayed = known["train_delayed_s"] / known["train_wall_s"]
+    own = siblings["train_delayed_s"].transform("min") / known["train_wall_s"]
+    allowed = DELAYED + own.where(known["num_workers"] > 0, 0.0)
+    starved = (known["device"] == "cpu") & (known["share"] < STARVED)
+    slowed = (known["share"] < SLOWED) & (known["share"] < known["median"] / 2)
+    crowded = known[["load_start", "load_end"]].min(axis=1, skipna=False) > CROWDED * known["host_cpus"]
+    stolen = known["train_stolen_s"] > STOLEN * known["train_wall_s"] * known["host_cpus"]
+    return known[starved | slowed | crowded | stolen | (delayed > allowed) | (confirmed & slower)]
+
+
+def disturbed_confirmations(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Ids of the runs that confirm the winners and were disturbed.
+
+    Parameters
+    ----------
+    rows
+        Of the trial records; see `reports.schema.TRIALS`.
+    """
+    table = complete(pd.DataFrame(list(rows)), TRIALS)
+    confirmed = set(confirmation_runs(table)["trial_id"])
+    return [name for name in disturbances(table)["trial_id"] if name in confirmed]
+
+
+def measured(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials of which it is known how much of a CPU they got, with columns share and median (of the framework)."""
+    real = ~trials["framework"].isin([name for name, each in FRAMEWORKS.items() if not each.real])
+    known = trials[real & (trials["train_wall_s"] >= LONG_ENOUGH_S)]
+    known = known.assign(share=known["train_cpu_s"] / known["train_wall_s"])
+    return known.assign(median=known.groupby("framework")["share"].transform("median"))
+
+
+def disturbed_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """How many of the runs that confirm were disturbed, and how many stand for one that was.
+
+    Returns
+    -------
+    One row per framework with such runs. Columns: framework, runs, disturbed, rerun.
+    """
+    confirmed = confirmation_runs(trials)
+    bad = set(disturbances(trials)["trial_id"])
+    table = []
+    for name in frameworks(trials):
+        runs = confirmed[confirmed["framework"] == name]
+        if len(runs):
+            rerun = int((runs["reruns"].fillna(0) > 0).sum())
+            table.append((name, len(runs), int(runs["trial_id"].isin(bad).sum()), rerun))
+    return pd.DataFrame(table, columns=["framework", "runs", "disturbed", "rerun"])
+
+
+def disturbed_sentences(found: list[Row]) -> list[Sentence]:
+    """What a reader must know of them before all else; nothing where no run was disturbed or run again.
+
+    Parameters
+    ----------
+    found
+        The rows of `disturbed_runs`.
+    """
+    said: list[Sentence] = []
+    bad = [row for row in found if row["disturbed"]]
+    if bad:
+        counted = _counted(bad, "disturbed", " of ", "runs")
+        said.append(
+            ("Caution: a busy machine disturbed ", *counted, " confirmation runs, whose times are too long; "
+             "`tuneoff confirm --disturbed DIR` runs those again."),
+        )  # fmt: skip
+    again = [row for row in found if row["rerun"]]
+    if again:
+        counted = _counted(again, "rerun", " of ", "runs")
+        said.append((*counted, " confirmation runs were run again, for a busy machine had disturbed them."))
+    return said
+
+
+def _counted(found: list[Row], column: str, between: str, of: str) -> Sentence:
+    said: Sentence = ()
+    for place, row in enumerate(found):
+        joint = (" and " if place == len(found) - 1 else ", ") if place else ""
+        said += (joint, row.say(column, "count"), between, row.say(of, "count"), f" {title(row['framework'])}")
+    return said
+
+
+def uneven(trials: pd.DataFrame) -> pd.DataFrame:
+    """Frameworks whose confirmation runs did not find the machine alike: another clock, or another load.
+
+    Returns
+    -------
+    Columns: framework, against, caution.
+    """
+    confirmed = confirmation_runs(trials)
+    table = []
+    for against, name in combinations(frameworks(confirmed), 2):
+        runs = {each: confirmed[confirmed["framework"] == each] for each in (name, against)}
+        for say in (_other_clock, _other_load):
+            if told := say(*(runs[each] for each in (name, against))):
+                both = f"{title(name)}'s and {title(against)}'s confirmation runs"
+                table.append((name, against, f"{both} {told}"))
+    return pd.DataFrame(table, columns=["framework", "against", "caution"])
+
+
+def _other_clock(first: pd.DataFrame, second: pd.DataFrame) -> str:
+    clocks = (runs[["cpu_mhz_start", "cpu_mhz_end"]].mean(axis=1).dropna() for runs in (first, second))
+    one, other = (float(each.median()) if len(each) else math.nan for each in clocks)
+    if not max(one, other) > 1.05 * min(one, other):
+        return ""
+    return f"ran at other CPU clocks ({one:.0f} and {other:.0f} MHz, the medians): a part of the ratio is that."
+
+
+def _other_load(first: pd.DataFrame, second: pd.DataFrame) -> str:
+    loads = (runs["load_start"].dropna() for runs in (first, second))
+    one, other = (float(each.median()) if len(each) else math.nan for each in loads)
+    cpus = pd.concat([first, second])["host_cpus"].median()
+    if not abs(one - other) > max(1.0, cpus / 2):
+        return ""
+    return f"began at other load averages ({one:.1f} and {other:.1f} on {cpus:.0f} CPUs, the medians)."

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reports.sentences import plain, rows
+from reports.tables.disturbance import disturbances, disturbed_runs, disturbed_sentences, uneven
+from tests.reports.conftest import study, trial
+
+QUIET = {
+    "train_wall_s": 10.0,
+    "train_cpu_s": 9.9,
+    "train_delayed_s": 0.1,
+    "train_stolen_s": 0.0,
+    "load_start": 1.0,
+    "load_end": 1.0,
+    "host_cpus": 2,
+    "cpu_mhz_start": 3000.0,
+    "cpu_mhz_end": 3000.0,
+    "train_s": 10.0,
+    "samples": 1000,
+    "num_workers": 0,
+}
+
+
+def confirmed(*changes: dict[str, Any], framework: str = "pytorch") -> list[dict[str, Any]]:
+    """A search's trial and runs that confirm it, on a quiet machine but for what is said of each."""
+    runs = [trial(framework, "confirm", number, 2.0, **{**QUIET, **each}) for number, each in enumerate(changes)]
+    return [trial(framework, "search", 0, 2.0, **QUIET), *runs]
+
+
+def disturbed(rows: list[dict[str, Any]]) -> list[str]:
+    return disturbances(study(rows).trials)["trial_id"].tolist()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_delayed_s": 0.9},
+        {"train_stolen_s": 0.9},
+        {"train_delayed_s": None, "train_stolen_s": None, "load_start": None, "load_end": None},
+        {"train_s": 13.0, "samples": 1000},  # slower, but it had its CPU: the clock, or what it had to do
+        {"train_cpu_s": 8.0},  # less of a CPU, and yet as fast
+        {"train_s": 13.0, "samples": 1300},  # it needed more samples
+        {"train_delayed_s": 5.0, "train_wall_s": 0.3},  # too short to tell
+    ],
+)
+def test_nobody_is_disturbed(changes: dict[str, Any]) -> None:
+    assert disturbed(confirmed(changes, {}, {}, {})) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_delayed_s": 1.1},
+        {"train_stolen_s": 1.1},
+        {"train_cpu_s": 4.0},
+        {"load_start": 9.0, "load_end": 9.0},
+        {"train_s": 13.0, "train_cpu_s": 8.0},
+    ],
+)
+def test_a_disturbed_run_is_known_by_itself_or_by_its_siblings(changes: dict[str, Any]) -> None:
+    assert disturbed(confirmed({}, {}, changes, {})) == ["confirm-pytorch-00002"]
+
+
+def test_waiting_for_its_own_loader_workers_is_no_disturbance() -> None:
+    workers = {"num_workers": 1, "train_delayed_s": 4.0}
+    found = confirmed(workers, {**workers, "train_delayed_s": 5.2}, workers, workers)
+    found[0] |= {"num_workers": 1}
+    assert disturbed(found) == ["confirm-pytorch-00001"]
+
+
+def test_what_is_said_first() -> None:
+    found = [*confirmed({"train_cpu_s": 1.0}, {}, {"reruns": 2}), *confirmed({}, {}, framework="flux")]
+    said = [plain(each) for each in disturbed_sentences(rows("disturbed_runs", disturbed_runs(study(found).trials)))]
+    assert said == [
+        "Caution: a busy machine disturbed 1 of 3 PyTorch confirmation runs, whose times are too long; `tuneoff "
+        "confirm --disturbed DIR` runs those again.",
+        "1 of 3 PyTorch confirmation runs were run again, for a busy machine had disturbed them.",
+    ]
+    assert disturbed_sentences(rows("disturbed_runs", disturbed_runs(study(confirmed({}, {})).trials))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        ({"cpu_mhz_start": 3100.0}, []),
+        ({"load_start": 1.9}, []),
+        ({"cpu_mhz_start": None, "cpu_mhz_end": None, "load_start": None}, []),
+        (
+            {"cpu_mhz_start": 2000.0, "cpu_mhz_end": 2200.0},
+            [
+                "Flux's and PyTorch's confirmation runs ran at other CPU clocks (2100 and 3000 MHz, the medians): a "
+                "part of the ratio is that."
+            ],
+        ),
+        (
+            {"load_start": 5.0},
+            [
+                "Flux's and PyTorch's confirmation runs began at other load averages (5.0 and 1.0 on 2 CPUs, the "
+                "medians)."
+            ],
+        ),
+    ],
+)
+def test_frameworks_that_did_not_find_the_machine_alike(changes: dict[str, Any], said: list[str]) -> None:
+    found = [*confirmed({}, {}, {}), *confirmed(changes, changes, changes, framework="flux")]
+    assert uneven(study(found).trials)["caution"].tolist() == said
