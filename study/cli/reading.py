@@ -11,7 +11,7 @@ from rich.table import Table
 
 from study.cli.options import AsJson, CpuHour, GpuHour, StudyDir, StudyDirs
 from study.cli.output import results
-from study.cli.running import keep_prices, open_study, resumes, write_report
+from study.cli.running import keep_prices, open_study, write_report
 from study.cli.working import at_work
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
@@ -83,7 +83,7 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(state, indent=2))
         return
-    stopped = f"stopped; `{resumes(folder)}`"
+    stopped = f"stopped; `{found.resume_command()}`"
     finished = "finished, without a usable result" if state["without_result"] else "finished"
     doing = "running" if state["running"] else finished if state["done"] else stopped
     results.print(f"{state['study']} ({state['workload']}): {doing}")
@@ -103,6 +103,6 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
         )
     results.print(table)
     if (failed := state["failures"]) is not None:
-        results.print(f"{failed['said']}; `{resumes(folder)} --retry-failed` runs them again", highlight=False)
+        results.print(f"{failed['said']}; `{found.resume_command()} --retry-failed` runs them again", highlight=False)
     if state["report"]:
         results.print(f"report: {state['report']}")

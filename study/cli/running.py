@@ -84,11 +84,6 @@ def open_study(path: Path, *, edited: bool = False) -> tuple[StudyFolder, Plan]:
     return found, plan
 
 
-def resumes(folder: Path) -> str:
-    """The command that goes on with a study, as a shell takes it."""
-    return f"tuneoff resume {shlex.quote(str(folder))}"
-
-
 def keep_prices(folder: StudyFolder, gpu_hour: float | None, cpu_hour: float | None) -> bool:
     """Keep the prices that were given; whether there were any."""
     from study.store.price import checked, keep
@@ -224,7 +219,7 @@ def drive(
 
 
 def _resume(folder: StudyFolder, where: Place) -> str:
-    return f"{resumes(folder.path)}{where.option}"
+    return folder.resume_command(where.option)
 
 
 def _say_left_out(plan: Plan, console: SteadyConsole = out) -> None:
@@ -281,7 +276,7 @@ def tell_failures(plan: Plan, folder: StudyFolder, where: Place) -> None:
     found = failures(row for row in rows if not without or row["framework"] in without)
     if found is None:
         return
-    again = f"`{resumes(folder.path)} --retry-failed{where.option}` runs them again"
+    again = f"`{folder.resume_command(where.option)} --retry-failed` runs them again"
     if not without:
         results.print(f"{found}. {again}", highlight=False)
         return

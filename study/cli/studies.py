@@ -176,7 +176,9 @@ def confirm(
     where = place(address)
     found, plan = open_study(folder)
     if plan.sweep is not None:
-        raise UserError(f"{folder} is a sweep, which has nothing to confirm; `tuneoff resume {folder}` goes on with it")
+        raise UserError(
+            f"{folder} is a sweep, which has nothing to confirm; `{found.resume_command()}` goes on with it"
+        )
     todo = ("race", "confirm")
     go_on(plan, found, where, data_dir, choice(exclude_node, allow_mixed), todo, disturbed=disturbed)
 

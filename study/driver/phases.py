@@ -156,7 +156,8 @@ def driving(
             charge_losses(folder, records, seen_at=hold.seen_at)
             mend_evaluations(folder, records)
             store_in(folder.data, workload(plan.workload).dataset, say=progress.say)
-            write_provenance(plan, folder, _looked_at(progress, local=where.local), say=progress.say)
+            busyness = _looked_at(progress, local=where.local)
+            write_provenance(plan, folder, busyness, say=progress.say, place=where.option)
             if retry_failed and (count := retry_failures(folder, records)):
                 progress.say(f"failed trials that run again, from their beginning: {count}")
             if disturbed:
@@ -167,7 +168,7 @@ def driving(
             def left_behind() -> str:
                 progress.stop()
                 if folder.begun:
-                    return f"the study is safe, `tuneoff resume{where.option}` goes on"
+                    return f"the study is safe, `{folder.resume_command()}` goes on"
                 room = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
                 return f"no trial had begun. See that there is memory, and space in {room}, and launch the study again"
 
@@ -515,7 +516,7 @@ def report(folder: StudyFolder, *, say: Callable[[str], None], price: Price | No
         When there are no records yet.
     """
     if not folder.log.exists() and not folder.trials.exists():
-        raise UserError(f"{folder.path} has no trials yet; `tuneoff resume {folder.path}` runs them")
+        raise UserError(f"{folder.path} has no trials yet; `{folder.resume_command()}` runs them")
     if not is_running(folder):
         refresh_parquet(folder, say=say)
     attach_certificate(thaw(folder.plan), folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from reports.names import study_name
 from study.plan.files import freeze, thaw
 from study.plan.plan import Plan
 from trainables.common.errors import UserError
+
+PLACE = "place"  # in provenance.json: the option that leads to the cluster on which the study ran last
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,23 @@ class StudyFolder:
     def name(self) -> str:
         """The study's name: its folder's, in letters that every file of a study can hold."""
         return study_name(self.path.name)
+
+    def resume_command(self, where: str | None = None) -> str:
+        """The command that goes on with the study, as a shell takes it.
+
+        Parameters
+        ----------
+        where
+            The option that says on which cluster, with a space before it; where the study ran last, if not given.
+        """
+        return f"tuneoff resume {shlex.quote(str(self.path))}{self._ran_with() if where is None else where}"
+
+    def _ran_with(self) -> str:
+        try:
+            known = json.loads(self.provenance.read_bytes())
+        except (OSError, ValueError):
+            return ""
+        return str(known.get(PLACE) or "") if isinstance(known, dict) else ""
 
     @property
     def plan(self) -> Path:
@@ -112,7 +133,7 @@ def create(path: Path, plan: Plan) -> StudyFolder:
         if folder.plan.exists():
             same = thaw(folder.plan) == plan
             problem = "is a study already" if same else "belongs to another plan"
-            raise UserError(f"{path} {problem}; `tuneoff resume {path}` continues it, --name starts another")
+            raise UserError(f"{path} {problem}; `{folder.resume_command()}` continues it, --name starts another")
         if path.exists() and any(not _temporary(entry) for entry in path.iterdir()):
             raise UserError(f"{path} exists and is not a study; choose another with --name or --out")
         path.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from study.plan.plan import Plan
-from study.store.folder import StudyFolder
+from study.store.folder import PLACE, StudyFolder
 from study.store.log import set_aside
 from trainables.common.files import write_text
 from trainables.common.helpers import Answer, ask
@@ -34,7 +34,9 @@ _COMMIT = re.compile(r"\S*[0-9a-f]{40}(-dirty)?")
 _DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 
-def write_provenance(plan: Plan, folder: StudyFolder, busyness: Busyness, *, say: Callable[[str], None]) -> None:
+def write_provenance(
+    plan: Plan, folder: StudyFolder, busyness: Busyness, *, say: Callable[[str], None], place: str = ""
+) -> None:
     """Write provenance.json at the first run of a driver; add the later ones under ``resumed``.
 
     Parameters
@@ -43,6 +45,8 @@ def write_provenance(plan: Plan, folder: StudyFolder, busyness: Busyness, *, say
         Of this machine, as the driver begins.
     say
         Told of a damaged file, which is put aside, and of GPUs that could not be looked up.
+    place
+        The option that leads to the cluster on which the study runs.
     """
     if problem := gpu_problem():
         say(f"{problem}; no GPU is recorded")
@@ -63,6 +67,7 @@ def write_provenance(plan: Plan, folder: StudyFolder, busyness: Busyness, *, say
             if (lockfile := framework(name).lockfile()) is not None:
                 shutil.copyfile(lockfile, folder.path / lockfile.name)
                 known.setdefault("lockfiles_sha256", {})[name] = hashlib.sha256(lockfile.read_bytes()).hexdigest()
+    known[PLACE] = place
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
 
 

@@ -197,7 +197,7 @@ def test_a_cluster_that_dies_ends_the_driver_with_a_line(tmp_path: Path, service
         if process.name() == service:
             process.kill()
     said = finish(driver, expected=1)
-    assert "the Ray cluster died; the study is safe, `tuneoff resume` goes on" in said
+    assert f"the Ray cluster died; the study is safe, `tuneoff resume {folder}` goes on" in said
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []  # no trial lives on beside the one that continues it
     finish(tuneoff("resume", str(folder), cwd=tmp_path))

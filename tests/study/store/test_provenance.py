@@ -12,6 +12,7 @@ from study.plan.files import load_plan
 from study.store import provenance
 from study.store.folder import create
 from study.store.provenance import gpu_problem, gpus, record_nodes, write_provenance
+from trainables.common.errors import UserError
 from trainables.common.load import Busyness
 
 Program = Callable[[str, str], Path]
@@ -46,6 +47,22 @@ def said(tmp_path: Path) -> Callable[[], tuple[list[str], dict[str, object]]]:
         return told, json.loads(folder.provenance.read_text())
 
     return write
+
+
+@pytest.mark.parametrize("place", ["", " --address 10.0.0.1:6379", " --address auto"])
+def test_the_command_that_goes_on_leads_to_where_the_study_ran_last(tmp_path: Path, place: str) -> None:
+    plan = load_plan("quickstart", frameworks=["simulated"])
+    folder = create(tmp_path / "a study", plan)
+    assert folder.resume_command() == f"tuneoff resume '{folder.path}'"
+    for each in (" --address elsewhere:1", place):
+        write_provenance(plan, folder, Busyness(0.5, 2, 1.0), say=print, place=each)
+    assert folder.resume_command() == f"tuneoff resume '{folder.path}'{place}"
+    assert folder.resume_command(" --address local") == f"tuneoff resume '{folder.path}' --address local"
+    with pytest.raises(UserError, match=f"`tuneoff resume '{folder.path}'{place}` continues it"):
+        create(folder.path, plan)
+    for damaged in ("{", "[1]", '{"place": null}'):
+        folder.provenance.write_text(damaged)
+        assert folder.resume_command() == f"tuneoff resume '{folder.path}'"
 
 
 def test_gpus_are_named(program: Program) -> None:
