@@ -28,6 +28,7 @@ from reports.tables.budget import budgets, unfinished_sentences
 from reports.tables.claims import claims, dots, other_measures, successes
 from reports.tables.cost import Price
 from reports.tables.disturbance import disturbed_runs, disturbed_sentences
+from reports.tables.provenance import plan_change_sentences, plan_changes
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
 from reports.tables.verdict import goal, verdict_sentences
@@ -80,6 +81,7 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     """Everything that a report says, from the records alone."""
     trials = records.trials
     claimed, reached = claims(trials), successes(trials)
+    changed = plan_changes(records.provenance, trials)
     best, budget = best_configurations(trials), budgets(trials, records.plan)
     busy = disturbed_runs(trials)
     return Page(
@@ -88,6 +90,7 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
             *verdict_sentences(trials, claimed, reached, best, budget),
             *unfinished_sentences(budget),
             *disturbed_sentences(rows("disturbed_runs", busy)),
+            *plan_change_sentences(changed),
         ),
         left_out=tuple(did_not_run(records)),
         sections=tuple(_sections(records, price)) if len(trials) else (),
@@ -98,6 +101,7 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
             Table("successes", reached),
             Table("budgets", budget),
             Table("disturbed_runs", busy),
+            Table("plan_changes", changed),
         ),
     )
 

@@ -18,7 +18,7 @@ from reports.tables.survival import CLOCKS
 from reports.tables.trials import confirmation_runs, frameworks, typical_times
 
 # Of provenance: when, and what is said elsewhere.
-_NOT_COMPARED = {"at", "resumed", "did_not_run", "verified_by", "place", "nodes", "nodes_left_out"}
+_NOT_COMPARED = {"at", "resumed", "did_not_run", "verified_by", "place", "nodes", "nodes_left_out", "plan"}
 
 
 def comparison(studies: dict[str, StudyRecords]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ what another search would have found as well, which the race between the best co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -59,7 +59,7 @@ class _Pair:
     seeds_apart: int  # that they ran on different machines
 
 
-def claims(trials: pd.DataFrame) -> pd.DataFrame:
+def claims(trials: pd.DataFrame, clocks: Sequence[str] = CLOCKS) -> pd.DataFrame:
     """How the frameworks compare: a row per pair, clock and scope.
 
     A study without a race has no row of scope `framework`: nothing in it shows how lucky its searches were.
@@ -72,19 +72,19 @@ def claims(trials: pd.DataFrame) -> pd.DataFrame:
     one missed the target) and unknown (runs without a time on this clock); reason, why there is no ratio or no
     interval.
     """
-    table = []
-    for pair in _pairs(trials):
+    table, races = [], _races(trials)
+    for pair in _pairs(trials, clocks):
         one, reason = _of_configurations(pair)
         table.append(_claim(pair, CONFIGURATION, one, reason))
-        if len(phase(trials, "race")):
-            half, lacking = _luck(trials, pair)
+        if races:
+            half, lacking = _luck(races, pair)
             whole = widened(one, half) if one.has_interval and not lacking else Estimate(one.value)
             table.append(_claim(pair, FRAMEWORK, whole, reason or lacking))
     columns = ["framework", "against", "clock", "scope", "ratio", "ratio_low", "ratio_high", "verdict", "detectable"]
     return pd.DataFrame(table, columns=[*columns, "pairs", "missed", "unknown", "reason"])
 
 
-def _pairs(trials: pd.DataFrame) -> Iterator[_Pair]:
+def _pairs(trials: pd.DataFrame, clocks: Sequence[str] = CLOCKS) -> Iterator[_Pair]:
     """Frameworks of which both have runs that confirm them."""
     confirmed = confirmation_runs(trials)
     for against, name in combinations(frameworks(trials), 2):
@@ -92,7 +92,7 @@ def _pairs(trials: pd.DataFrame) -> Iterator[_Pair]:
         if any(each.empty for each in runs):
             continue
         apart = seeds_apart(*runs)
-        for clock in CLOCKS:
+        for clock in clocks:
             first, second = (times(each[~each["seed"].isin(apart)], clock) for each in runs)
             yield _Pair(name, against, clock, (first, second), paired(first, second), len(apart))
 
@@ -100,6 +100,8 @@ def _pairs(trials: pd.DataFrame) -> Iterator[_Pair]:
 def _of_configurations(pair: _Pair) -> tuple[Estimate, str]:
     """The logarithm of the ratio of two configurations' times, and why it or its interval is missing."""
     for name, sample in zip((pair.framework, pair.against), pair.all, strict=True):
+        if len(sample.seconds) == 0:
+            return Estimate(math.nan), f"no run of {title(name)} has a time on this clock"
         if 2 * int(sample.reached.sum()) <= len(sample.seconds):
             return Estimate(math.nan), f"{title(name)} reached the target in no more than half of its runs"
     ratios = log_ratios(*pair.both)
@@ -112,33 +114,53 @@ def _of_configurations(pair: _Pair) -> tuple[Estimate, str]:
     return found, few
 
 
-def _luck(trials: pd.DataFrame, pair: _Pair) -> tuple[float, str]:
+@dataclass(frozen=True)
+class _Race:
+    """The runs of a framework's race, the place of each trial in its search by number, and how many trials that had."""
+
+    runs: pd.DataFrame
+    places: Mapping[int, int]
+    searched: int
+
+    def means(self, clock: str) -> tuple[Values, Values]:
+        """Of each configuration the mean logarithm of its times, and its chance to have won the search.
+
+        Over the runs that reached the target: how often a configuration misses is no part of how its times spread.
+        """
+        sample = times(self.runs, clock)
+        found = {}
+        for number in map(int, np.unique(sample.configurations[sample.reached])):
+            if number in self.places:
+                mine = sample.reached & (sample.configurations == number)
+                found[self.places[number]] = float(np.log(sample.seconds[mine]).mean())
+        if not found:
+            return np.array([]), np.array([])
+        places = np.array(sorted(found), dtype=np.int64)
+        return np.array([found[place] for place in places]), winning_chances(places, self.searched)
+
+
+def _races(trials: pd.DataFrame) -> dict[str, _Race]:
+    """The race of each framework; nothing for a study without one."""
+    runs = race_runs(trials)
+    if runs.empty:
+        return {}
+    places, searched = finalist_ranks(trials), phase(trials, "search")["framework"].value_counts()
+    return {
+        name: _Race(runs[runs["framework"] == name], places.get(name, {}), int(searched.get(name, 0)))
+        for name in frameworks(trials)
+    }
+
+
+def _luck(races: Mapping[str, _Race], pair: _Pair) -> tuple[float, str]:
     """Half width, on logarithms, of what the luck of both searches does to their ratio; and why it is not known."""
     variance, freedom = 0.0, 0
     for name in (pair.framework, pair.against):
-        means, chances = _raced(trials, name, pair.clock)
+        means, chances = races[name].means(pair.clock)
         if len(means) < 2:
             return math.nan, f"fewer than two configurations of {title(name)} reached the target in the race"
         variance += luck(means, chances)
         freedom += len(means) - 1
     return student(freedom) * math.sqrt(variance), ""
-
-
-def _raced(trials: pd.DataFrame, framework: str, clock: str) -> tuple[Values, Values]:
-    """Of each configuration in a race the mean logarithm of its times, and its chance to have won the search."""
-    runs = race_runs(trials)
-    runs = runs[runs["framework"] == framework]
-    raced = set(runs["confirms"])
-    ranks = {number: place for number, place in finalist_ranks(trials).get(framework, {}).items() if number in raced}
-    found = {}
-    for number, place in ranks.items():
-        sample = times(runs[runs["confirms"] == number], clock)
-        if sample.reached.any():
-            found[place] = float(np.log(sample.seconds[sample.reached]).mean())
-    searched = int(((trials["phase"] == "search") & (trials["framework"] == framework)).sum())
-    places = np.array(sorted(found), dtype=np.int64)
-    means = np.array([found[place] for place in places], dtype=np.float64)
-    return means, winning_chances(places, searched) if len(places) else means
 
 
 def _claim(pair: _Pair, scope: str, found: Estimate, reason: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reports.names import title
+from reports.sentences import Sentence, rows
 
 # What can move a time or a result; not where a machine's name or the moment of a resume differ.
 MATTERS = ("processor", "cpus", "gpus", "platform", "python", "versions", "git")
@@ -40,6 +41,47 @@ def changes(provenance: dict[str, Any]) -> pd.DataFrame:
             if what in first and value != first[what] and (what, value) not in known
         ]
     return pd.DataFrame(table, columns=["at", "what", "launched", "resumed"])
+
+
+def plan_changes(provenance: dict[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
+    """How the plan was changed after the launch, and what was known by then.
+
+    Returns
+    -------
+    Columns: at (of the resume), key (of the plan), before, after; trials (of the search) and runs (that confirm its
+    winners) that had ended by then.
+    """
+    table = []
+    before = flat("", provenance.get("plan", {}))
+    for resume in provenance.get("resumed", []):
+        after = flat("", resume.get("plan", {}))
+        ended = trials[trials["ended_at"] < pd.Timestamp(resume["at"]).timestamp()] if after else trials
+        counts = [int((ended["phase"] == each).sum()) for each in ("search", "confirm")]
+        for key in after.keys() & before.keys():
+            if after[key] != before[key]:
+                table.append((resume["at"], key, before[key], after[key], *counts))
+        before |= after
+    return pd.DataFrame(table, columns=["at", "key", "before", "after", "trials", "runs"])
+
+
+def plan_change_sentences(changed: pd.DataFrame) -> list[Sentence]:
+    """What a reader must know of changes that were made with results in sight.
+
+    Parameters
+    ----------
+    changed
+        `plan_changes`.
+    """
+    said: list[Sentence] = []
+    for row in rows("plan_changes", changed):
+        if not (row["runs"] or row["trials"]):
+            continue
+        what, ended = ("runs", " confirmation runs") if row["runs"] else ("trials", " trials")
+        told: Sentence = ("The plan was changed after ", row.say(what, "count"), f"{ended} had ended: ")
+        told += (row.say("key", "text"), " from ", row.say("before", "text"), " to ", row.say("after", "text"))
+        why = "; who looks and adds runs finds differences more often than the intervals say" * bool(row["runs"])
+        said.append((*told, f"{why}."))
+    return said
 
 
 def mixed_nodes(provenance: dict[str, Any]) -> str:

@@ -37,6 +37,8 @@ class Times:
         Shape (runs,).
     hosts
         Shape (runs,): where each ran; empty text where that is not known.
+    configurations
+        Shape (runs,): number of the search's trial whose configuration each runs; -1 where that is not recorded.
     unknown
         Runs that are not among these, for they have no time on this clock, whether they reached the target or not.
     """
@@ -46,6 +48,7 @@ class Times:
     spent: Values
     seeds: npt.NDArray[np.int64]
     hosts: npt.NDArray[np.str_]
+    configurations: npt.NDArray[np.int64]
     unknown: int = 0
 
     @property
@@ -87,6 +90,7 @@ def times(runs: pd.DataFrame, clock: str) -> Times:
         spent=np.where(reached, tta, spent).astype(np.float64)[keep],
         seeds=runs["seed"].fillna(-1).to_numpy(dtype=np.int64)[keep],
         hosts=runs["host"].fillna("").to_numpy(dtype=np.str_)[keep],
+        configurations=runs["confirms"].fillna(-1).to_numpy(dtype=np.int64)[keep],
         unknown=int((~keep).sum()),
     )
 
@@ -184,5 +188,10 @@ def kaplan_meier(sample: Times, end_s: float) -> pd.DataFrame:
 
 def _take(sample: Times, index: npt.NDArray[np.int64]) -> Times:
     return Times(
-        sample.seconds[index], sample.watched[index], sample.spent[index], sample.seeds[index], sample.hosts[index]
+        sample.seconds[index],
+        sample.watched[index],
+        sample.spent[index],
+        sample.seeds[index],
+        sample.hosts[index],
+        sample.configurations[index],
     )

@@ -51,6 +51,7 @@ def write_provenance(
     if problem := gpu_problem():
         say(f"{problem}; no GPU is recorded")
     now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(busyness), **_software(plan)}
+    now["plan"] = {"search": {"trials": plan.search.trials}, "confirm": plan.confirm.model_dump()}  # what may change
     known = _read(folder, say)
     if known:
         known.setdefault("resumed", []).append(now)

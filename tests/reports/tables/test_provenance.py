@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reports.page.report import write_report
+from reports.page.report import build_page, write_report
 from reports.records import StudyRecords
+from reports.sentences import plain
 from reports.tables.across import differences
-from reports.tables.provenance import changes, facts
+from reports.tables.provenance import changes, facts, plan_changes
 from tests.reports.conftest import make, save
 
 LAUNCHED = {"processor": "This CPU", "cpus": 2, "versions": {"torch": "2.1", "flux": "0.16"}}
@@ -54,6 +55,21 @@ def test_the_certificate_is_about_the_software_at_the_launch(tmp_path: Path) -> 
         (tmp_path / "certificate.json").write_text(json.dumps(certificate))
         write_report(tmp_path, tmp_path / "report")
         assert verified in page.read_text()
+
+
+def test_a_plan_that_was_changed_with_results_in_sight_is_told() -> None:
+    """Looks at 10, 15, 20, 30 and 40 runs raised false claims from 5 to 12 %."""
+    plan = {"search": {"trials": 4}, "confirm": {"runs": 5}}
+    more = {"at": "2030-01-01T00:00:00+00:00", "plan": {"search": {"trials": 4}, "confirm": {"runs": 10}}}
+    early = {"at": "1970-01-01T00:00:01+00:00", "plan": {"search": {"trials": 6}, "confirm": {"runs": 5}}}
+    records = replace(make(0.5), provenance={"plan": plan, "resumed": [{**LAUNCHED, "at": more["at"]}, more, more]})
+    table = plan_changes(records.provenance, records.trials)
+    assert table.to_numpy().tolist() == [[more["at"], "confirm.runs", "5", "10", 8, 20]]
+    said = " ".join(map(plain, build_page(records).verdict))
+    assert "changed after 20 confirmation runs had ended: confirm.runs from 5 to 10; who looks and adds runs" in said
+    records = replace(make(0.5), provenance={"plan": plan, "resumed": [early]})
+    assert len(plan_changes(records.provenance, records.trials)) == 1
+    assert "The plan was changed" not in " ".join(map(plain, build_page(records).verdict))
 
 
 def test_memory_is_in_gib() -> None:

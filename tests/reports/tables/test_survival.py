@@ -31,7 +31,8 @@ def exponential(mean: float, *, runs: int, seed: int, limit: float = LIMIT) -> T
 
 def timed(seconds: npt.NDArray[np.float64], limit: float = LIMIT) -> Times:
     watched = np.minimum(seconds, limit)
-    return Times(seconds, watched, watched, np.arange(len(seconds)), np.full(len(seconds), ""))
+    each = np.arange(len(seconds))
+    return Times(seconds, watched, watched, each, np.full(len(seconds), ""), each)
 
 
 def truth(mean: float) -> float:

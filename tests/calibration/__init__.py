@@ -1,0 +1,1 @@
+"""Studies with a known truth, through the project's own search, race, confirmation and claims: ``make calibrate``."""
