@@ -307,7 +307,7 @@ def race(driver: Driver) -> None:
                     "confirms": trial,
                     "rank": rank,
                 }
-                spec = plan.spec(name, rows[rank - 1], seed=race_seed(plan, repeat), test_accuracy=True)
+                spec = plan.spec(name, rows[rank - 1], seed=race_seed(plan, repeat, rank), test_accuracy=True)
                 found[name] = Run(_attempted(identity, attempt), spec)
         return found
 

@@ -29,6 +29,7 @@ IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the r
 HOST = "host"  # likewise: the name of the machine on which it runs
 
 _RACE_SEEDS = 2**20  # from the first seed of confirmation runs on, which will never be so many
+_MOST_RANKS = 1000  # nor configurations of a race
 BLOCK = 5  # trials by which one framework's search may run ahead of another's
 
 
@@ -246,9 +247,12 @@ def confirmation_seed(plan: Plan, number: int) -> int:
     return 2**30 + plan.seed * 1_000_003 % 2**30 + number
 
 
-def race_seed(plan: Plan, number: int) -> int:
-    """Seed of a race's run: the same for every configuration and framework, and none of the other phases."""
-    return confirmation_seed(plan, _RACE_SEEDS + number)
+def race_seed(plan: Plan, repeat: int, rank: int) -> int:
+    """Seed of a race's run: the same for every framework, another for every configuration, and none of other phases.
+
+    With one seed for all configurations the luck that they share would hide how much they differ.
+    """
+    return confirmation_seed(plan, _RACE_SEEDS + _MOST_RANKS * repeat + rank)
 
 
 def suggest(trial: optuna.Trial, name: str, distribution: optuna.distributions.BaseDistribution) -> Any:

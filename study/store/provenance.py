@@ -51,7 +51,11 @@ def write_provenance(
     if problem := gpu_problem():
         say(f"{problem}; no GPU is recorded")
     now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(busyness), **_software(plan)}
-    now["plan"] = {"search": {"trials": plan.search.trials}, "confirm": plan.confirm.model_dump()}  # what may change
+    now["plan"] = {  # what may change
+        "search": {"trials": plan.search.trials},
+        "race": plan.race.model_dump(),
+        "confirm": plan.confirm.model_dump(),
+    }
     known = _read(folder, say)
     if known:
         known.setdefault("resumed", []).append(now)
