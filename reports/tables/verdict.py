@@ -113,16 +113,16 @@ def _between(row: Row) -> Sentence:
 def _detects(wide: dict[str, Row], narrow: dict[str, Row]) -> Sentence:
     """What size of difference such a study tells from none."""
     said: Sentence = ()
-    for start, scope in (("This search and these runs detect ", wide), ("", narrow)):
+    for scope, of in ((wide, "Between frameworks"), (narrow, "between two configurations")):
         known = [row for row in scope.values() if row.has("detectable")]
-        if not known:
-            continue
-        runs = known[0].say("pairs", "count")
-        start_said: Sentence = (start,) if start else ((", " if said else "", runs, " runs detect "))
-        for index, row in enumerate(known):
-            start_said += (" and " if index else "", row.say("detectable", "times"), f" {row['clock']}")
-        said += (*start_said, " of the frameworks" if start else " of the configurations" if said else "")
-    return (*said, ", in four of five cases.") if said else ()
+        if known:
+            by: Sentence = ("such a study detects ",)
+            if scope is narrow:
+                by = (known[0].say("pairs", "count"), " runs detect ")
+            sizes = [(row.say("detectable", "times"), f" {row['clock']}") for row in known]
+            said += ("; " if said else "", f"{of} " if wide else "", *by, *sizes[0])
+            said += tuple(part for each in sizes[1:] for part in (", ", *each))
+    return (*said, " (in four of five cases).") if said else ()
 
 
 def _counted(row: Row, aim: str) -> Sentence:
