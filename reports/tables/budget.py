@@ -11,8 +11,10 @@ from reports.names import title
 from reports.sentences import Row, Sentence, rows
 from reports.tables.trials import (
     confirmation_runs,
+    finalist_ranks,
     frameworks,
     phase,
+    race_runs,
     replaced_runs,
     search_winners,
     sweep_runs,
@@ -29,7 +31,8 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
     Returns
     -------
-    One row per framework. Columns: framework; trials and trials_planned, failed and reached of the former; runs (that
+    One row per framework. Columns: framework; trials and trials_planned, failed and reached of the former; races (runs
+    of the best configurations) and races_planned (of as many as the search has); runs (that
     confirm the winner), runs_planned (0 where there is no winner), earlier_runs (that confirmed a former winner) and
     again (that count no more, for they ran on a machine that was lost, or on two, and were run again);
     trainings and trainings_planned of a sweep.
@@ -37,11 +40,14 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     sweep = plan.get("sweep")
     searches = bool(plan) and not sweep
     best, confirmed, swept = search_winners(trials), confirmation_runs(trials), sweep_runs(trials)
-    replaced = replaced_runs(trials)
+    replaced, raced, ranks = replaced_runs(trials), race_runs(trials), finalist_ranks(trials)
     table = []
     for name in dict.fromkeys([*plan.get("frameworks", []), *frameworks(trials)]):
         mine = trials[trials["framework"] == name]
         search = phase(mine, "search")
+        configurations = min(plan.get("race", {}).get("configurations", 0), len(ranks.get(name, {})))
+        entered = [number for number, rank in ranks.get(name, {}).items() if rank <= configurations]
+        races = int(raced.loc[raced["framework"] == name, "confirms"].isin(entered).sum())
         runs = int((confirmed["framework"] == name).sum())
         again = int((replaced["framework"] == name).sum())
         table.append(
@@ -51,6 +57,8 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
                 "failed": int((search["outcome"] == "failed").sum()),
                 "reached": int(search["reached"].astype(bool).sum()),
                 "trials_planned": plan.get("search", {}).get("trials", np.nan) if searches else np.nan,
+                "races": races,
+                "races_planned": configurations * plan["race"]["runs"] if searches and "race" in plan else np.nan,
                 "runs": runs,
                 "runs_planned": plan.get("confirm", {}).get("runs", np.nan) * (name in best) if searches else np.nan,
                 "earlier_runs": len(phase(mine, "confirm")) - runs - again,
@@ -88,9 +96,17 @@ def unfinished_sentences(budget: pd.DataFrame) -> list[Sentence]:
     return said
 
 
+_COUNTED = (
+    ("trials", " trials"),
+    ("races", " runs of the race"),
+    ("runs", " confirmation runs"),
+    ("trainings", " trainings"),
+)
+
+
 def _missing(row: Row) -> Sentence:
     said: Sentence = ()
-    for done, what in (("trials", " trials"), ("runs", " confirmation runs"), ("trainings", " trainings")):
+    for done, what in _COUNTED:
         planned = f"{done}_planned"
         if row.has(planned) and row[done] < row[planned]:
             said += (" and " if said else "", row.say(done, "count"), " of ", row.say(planned, "count"), what)

@@ -9,7 +9,7 @@ from reports.page.report import write_report
 from reports.sentences import plain
 from reports.tables.budget import budgets, unfinished_sentences
 from reports.tables.trials import confirmation_runs
-from tests.reports.conftest import make, save, study, trial
+from tests.reports.conftest import make, race, save, study, trial
 
 PLAN = {"frameworks": ["pytorch", "flux"], "search": {"trials": 4}, "confirm": {"runs": 10}}
 
@@ -63,3 +63,12 @@ def test_runs_that_do_not_say_what_they_confirm_are_known_by_their_hyperparamete
         ].iloc[0]
     found = confirmation_runs(trials)
     assert found["framework"].value_counts().to_dict() == {"pytorch": 10}  # Flux's winner is another trial
+
+
+def test_runs_that_a_race_lacks_are_told() -> None:
+    rows = [trial("pytorch", "search", number, 2.0 + number) for number in range(4)]
+    plan = {**PLAN, "frameworks": ["pytorch"], "race": {"configurations": 5, "runs": 2}}
+    race(rows, lambda name, number, pair: 2.0, k=2, runs=2)
+    rows += [trial("pytorch", "confirm", number, 2.0) for number in range(10)]
+    said = " ".join(map(plain, unfinished_sentences(budgets(study(rows).trials, plan))))
+    assert "PyTorch has 4 of 8 runs of the race." in said  # the search found four configurations
