@@ -65,9 +65,9 @@ def _doctor_of_nodes(address: str, *, as_json: bool) -> NoReturn:
 def setup_julia(
     gpu: Annotated[bool | None, typer.Option(help="Install CUDA.jl, too.", show_default="where there is a GPU")] = None,
     time_limit: Annotated[
-        float, typer.Option(min=1.0, metavar="SECONDS", help="Give up after so long; the next call goes on.")
-    ] = 1800.0,
-    again: Annotated[bool, typer.Option("--again", help="Install and compile even what has been already.")] = False,
+        float, typer.Option(min=1, metavar="SECONDS", help="Give up after so long; the next call goes on.")
+    ] = 1800,
+    again: Annotated[bool, typer.Option("--again", help="Install and compile even what is there already.")] = False,
 ) -> None:
     """Install and compile Julia and Flux, once; studies without Flux do not need it.
 
