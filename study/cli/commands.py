@@ -108,7 +108,7 @@ _add(
     "Studies",
     studies.confirm,
     "tuneoff confirm results/quickstart",
-    "tuneoff confirm results/quickstart --disturbed   those again that a busy machine slowed",
+    "tuneoff confirm results/quickstart --disturbed",
 )
 _add("Results", reading.status, "tuneoff status results/quickstart", "tuneoff status results/quickstart --json")
 _add(

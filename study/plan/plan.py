@@ -61,7 +61,7 @@ class SlicePlan(_Section):
     max_concurrent: int = Field(ge=0, description="trials at once during the search; 0: as many as fit")
     allow_shared_gpu: bool = Field(default=False, description="a trial may get a part of a GPU; marks the report")
 
-    pinned: bool = Field(default=False, description="a trial is held to CPUs of its own, where the system can hold it")
+    pinned: bool = Field(default=False, description="a trial is held to CPUs of its own, where that can be")
 
     def on_gpus(self, whole: float) -> int:
         """How many slices that want GPUs so many of them hold; a part of a slice lies on one GPU."""

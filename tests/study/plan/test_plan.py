@@ -187,10 +187,10 @@ ALL = "space.all.batch_size"
     [
         ([f"{ALL}={{choices=[32, 4096]}}"], f"{ALL} has 1080|{ALL} has 4096, more than the 1079 training samples"),
         ([f"{ALL}={{low=8, high=2000, log=true}}"], f"{ALL} has 1080, more than the 1079 training samples"),
-        (["space.pytorch.batch_size={choices=[5000]}"], "space.pytorch.batch_size has 5000, more than"),
+        (["space.pytorch.batch_size={choices=[5000]}"], "space.pytorch.batch_size is 5000, more than"),
         ([RESNET, f"{ALL}={{choices=[1, 64]}}"], f"{ALL} has 1, but the BatchNorm of resnet18 needs 2 samples"),
         ([RESNET, f"{ALL}={{low=1, high=64}}"], f"{ALL} has 1, but the BatchNorm"),
-        ([RESNET, f"{ALL}={{choices=[49999]}}"], f"{ALL} has 49999, which leaves a last batch of 1 of 50000"),
+        ([RESNET, f"{ALL}={{choices=[49999]}}"], f"{ALL} is 49999, which leaves a last batch of 1 of 50000"),
         ([RESNET, f"{ALL}={{low=2, high=50000}}"], f"{ALL} has 49999, which leaves a last batch of 1"),
         (["training.epochs=2", "training.evaluate_every_samples=2159"], "evaluate_every_samples is 2159.*2158 samples"),
         (["training.epochs=2", "training.evaluate_every_samples=2158"], "training.holds is 2.*have room for 1"),
@@ -395,8 +395,9 @@ def test_a_plan_that_cannot_be_a_file(name: str) -> None:
         load_plan(name)
 
 
-def test_a_plan_in_a_folder_that_is_missing_is_told_as_that() -> None:
-    for name, folder in (("a/b/plan.toml", "a/b"), ("/nowhere/plan.toml", "/nowhere"), ("nowhere/plan", "nowhere")):
+def test_a_plan_in_a_folder_that_is_missing_is_told_as_that(tmp_path: Path) -> None:
+    gone = f"{tmp_path}/gone"
+    for name, folder in (("a/b/plan.toml", "a/b"), (f"{gone}/plan.toml", gone), ("nowhere/plan", "nowhere")):
         with pytest.raises(UserError, match=f"unknown plan '{name}', and no such file: there is no folder {folder}$"):
             load_plan(name)
 
