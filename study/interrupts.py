@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: answered at once, stopped with the study safe, and told how to go on.
+"""Ctrl-C, SIGTERM and SIGHUP: answered at once, stopped with the study safe, and told how to go on.
 
-Tune's `fit` ends cleanly, trials left as they are, on SIGUSR1 and returns as if nothing had happened. So both signals
+Tune's `fit` ends cleanly, trials left as they are, on SIGUSR1 and returns as if nothing had happened. So they
 become SIGUSR1 while it runs, and an exception afterwards; outside of it they become that exception at once.
 
 Python runs its handlers on the main thread, and that may be inside Ray, a framework or a long import, for seconds or
@@ -22,8 +22,8 @@ from typing import NoReturn
 from study.console import complain, end_movement
 from study.processes import end_processes, living_children
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
+_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 _OVER = 0  # no signal has this number
 _ANSWER_S = 1.0
 
@@ -33,7 +33,13 @@ class Interrupted(BaseException):
 
     def __init__(self, signum: int) -> None:
         super().__init__(_NAMES[signal.Signals(signum)])
+        self.signum = signum
         self.exit_code = 128 + signum
+
+
+def heard() -> list[signal.Signals]:
+    """Those that are not ignored already, under nohup or in a shell's background: these stay ignored."""
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def leave_at_once(exit_code: int) -> NoReturn:
@@ -60,7 +66,7 @@ def ray_exits_as_interruption() -> Iterator[None]:
 
 
 class Interrupts:
-    """Handlers for SIGINT and SIGTERM, for the time of a ``with`` block.
+    """Handlers for these signals, for the time of a ``with`` block.
 
     Parameters
     ----------
@@ -72,6 +78,7 @@ class Interrupts:
         self._say = say
         self.means = ""  # what is lost by stopping now, to be told at the first signal
         self.farewell = ""  # how to go on, to be told at the end
+        self._heard: list[signal.Signals] = []
         self._received: int | None = None
         self._in_fit = False
         self._depth = 0
@@ -87,7 +94,8 @@ class Interrupts:
                 return
             self._received = None
             self._answered.clear()
-            former = {number: signal.getsignal(number) for number in _SIGNALS}
+            self._heard = heard()
+            former = {number: signal.getsignal(number) for number in self._heard}
             with self._listening():
                 self.install()
                 try:
@@ -100,7 +108,7 @@ class Interrupts:
 
     def install(self) -> None:
         """Install the handlers; to be called again after `ray.init`, which puts its own in their place."""
-        for number in _SIGNALS:
+        for number in self._heard:
             signal.signal(number, self._handle)
 
     @contextmanager
@@ -157,7 +165,7 @@ class Interrupts:
     def _listen(self, ear: int) -> None:
         first = True
         while (number := os.read(ear, 1)[0]) != _OVER:
-            if number not in _SIGNALS:
+            if number not in SIGNALS:
                 continue
             if not first:
                 self._end(number)
@@ -188,7 +196,8 @@ def _leave_to_parent() -> None:
         _forked.clear()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

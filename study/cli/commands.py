@@ -15,7 +15,9 @@ from study.cli import machine, plans, reading, studies, training
 from study.cli.help import SETTINGS, Command, Group, examples
 from study.cli.output import Quiet, RaysVerbose, fail, results, set_volume, settled, takes_no_line, with_volume
 from study.cli.recipes import recipes
-from study.console import speak_in_any_encoding
+from study.console import complain, speak_in_any_encoding
+from study.ending import ending_the_command
+from study.interrupts import Interrupted
 from trainables.common.errors import UserError
 
 BAD_INPUT = 2
@@ -141,7 +143,11 @@ def main() -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it may not keep its fonts is not worth a line
     set_volume(quiet=False, verbose=False)
     try:
-        code = _run(sys.argv[1:] or ["--help"])
+        with ending_the_command():
+            code = _run(sys.argv[1:] or ["--help"])
+    except Interrupted as interrupted:
+        complain(f"ended by {interrupted}")
+        code = interrupted.exit_code
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
     sys.exit(settled(code))

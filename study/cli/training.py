@@ -103,9 +103,6 @@ def train(
             training.notices.clear()
             if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
                 out.print(evaluation_line(evaluation), highlight=False)
-    except KeyboardInterrupt:
-        out.print("interrupted")
-        raise typer.Exit(130) from None
     except UserError:
         raise
     except Exception as error:  # whatever a framework raises

@@ -36,6 +36,7 @@ def load(folder: str | Path) -> Any:
 def main() -> None:
     """The ``tuneoff`` command."""
     _forget_where_the_user_stands()
+    _hold_signals_back()
     try:
         house = str(_house())
         sys.path[:] = [house, *(path for path in sys.path if path != house)]
@@ -77,6 +78,13 @@ def _ours(name: str) -> Any:
     if not found.is_relative_to(_house()):
         raise ImportError(f"'{name}' is {found} here, not tuneoff's own; rename that folder or take it off PYTHONPATH")
     return module
+
+
+def _hold_signals_back() -> None:
+    """Until the command has handlers of its own; threads that libraries start when they are imported never get any."""
+    import signal
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 
 
 def _forget_where_the_user_stands() -> None:

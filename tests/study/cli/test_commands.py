@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from study import ending
 from study.cli import commands as cli
 from study.plan.files import load_plan
 from study.store.folder import create
@@ -143,12 +147,40 @@ def test_what_a_framework_raises_is_one_line(
     assert message in err
 
 
-def test_ctrl_c_in_train_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Handlers as before, afterwards: a command that was ended keeps its own, and its watch, to the process's end."""
+    monkeypatch.setattr(ending._Ending, "_end_in_time", lambda _: None)
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    signal.set_wakeup_fd(-1)
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
-    monkeypatch.setattr(SimulatedRun, "train", interrupted)
-    assert call([*TRAIN, "--learning-rate", "0.1"], capsys, monkeypatch)[0] == 130
+
+@pytest.mark.parametrize(
+    ("sent", "name", "code"),
+    [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143), (signal.SIGHUP, "SIGHUP", 129)],
+)
+def test_a_signal_in_train_is_a_line_and_a_second_one_changes_nothing(
+    sent: signal.Signals,
+    name: str,
+    code: int,
+    signals: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[int] = []
+
+    def close(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        closed.append(1)
+
+    monkeypatch.setattr(SimulatedRun, "train", lambda *_: os.kill(os.getpid(), sent))
+    monkeypatch.setattr(SimulatedRun, "close", close)
+    found = call([*TRAIN, "--learning-rate", "0.1"], capsys, monkeypatch)
+    assert found == (code, "", f"tuneoff: ended by {name}\n")
+    assert closed == [1]
 
 
 def test_a_side_of_verify_that_dies_is_one_line(
