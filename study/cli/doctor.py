@@ -113,7 +113,8 @@ def _julia() -> Finding:
     except UserError as error:
         return Finding("Julia and Flux", "missing", str(error), "as said; until then studies run PyTorch alone")
     cuda = f"CUDA.jl {found.cuda}" if found.cuda else "no CUDA.jl"
-    text = f"Julia {found.julia}, Flux {found.flux}, FluxTrainer {found.flux_trainer}, {cuda}, {runtime.executable}"
+    trainer = f"{found.flux_trainer} of {found.source}" if found.source else found.flux_trainer
+    text = f"Julia {found.julia}, Flux {found.flux}, FluxTrainer {trainer}, {cuda}, {runtime.executable}"
     if gpus() and not found.cuda:
         return Finding("Julia and Flux", "problem", text, "run `tuneoff setup-julia --gpu` for trials on the GPU")
     return Finding("Julia and Flux", "ok", text)

@@ -82,4 +82,8 @@ def setup_julia(
         limit_s=time_limit,
         again=again,
     )
-    results.print(f"Flux is ready: Julia {found.julia}, Flux {found.flux}.", highlight=False)
+    trainer = f" of {found.source}" if found.source else ""
+    results.print(
+        f"Flux is ready: Julia {found.julia}, Flux {found.flux}, FluxTrainer {found.flux_trainer}{trainer}.",
+        highlight=False,
+    )

@@ -9,7 +9,8 @@ import pytest
 from trainables.contract import Loading
 from trainables.flux import runtime as julia_runtime
 from trainables.flux.check import look
-from trainables.flux.runtime import EXE, PROJECT, juliacall_version
+from trainables.flux.environment import EXE, PROJECT
+from trainables.flux.runtime import juliacall_version
 
 
 def julia(folder: Path, monkeypatch: pytest.MonkeyPatch, *, cuda: str, answer: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from filelock import FileLock
 from trainables.common.errors import UserError
 from trainables.flux import runtime as julia_runtime
 from trainables.flux import setup as julia_setup
-from trainables.flux.runtime import EXE, PROJECT, JuliaRuntime, check_runtime, find_runtime, juliacall_version
+from trainables.flux.environment import EXE, PROJECT
+from trainables.flux.runtime import PACKAGE, JuliaRuntime, check_runtime, find_runtime, juliacall_version
 
 GOOD = ["1.10.8", "0.1.0", "0.16.9", str(juliacall_version()), "missing"]
 
@@ -47,7 +49,7 @@ def test_a_good_one_tells_its_versions(julia: Callable[..., JuliaRuntime]) -> No
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({0: "1.9.4"}, "is Julia 1.9.4; Flux needs 1.10 or newer"),
+        ({0: "1.9.4"}, "is Julia 1.9.4; Flux needs 1.10 or newer: set PYTHON_JULIACALL_EXE to a Julia"),
         ({1: "missing"}, "has no FluxTrainer; run `tuneoff setup-julia`"),
         ({2: "missing"}, "has no Flux; run `tuneoff setup-julia`"),
         ({3: "missing"}, "has no PythonCall; run `tuneoff setup-julia`"),
@@ -89,7 +91,7 @@ def test_nonsense_is_refused(julia: Callable[..., JuliaRuntime], lines: list[str
 def test_one_that_hangs_costs_its_time_once_and_leaves_no_child(
     julia: Callable[..., JuliaRuntime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(julia_runtime, "_ANSWER_S", 0.3)
+    monkeypatch.setattr(julia_runtime, "_AWAKE_S", 0.3)
     runtime = julia(GOOD)
     Path(runtime.executable).write_text('#!/bin/sh\necho once >> "$0.calls"\nsleep 60 & wait\n')
     began = psutil.Process().children(recursive=True)
@@ -147,7 +149,7 @@ def test_one_that_juliapkg_installed_may_hang_too(unset: Path, monkeypatch: pyte
     executable.write_text("#!/bin/sh\nsleep 60\n")
     executable.chmod(0o755)
     monkeypatch.setattr(deps, "load_meta", lambda: {"executable": str(executable)})
-    monkeypatch.setattr(julia_runtime, "_ANSWER_S", 0.3)
+    monkeypatch.setattr(julia_runtime, "_AWAKE_S", 0.3)
     with pytest.raises(UserError, match=r"julia gave no answer in 0\.3 s; run `tuneoff setup-julia` again"):
         find_runtime()
 
@@ -213,15 +215,23 @@ def test_progress_is_told_also_where_the_helper_is_silent(
 ) -> None:
     monkeypatch.setattr(julia_setup, "LINE_INTERVAL_S", 0.0)
     monkeypatch.setattr("trainables.common.helpers.SILENCE_S", 0.1)
-    script = "printf 'one 10 %%\\rone 90 %%\\r'; echo two; sleep 0.5; exit 1"
+    compiling = "printf 'Precompiling packages...\\r  1 s \\342\\234\\223 Zygote\\r'"
+    waiting = "echo '   Flux Being precompiled by another process (pid: 77, pidfile: /x)'"
+    script = f"echo '    Updating registry at x'; {compiling}; {waiting}; sleep 0.5; exit 1"
     monkeypatch.setattr(julia_setup, "python", lambda *_: ["/bin/sh", "-c", script])
     said: list[str] = []
     with pytest.raises(UserError):
         julia_setup.set_up(gpu=False, say=said.append, limit_s=60.0)
     texts = [line.partition(" s: ")[2] for line in said[1:]]
-    assert texts[:3] == ["one 10 %", "one 90 %", "two"]
-    assert len(texts) > 3
-    assert set(texts[3:]) == {"two"}
+    waiting = "waiting for process 77, which compiles Flux, 1 done"
+    assert texts[:4] == [
+        "fetching the list of packages",
+        "compiling packages",
+        "compiling packages, 1 done",
+        waiting,
+    ]
+    assert len(texts) > 4
+    assert set(texts[4:]) == {waiting}
 
 
 def test_setup_into_a_place_that_cannot_be_written_is_one_line(unset: Path, note: Path) -> None:
@@ -260,6 +270,73 @@ def test_flux_trainer_of_another_checkout_is_refused(julia: Callable[..., JuliaR
     changed.write_text(changed.read_text() + "# changed\n")
     with pytest.raises(UserError, match=r"has the FluxTrainer of .*other checkout, not that of"):
         check_runtime(julia([*GOOD, str(other)]))
+
+
+def test_setup_of_a_project_that_another_checkout_uses_says_whose_runs(
+    julia: Callable[..., JuliaRuntime], tmp_path: Path
+) -> None:
+    other = tmp_path / "other checkout"
+    shutil.copytree(PACKAGE, other)
+    said: list[str] = []
+    runtime = julia([*GOOD, str(other)])
+    found = julia_setup.set_up(gpu=False, say=said.append, again=True)
+    assert said[1] == (
+        f"{runtime.project} has the FluxTrainer of {other}; from now on that of {PACKAGE} runs there, for all"
+    )
+    assert found.source == str(other)  # this Julia always says so
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("    Updating registry at `~/.julia/registries/General.toml`", "fetching the list of packages"),
+        ("[juliapkg] Installing Julia 1.12.1 to /x", "downloading Julia"),
+        ("   Resolving package versions...", "choosing versions"),
+        ("   Installed Zygote \N{HORIZONTAL ELLIPSIS} v0.7.12", "downloading packages, Zygote is there"),
+        ("  2 dependencies successfully precompiled in 3 seconds", "compiling packages"),
+        ("  No Changes to `/x/Manifest.toml`", None),
+    ],
+)
+def test_progress_is_told_in_our_words(line: str, told: str | None) -> None:
+    assert julia_setup.doing(line) == told
+
+
+def test_what_a_trial_would_miss_is_said_before(
+    julia: Callable[..., JuliaRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the probe says of a depot that is not the one, and of packages that were never compiled."""
+    monkeypatch.delenv("JULIA_DEPOT_PATH", raising=False)
+    for said, told in (
+        (
+            "not in the depot: Adapt and 73 more",
+            "needs Adapt and 73 more, not there in Julia's depot; run `tuneoff setup",
+        ),
+        ("not compiled: FluxTrainer", "is not compiled in Julia's depot; run `tuneoff setup-julia`"),
+    ):
+        with pytest.raises(UserError, match=told):
+            check_runtime(julia([*GOOD, str(PACKAGE), said]))
+    monkeypatch.setenv("JULIA_DEPOT_PATH", "/nowhere")
+    with pytest.raises(
+        UserError, match=r"JULIA_DEPOT_PATH is /nowhere\); set it to the depot with which that was set up"
+    ):
+        check_runtime(julia([*GOOD, str(PACKAGE), "not in the depot: Adapt"]))
+
+
+def test_remedies_fit_where_the_julia_came_from(julia: Callable[..., JuliaRuntime], tmp_path: Path) -> None:
+    project = julia(GOOD).project
+    with pytest.raises(UserError, match=r"is not there; run `tuneoff setup-julia`$"):
+        check_runtime(JuliaRuntime("/nowhere/julia", project, given=False))
+    with pytest.raises(UserError, match=r"^the Julia project is .*, which is not a folder; run `tuneoff setup-julia`$"):
+        check_runtime(JuliaRuntime("/nowhere/julia", f"{project}-not", given=False))
+
+
+def test_an_executable_is_found_on_the_path(
+    julia: Callable[..., JuliaRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable = julia(GOOD).executable
+    monkeypatch.setenv("PATH", str(Path(executable).parent), prepend=os.pathsep)
+    monkeypatch.setenv(EXE, "julia")
+    assert find_runtime().executable == executable
 
 
 def test_launch_with_flux_by_name_and_no_julia_exits_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ class Answer:
     problem: str | None  # continues a sentence that begins with the helper's name; None: exit code 0
 
 
-def ask(command: Sequence[str], *, timeout_s: float, environment: Mapping[str, str] | None = None) -> Answer:
+def ask(command: Sequence[str], *, timeout_s: float, environment: Mapping[str, str | None] | None = None) -> Answer:
     """Run a helper; never raises for what it does, never waits longer.
 
     Helpers hang (nvidia-smi, where the driver does not answer), leave children behind that hold their output, ask for
@@ -45,7 +45,7 @@ def ask(command: Sequence[str], *, timeout_s: float, environment: Mapping[str, s
     timeout_s
         Seconds after which it counts as hanging.
     environment
-        Variables besides those of this process.
+        Variables besides those of this process; None takes one away.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def ask(command: Sequence[str], *, timeout_s: float, environment: Mapping[str, s
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **(environment or {})},
+            env=_with(environment or {}),
             start_new_session=True,
         )
     except FileNotFoundError:
@@ -78,7 +78,7 @@ def follow(
     *,
     timeout_s: float,
     hear: Callable[[str | None], None],
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
 ) -> Answer:
     """Run a helper that works for minutes, and hear what it says while it does.
 
@@ -95,7 +95,7 @@ def follow(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            env=_with(environment or {}),
             start_new_session=True,
         )
     except OSError as error:
@@ -134,6 +134,11 @@ def telling(text: str) -> str:
     lines = [" ".join(line.split()) for line in printable.split("\n") if line.strip()]
     errors = [line for line in lines if _ERROR.match(line)]
     return (errors or lines or [""])[-1][:_TOLD_CHARACTERS]
+
+
+def _with(changes: Mapping[str, str | None]) -> dict[str, str]:
+    changed = {**os.environ, **changes}
+    return {name: value for name, value in changed.items() if value is not None}
 
 
 def _failure(code: int, line: str) -> str:

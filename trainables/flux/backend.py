@@ -10,7 +10,6 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from ctypes import POINTER, byref, c_double, c_int64
 from pathlib import Path
 from time import perf_counter
@@ -32,8 +31,11 @@ from trainables.contract import (
     TracedStep,
     TracePrecision,
 )
+from trainables.flux.environment import withheld
+from trainables.flux.errors import julia_errors, told_why_julia_does_not_start
 from trainables.flux.runtime import find_runtime
-from trainables.flux.seam import MESSAGE_CHARACTERS, Seam, Settings, lend
+from trainables.flux.seam import Seam, Settings, lend
+from trainables.flux.signals import kept_from_julia
 from trainables.workloads.architectures import CLASSES, MODELS, TensorSpec
 
 # `functional` says why on stderr and answers false, or throws, by version.
@@ -219,16 +221,19 @@ def _flux_trainer(threads: int, device: Device) -> tuple[Seam, StartUp]:
         raise RuntimeError(
             "torch is loaded in this process; Julia and torch crash in one process, so give Flux its own"
         )
-    for variable, value in _environment(threads).items():
-        os.environ[variable] = value
+    environment = _environment(threads)
+    for variable in withheld():
+        del os.environ[variable]
+    os.environ.update(environment)
     began = perf_counter()
-    with _julia_errors():
+    with told_why_julia_does_not_start(), kept_from_julia():
         import juliacall  # here, since the import starts Julia
-
-        started = perf_counter()
-        if device == "cuda":
+    started = perf_counter()
+    if device == "cuda":
+        with julia_errors():
             juliacall.Main.seval("using CUDA, cuDNN")  # brings FluxTrainer's extension with it
-            _make_sure_of_gpu(juliacall.Main)
+        _make_sure_of_gpu(juliacall.Main)
+    with told_why_julia_does_not_start(), julia_errors():
         juliacall.Main.seval("using FluxTrainer")
         start_up = StartUp(runtime_s=started - began, packages_s=perf_counter() - started)
         return Seam(juliacall.Main.seval("FluxTrainer.entry_points()")), start_up
@@ -237,7 +242,7 @@ def _flux_trainer(threads: int, device: Device) -> tuple[Seam, StartUp]:
 def _make_sure_of_gpu(main: Any) -> None:
     """Compute something on the GPU that this training was given, or say in a line that it cannot be used."""
     try:
-        with _julia_errors():
+        with julia_errors():
             main.seval(_TRY_GPU)
     except RuntimeError as error:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -273,15 +278,3 @@ def _library(executable: str) -> dict[str, str]:
     if library is None:
         return {}
     return {"PYTHON_JULIACALL_LIB": str(library), "PYTHON_JULIACALL_BINDIR": str(binaries)}
-
-
-@contextmanager
-def _julia_errors() -> Iterator[None]:
-    """Turn Julia's exceptions into RuntimeError: unpickling a JuliaError would start Julia in the driver."""
-    try:
-        yield
-    except Exception as error:
-        if type(error).__name__ != "JuliaError":
-            raise
-        message = str(error).partition("\nStacktrace:")[0].strip()
-        raise RuntimeError(f"Julia: {message[:MESSAGE_CHARACTERS]}") from None

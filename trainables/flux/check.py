@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trainables.common.errors import UserError
 from trainables.common.helpers import ask
 from trainables.contract import Device, Loading, Readiness
+from trainables.flux.environment import withheld
 from trainables.flux.runtime import check_runtime, find_runtime
 
 _ANSWER_S = 100.0  # loading CUDA.jl takes ten, compiling what it lacks more
@@ -28,7 +29,7 @@ def look(*, device: Device, loadings: Sequence[Loading]) -> Readiness:
         why = f"the Julia project {runtime.project} has no CUDA.jl; run `tuneoff setup-julia --gpu`"
         return Readiness(version, no_device=why, no_loading=no_loading)
     command = [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-e", _PROBE]
-    answer = ask(command, timeout_s=_ANSWER_S)
+    answer = ask(command, timeout_s=_ANSWER_S, environment=withheld())
     devices = tuple(answer.out.split("\n")[:-1]) if answer.problem is None else ()
     why = f"CUDA.jl {found.cuda} {answer.problem}" if answer.problem else "CUDA.jl sees none"
     return Readiness(version, devices, "" if devices else why, no_loading)

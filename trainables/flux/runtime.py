@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,16 +23,18 @@ from filelock import FileLock, Timeout
 from trainables.common.errors import UserError
 from trainables.common.helpers import Answer, ask, telling
 from trainables.common.house import HOUSE, digest
+from trainables.flux.environment import EXE, PROJECT, withheld
 from trainables.workloads.datasets import cache_folder
 
 PACKAGE = HOUSE / "julia"  # FluxTrainer
 OLDEST_JULIA = (1, 10)
-EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
 SET_UP = "run `tuneoff setup-julia`"
-_ANSWER_S = 30.0  # a cold Julia on a slow disk takes ten
-# Printed by the probe, one line each: Julia's version, the version or "missing" of these packages, and where the first
-# of them lies.
+_AWAKE_S = 10.0  # to say its version, which loads next to nothing: one that sleeps is found out
+_ANSWER_S = 60.0  # a cold Julia on a slow disk takes fifteen
+# Printed by the probe, one line each: Julia's version, the version or "missing" of these packages, where the first of
+# them lies, and what a trial would miss.
 _PACKAGES = ("FluxTrainer", "Flux", "PythonCall", "CUDA")
+_GONE, _UNCOMPILED = "not in the depot: ", "not compiled: "
 _PROBE = f"""
 import Pkg
 println(VERSION)
@@ -41,6 +44,14 @@ for name in {list(_PACKAGES)}
 end
 for package in values(Pkg.dependencies())
     package.name == "FluxTrainer" && println(package.source)
+end
+gone = [package.name for package in values(Pkg.dependencies()) if !isnothing(package.source) && !isdir(package.source)]
+isempty(gone) || println("{_GONE}", first(sort(gone)), length(gone) > 1 ? " and $(length(gone) - 1) more" : "")
+if isempty(gone) && isdefined(Base, :isprecompiled)
+    for name in ("FluxTrainer", "PythonCall")
+        id = Base.identify_package(name)
+        isnothing(id) || Base.isprecompiled(id) || println("{_UNCOMPILED}", name)
+    end
 end
 """.replace("'", '"')
 _VERSION = re.compile(r"\d+\.\d+\S*|missing")
@@ -52,6 +63,12 @@ class JuliaRuntime:
 
     executable: str
     project: str
+    given: bool = True  # by juliacall's variables; else it is juliapkg's
+
+    @property
+    def another(self) -> str:
+        """What to do where this executable is none that can be used."""
+        return f"set {EXE} to a Julia" if self.given else SET_UP
 
     def environment(self) -> dict[str, str]:
         """The variables from which juliacall takes this runtime."""
@@ -68,6 +85,7 @@ class JuliaVersions:
     python_call: str | None
     cuda: str | None
     source: str | None = None  # the folder of FluxTrainer
+    lacking: tuple[str, ...] = ()  # what a trial would miss, in the probe's words
 
 
 def find_runtime() -> JuliaRuntime:
@@ -82,7 +100,8 @@ def find_runtime() -> JuliaRuntime:
         raise UserError("juliacall is not installed; run `pip install juliacall`")
     executable, project = os.environ.get(EXE), os.environ.get(PROJECT)
     if executable and project:
-        return JuliaRuntime(str(Path(executable).absolute()), str(Path(project).absolute()))
+        found = shutil.which(executable) or executable
+        return JuliaRuntime(str(Path(found).absolute()), str(Path(project).absolute()))
     if executable or project:
         given, lacking = (EXE, PROJECT) if executable else (PROJECT, EXE)
         raise UserError(f"{given} is set and {lacking} is not; set both, or neither")
@@ -98,7 +117,7 @@ def find_runtime() -> JuliaRuntime:
             f"Julia is not set up here{_last_failure()}; {SET_UP}, which downloads Julia and Flux, "
             f"or set {EXE} and {PROJECT} to ones that exist"
         )
-    return JuliaRuntime(juliapkg.executable(), juliapkg.project())
+    return JuliaRuntime(juliapkg.executable(), juliapkg.project(), given=False)
 
 
 def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
@@ -113,7 +132,9 @@ def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
     julia = tuple(int(part) for part in re.findall(r"\d+", versions.julia)[:2])
     if julia < OLDEST_JULIA:
         oldest = ".".join(map(str, OLDEST_JULIA))
-        raise UserError(f"{runtime.executable} is Julia {versions.julia}; Flux needs {oldest} or newer")
+        raise UserError(
+            f"{runtime.executable} is Julia {versions.julia}; Flux needs {oldest} or newer: {runtime.another}"
+        )
     for name, found in (
         ("FluxTrainer", versions.flux_trainer),
         ("Flux", versions.flux),
@@ -124,14 +145,27 @@ def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
     if versions.source is not None and PACKAGE.is_dir() and _digest(Path(versions.source)) != flux_trainer_digest():
         raise UserError(
             f"the Julia project {runtime.project} has the FluxTrainer of {versions.source}, "
-            f"not that of {PACKAGE}; {SET_UP}"
+            f"not that of {PACKAGE}; {SET_UP}, which changes that, or give each checkout a project of its own "
+            f"with {PROJECT}"
         )
     if versions.python_call != juliacall_version():
         raise UserError(
             f"juliacall is {juliacall_version()} and PythonCall in {runtime.project} is {versions.python_call}; "
             f"they must be the same: {SET_UP}"
         )
+    for said in versions.lacking:
+        raise UserError(_lack(said, runtime))
     return versions
+
+
+def _lack(said: str, runtime: JuliaRuntime) -> str:
+    """What a trial would miss, and what to do."""
+    depot = os.environ.get("JULIA_DEPOT_PATH")
+    where = f"the depot (JULIA_DEPOT_PATH is {depot})" if depot else "Julia's depot"
+    if said.startswith(_GONE):
+        mend = "set it to the depot with which that was set up, or " if depot else ""
+        return f"the Julia project {runtime.project} needs {said[len(_GONE) :]}, not there in {where}; {mend}{SET_UP}"
+    return f"{said[len(_UNCOMPILED) :]} of the Julia project {runtime.project} is not compiled in {where}; {SET_UP}"
 
 
 def missing() -> str | None:
@@ -173,6 +207,15 @@ def flux_trainer_digest() -> str:
     return _digest(PACKAGE)
 
 
+def flux_trainer_source(runtime: JuliaRuntime) -> Path | None:
+    """The folder of the FluxTrainer that a runtime has; None where it has none, or is none."""
+    try:
+        source = _probe(runtime).source
+    except UserError:
+        return None
+    return Path(source) if source else None
+
+
 def _digest(package: Path) -> str:
     return digest(package / "src", ".jl") + digest(package / "ext", ".jl")
 
@@ -210,27 +253,36 @@ def _check_juliapkg() -> None:
     except Timeout:
         raise UserError("Julia is being set up here by another process; wait for it") from None
     if (meta := load_meta()) is not None:
-        answer = ask([meta["executable"], "--version"], timeout_s=_ANSWER_S)
+        answer = ask([meta["executable"], "--version"], timeout_s=_AWAKE_S)
         if answer.problem:
             raise UserError(f"{meta['executable']} {answer.problem}; {SET_UP} again, or set {EXE} and {PROJECT}")
 
 
 def _probe(runtime: JuliaRuntime) -> JuliaVersions:
     if not Path(runtime.project).is_dir():
-        raise UserError(f"{PROJECT} is {runtime.project}, which is not a folder; {SET_UP}")
+        named = f"{PROJECT} is" if runtime.given else "the Julia project is"
+        raise UserError(f"{named} {runtime.project}, which is not a folder; {SET_UP}")
     answer = _asked(runtime)
     if answer.problem:
-        raise UserError(f"{runtime.executable} {answer.problem}; set {EXE} to a Julia")
+        raise UserError(f"{runtime.executable} {answer.problem}; {runtime.another}")
     lines = answer.out.splitlines()
     lines, rest = lines[: 1 + len(_PACKAGES)], lines[1 + len(_PACKAGES) :]
-    if len(lines) != 1 + len(_PACKAGES) or len(rest) > 1 or not all(_VERSION.fullmatch(line) for line in lines):
+    lacking = tuple(line for line in rest if line.startswith((_GONE, _UNCOMPILED)))
+    source = [line for line in rest if line not in lacking]
+    if len(lines) != 1 + len(_PACKAGES) or len(source) > 1 or not all(_VERSION.fullmatch(line) for line in lines):
         said = telling(answer.out) or telling(answer.err) or "it says nothing"
-        raise UserError(f"{runtime.executable} does not answer as a Julia does ({said}); set {EXE} to a Julia")
-    found = [None if line == "missing" else line for line in lines[1:]]
-    return JuliaVersions(lines[0], *found, *rest)
+        raise UserError(f"{runtime.executable} does not answer as a Julia does ({said}); {runtime.another}")
+    found = (None if line == "missing" else line for line in lines[1:])
+    flux_trainer, flux, python_call, cuda = found
+    return JuliaVersions(
+        lines[0], flux_trainer, flux, python_call, cuda, source=source[0] if source else None, lacking=lacking
+    )
 
 
 @lru_cache
 def _asked(runtime: JuliaRuntime) -> Answer:
+    answer = ask([runtime.executable, "--version"], timeout_s=_AWAKE_S)
+    if answer.problem:
+        return answer
     command = [runtime.executable, f"--project={runtime.project}", "--startup-file=no", "-O0", "-e", _PROBE]
-    return ask(command, timeout_s=_ANSWER_S)
+    return ask(command, timeout_s=_ANSWER_S, environment=withheld())

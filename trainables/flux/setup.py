@@ -20,16 +20,16 @@ from trainables.common.errors import UserError
 from trainables.common.files import write_text
 from trainables.common.helpers import follow
 from trainables.common.house import python
+from trainables.flux.environment import EXE, PROJECT, withheld
 from trainables.flux.runtime import (
-    EXE,
     PACKAGE,
-    PROJECT,
     JuliaRuntime,
     JuliaVersions,
     check_runtime,
     failure_note,
     find_runtime,
     flux_trainer_digest,
+    flux_trainer_source,
     forget_probes,
     juliacall_version,
 )
@@ -52,6 +52,16 @@ run = start(; model="lenet", data=Dict(split => samples for split in ("train", "
     device="cpu", threads=1)
 warm_up!(run)
 """
+_DOING = {  # what a line of Julia's or juliapkg's says is going on; the first that matches
+    r"(\S+) Being precompiled by another process \(pid: (\d+)": r"waiting for process \2, which compiles \1",
+    r"Precompiling|dependenc(y|ies) successfully precompiled|\N{CHECK MARK} ": "compiling packages",
+    r"(Updating|Cloning|Installing known|Added).*regist": "fetching the list of packages",
+    r"Resolving": "choosing versions",
+    r"Installed (\S+) ": r"downloading packages, \1 is there",
+    r"Installing artifacts|Downloading artifact:? *(\S*)": "downloading libraries",
+    r"Downloading|Installing Julia|Querying": "downloading Julia",
+    r"Building": "building packages",
+}
 _LOG_FRAME = ("\N{BOX DRAWINGS LIGHT UP AND RIGHT}", "\N{BOX DRAWINGS LIGHT VERTICAL}")  # where Julia logs from
 _CAUSES = {  # what the line of a failure means for a person; the first that matches
     r"No space left|Disk quota|ENOSPC": "the disk is full",
@@ -71,7 +81,8 @@ class _Work:
         self._limit_s = limit_s
         self._say = say
         self._said_at = 0.0
-        self._last = ""
+        self._doing = ""
+        self._done = 0  # packages compiled
 
     def step(self, command: Sequence[str], doing: str, **environment: str) -> None:
         """Run a command.
@@ -82,9 +93,9 @@ class _Work:
             When it fails or the time is over; the message says why in a line.
         """
         self._say(doing)
-        self._said_at, self._last = time.monotonic(), ""
+        self._said_at, self._doing, self._done = time.monotonic(), "at work", 0
         left_s = max(1.0, self._limit_s - (time.monotonic() - self._began))
-        answer = follow(command, timeout_s=left_s, hear=self._hear, environment=environment)
+        answer = follow(command, timeout_s=left_s, hear=self._hear, environment={**withheld(), **environment})
         if answer.problem is None:
             return
         log = failure_note().with_suffix(".log")
@@ -105,11 +116,21 @@ class _Work:
 
     def _hear(self, line: str | None) -> None:
         if line and not line.startswith(_LOG_FRAME):
-            self._last = line
+            self._doing = doing(line) or self._doing
+            self._done += "\N{CHECK MARK}" in line
         now = time.monotonic()
         if now - self._said_at >= LINE_INTERVAL_S:
             self._said_at = now
-            self._say(f"  {now - self._began:.0f} s, of at most {self._limit_s:.0f} s: {self._last[:100] or 'at work'}")
+            done = f", {self._done} done" if self._done else ""
+            self._say(f"  {now - self._began:.0f} s, of at most {self._limit_s:.0f} s: {self._doing}{done}")
+
+
+def doing(line: str) -> str | None:
+    """What is going on, in our words; None where the line does not tell."""
+    for pattern, words in _DOING.items():
+        if found := re.search(pattern, line):
+            return found.expand(words)
+    return None
 
 
 def set_up(
@@ -151,6 +172,7 @@ def _install(*, gpu: bool, work: _Work, say: Callable[[str], None]) -> JuliaVers
         runtime = find_runtime()
         say(f"using {runtime.executable} with the project {runtime.project} ({EXE} and {PROJECT} are set)")
         _check_writable(Path(runtime.project), f"choose another with {PROJECT}")
+        _say_whose(runtime, say)
         work.step(
             _julia(runtime, _add_script(gpu=gpu)),
             "adding FluxTrainer and PythonCall to it, and compiling",
@@ -175,6 +197,13 @@ def _install(*, gpu: bool, work: _Work, say: Callable[[str], None]) -> JuliaVers
     with suppress(OSError):  # where it cannot be written, the next call does all this again
         write_text(Path(runtime.project) / READY, json.dumps(_state(versions, gpu=gpu)) + "\n")
     return versions
+
+
+def _say_whose(runtime: JuliaRuntime, say: Callable[[str], None]) -> None:
+    """Tell who shares the project with another checkout that its FluxTrainer will not run there any more."""
+    source = flux_trainer_source(runtime)
+    if source is not None and source.resolve() != PACKAGE.resolve():
+        say(f"{runtime.project} has the FluxTrainer of {source}; from now on that of {PACKAGE} runs there, for all")
 
 
 def _ready(*, gpu: bool) -> JuliaVersions | None:
