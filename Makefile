@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 JULIA_TIME_LIMIT ?= 900# seconds
+TIMES ?= 50
 NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: study test lint bench calibrate gpu-check chaos clusters wheel clean
+.PHONY: study test lint bench calibrate gpu-check chaos signals clusters wheel clean
 
 # Where Julia cannot be had, the study says why and goes on with what there is.
 study: $(INSTALLED)
@@ -35,6 +36,10 @@ gpu-check: $(INSTALLED)
 # Real studies, fifty faults: up to twenty minutes.
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos
+
+# Ctrl-C and SIGTERM at every stage of a Flux training, TIMES each: a table. At 50 it takes three hours on two CPUs.
+signals: $(INSTALLED)
+	$(BIN)/python -m tests.julia.signals --times $(TIMES)
 
 # Real clusters of two and three nodes on this machine, with and without tokens, inside a Ray job: several minutes.
 clusters: $(INSTALLED)
