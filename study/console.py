@@ -12,7 +12,7 @@ import re
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
@@ -108,6 +108,20 @@ def folded(text: str, width: int, *, indent: int = 0) -> str:
         width, subsequent_indent=" " * indent, break_long_words=False, replace_whitespace=False, drop_whitespace=True
     )
     return "\n".join("\n".join(words.wrap(line)) for line in text.split("\n"))
+
+
+def listed(said: Mapping[str, str], width: int, *, indent: int | None = None) -> list[str]:
+    """Names, which are never cut, and what there is to say of each, in as many lines as it needs.
+
+    Parameters
+    ----------
+    indent
+        Of all lines of one but its first; as far as the names go, if not given.
+    """
+    longest = max(map(len, said), default=0)
+    depth = longest + 2 if indent is None else indent
+    lines = (folded(f"{name:{longest}}  {each}", width, indent=depth) for name, each in said.items())
+    return [line for each in lines for line in each.split("\n")]
 
 
 def complain(message: str) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from study.cli.options import AsJson, CpuHour, GpuHour, StudyDir, StudyDirs
 from study.cli.output import results
 from study.cli.running import keep_prices, open_study, write_report
 from study.cli.working import at_work
+from study.console import listed
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
 
@@ -74,8 +74,8 @@ def compare(
 
 def status(folder: StudyDir, as_json: AsJson = False) -> None:
     """Show what a study has done so far; works while it runs."""
+    from study.cli.status import progress_of
     from study.cli.status import status as look
-    from study.driver.progress import describe
     from trainables.frameworks import framework
 
     found, plan = open_study(folder, edited=True)
@@ -87,21 +87,9 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
     finished = "finished, without a usable result" if state["without_result"] else "finished"
     doing = "running" if state["running"] else finished if state["done"] else stopped
     results.print(f"{state['study']} ({state['workload']}): {doing}")
-    table = Table()
-    for column in ("framework", "trials", "reached", "failed", "race", "confirmed", "cost in slice-s", "best"):
-        table.add_column(column)
-    for name, each in state["frameworks"].items():
-        table.add_row(
-            framework(name).title,
-            f"{each['trials']}/{each['trials_wanted']}",
-            str(each["reached"]),
-            str(each["failed"]),
-            f"{each['raced']}/{each['raced_wanted']}",
-            f"{each['confirmed']}/{each['confirmed_wanted']}",
-            f"{each['cost_slice_s']:.0f}",
-            describe(each["best"]) if each["best"] else "none yet",
-        )
-    results.print(table)
+    said = {framework(name).title: progress_of(each) for name, each in state["frameworks"].items()}
+    for line in listed(said, results.width):
+        results.print(line, highlight=False)
     if (failed := state["failures"]) is not None:
         results.print(f"{failed['said']}; `{found.resume_command()} --retry-failed` runs them again", highlight=False)
     if state["report"]:

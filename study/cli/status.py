@@ -7,6 +7,7 @@ from typing import Any
 
 from reports.winners import apart, confirmations, finalists, race_runs, standing, winners
 from study.driver.failures import failures, fruitless
+from study.driver.progress import describe
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.lock import is_running
@@ -62,3 +63,16 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         "without_result": fruitless(rows, plan.frameworks),
         "frameworks": frameworks,
     }
+
+
+def progress_of(framework: dict[str, Any]) -> str:
+    """What `status` says of a framework, in a line."""
+    done = f"{framework['trials']} of {framework['trials_wanted']} trials, {framework['reached']} reached"
+    failed = f", {framework['failed']} failed" if framework["failed"] else ""
+    later = "".join(
+        f"; {framework[what]} of {framework[f'{what}_wanted']} {what}"
+        for what in ("raced", "confirmed")
+        if framework[f"{what}_wanted"]
+    )
+    best = f"best {describe(framework['best'])}" if framework["best"] else "no best yet"
+    return f"{done}{failed}{later}; {framework['cost_slice_s']:.0f} slice-s; {best}"

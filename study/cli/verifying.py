@@ -55,7 +55,7 @@ def print_certificate(certificate: dict[str, Any], console: Console) -> None:
     """Show it as a table and a verdict."""
     table = Table(title=f"{certificate['workload']}: largest relative differences")
     for column in ("optimizer", "precision", "quantity", "difference", "bound", "where"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for comparison in certificate["comparisons"]:
         for row in comparison["worst"]:
             where = f"step {row['step']}" + (f", {row['tensor']}" if row["tensor"] else "")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
 
-from study.console import Measure, Screen, folded
+from study.console import Measure, Screen, listed
 from study.driver.outlook import Outlook, in_words, wanted_by
 from study.plan.plan import Plan
 from trainables.contract import Record
@@ -189,30 +189,16 @@ class Progress:
         """The frameworks, and below them the trials that run, as far as there is room."""
         phase = self._phase
         titles = {framework(name).title: lane for name, lane in list(phase.lanes.items())}
-        found = _listed({title: _whole(lane, best=True) for title, lane in titles.items()}, width, indent=None)
+        found = listed({title: _whole(lane, best=True) for title, lane in titles.items()}, width, indent=None)
         running = list(phase.running.items())
         several = len({each.host for _, each in running}) > 1
         said = {name: f"{each.said}{f' on {each.host}' if several else ''}" for name, each in running}
-        trials = _listed(said, width, indent=4) if said else ["waiting for a process"]
+        trials = listed(said, width, indent=4) if said else ["waiting for a process"]
         trials += [""] * (phase.most_lines - len(trials))
         phase.most_lines = len(trials)
         if (over := len(found) + len(trials) - room) > 0:
             trials = [*trials[: -over - 1], f"and {over + 1} lines more"]
         return [*found, *trials]
-
-
-def _listed(said: Mapping[str, str], width: int, *, indent: int | None) -> list[str]:
-    """Names, which are never cut, and what there is to say of each, in as many lines as it needs.
-
-    Parameters
-    ----------
-    indent
-        Of all lines of one but its first; None: as far as the names go.
-    """
-    longest = max(map(len, said), default=0)
-    depth = longest + 2 if indent is None else indent
-    lines = (folded(f"{name:{longest}}  {each}", width, indent=depth) for name, each in said.items())
-    return [line for each in lines for line in each.split("\n")]
 
 
 def _whole(lane: _Lane, *, best: bool = False) -> str:

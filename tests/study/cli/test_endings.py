@@ -271,3 +271,15 @@ def test_a_path_that_ray_cannot_take(
     folder = studied(tmp_path / name, plan, failed=0)
     report(folder, say=print)
     assert "n\N{REPLACEMENT CHARACTER}" in (folder.report / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", ["60", "80", "120"])
+def test_status_cuts_no_name(
+    width: str, plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    folder = studied(tmp_path / "s", plan, failed=1)
+    out = call(["status", str(folder.path)], capsys, monkeypatch)[1]
+    line = "Simulated 3 of 3 trials, 0 reached, 1 failed; 6 slice-s; no best yet"
+    assert line in " ".join(out.split())
+    assert "\u2026" not in out
