@@ -149,7 +149,7 @@ class Outlook:
         for name, count in wanted.items():
             mine = [row for row in rows if row["framework"] == name]
             left = count - len(mine)
-            if left <= 0:
+            if left <= 0 or (phase == "confirm" and self._has_nothing_to_confirm(name)):
                 continue
             each_s = self._mean_s(mine) if mine else self._expected_s(name, phase)
             if each_s is None:
@@ -159,6 +159,12 @@ class Outlook:
             work_s += each_s * (left - len(rests)) + sum(rests)
             longest_s = max([longest_s, *rests])
         return max(work_s / at_once, longest_s)
+
+    def _has_nothing_to_confirm(self, framework: str) -> bool:
+        """Whether a framework's search is over and never reached the target."""
+        searched = [row for row in self._that_count(_SEARCH) if row["framework"] == framework]
+        over = len(searched) >= self.wanted.get(_SEARCH, {}).get(framework, 0)
+        return over and not any(row["reached"] for row in searched)
 
     def _that_count(self, phase: str) -> list[Record]:
         if phase not in self._counted:

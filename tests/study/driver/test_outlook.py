@@ -64,6 +64,14 @@ def test_runs_that_confirm_a_former_winner_do_not_count() -> None:
     assert outlook.left_s() == pytest.approx(10.0)
 
 
+def test_a_search_that_reached_nothing_leaves_nothing_to_confirm() -> None:
+    outlook = Outlook({"search": {"a": 2}, "confirm": {"a": 3}})
+    outlook.know([row("a-0", reached=False)])
+    assert outlook.left_s() == pytest.approx(10.0 + 3 * 10.0)
+    outlook.know([row("a-1", reached=False)])
+    assert outlook.left_s() == 0.0
+
+
 def test_what_runs_has_been_running_for_a_while() -> None:
     clock = Clock()
     outlook = Outlook({"search": {"a": 3}}, clock)
