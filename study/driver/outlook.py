@@ -1,8 +1,9 @@
 """How long the rest of a study takes, over all its phases: from what its trials took so far, and from nothing else.
 
-A trial in the search takes as long as those of its framework did on average. A confirmation run takes what runs like
-it took; before there is one, what the best configuration's training took, and the start of a process besides. Nothing
-is said before every framework that has something left to do has finished a trial.
+A trial in the search takes as long as those of its framework did on average. A run of the race or of the confirmation
+takes what runs like it took; before there is one, what the training of the configurations took that reached the target,
+and the start of a process besides. Nothing is said before every framework that has something left to do has finished a
+trial.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from study.plan.plan import Plan
 from trainables.contract import Record
 
 _SEARCH = "search"
+_AFTER_SEARCH = ("race", "confirm")  # what is run with what it found
 _PARTS = ("train_s", "eval_s", "checkpoint_s")  # of a row, what is done again in a confirmation run
 _STARTS = ("startup_s", "compile_s")  # what a fresh process does besides
 
 
 def wanted_by(plan: Plan, phases: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Trials in the end, by phase and framework; a framework that reaches no target will have no confirmation runs."""
+    """Trials in the end, by phase and framework; one that does not reach the target will have none after the search."""
     counts = {
         "search": plan.search.trials,
+        "race": min(plan.race.configurations, plan.search.trials) * plan.race.runs,
         "confirm": plan.confirm.runs,
         "sweep": plan.sweep.trainings if plan.sweep is not None else 0,
     }
@@ -37,7 +40,7 @@ def counted(rows: Iterable[Record], phase: str) -> list[Record]:
     if phase == "confirm":
         return confirmations(rows)
     mine = [row for row in rows if row["phase"] == phase]
-    return standing(mine) if phase == "sweep" else mine
+    return mine if phase == _SEARCH else standing(mine)
 
 
 @dataclass
@@ -149,7 +152,7 @@ class Outlook:
         for name, count in wanted.items():
             mine = [row for row in rows if row["framework"] == name]
             left = count - len(mine)
-            if left <= 0 or (phase == "confirm" and self._has_nothing_to_confirm(name)):
+            if left <= 0 or (phase in _AFTER_SEARCH and self._reached_nothing(name)):
                 continue
             each_s = self._mean_s(mine) if mine else self._expected_s(name, phase)
             if each_s is None:
@@ -160,7 +163,7 @@ class Outlook:
             longest_s = max([longest_s, *rests])
         return max(work_s / at_once, longest_s)
 
-    def _has_nothing_to_confirm(self, framework: str) -> bool:
+    def _reached_nothing(self, framework: str) -> bool:
         """Whether a framework's search is over and never reached the target."""
         searched = [row for row in self._that_count(_SEARCH) if row["framework"] == framework]
         over = len(searched) >= self.wanted.get(_SEARCH, {}).get(framework, 0)
@@ -175,14 +178,21 @@ class Outlook:
         return fmean(self._took_s.get(row["trial_id"], row["slice_s"] or 0.0) for row in rows)
 
     def _expected_s(self, framework: str, phase: str) -> float | None:
-        """What a confirmation run takes before there is one, from the search; None where that says nothing yet."""
-        searched = [row for row in self._that_count(_SEARCH) if row["framework"] == framework]
-        if phase != "confirm" or not searched:
+        """What a run after the search takes before there is one like it; None where nothing is known of it yet."""
+        if phase not in _AFTER_SEARCH:
+            return None
+        raced, searched = (
+            [row for row in self._that_count(each) if row["framework"] == framework] for each in ("race", _SEARCH)
+        )
+        if phase == "confirm" and raced:
+            return self._mean_s(raced)
+        if not searched:
             return None
         start_s = median(self._starts_s) if self._starts_s else 0.0
         start_s += max(_sum(row, _STARTS) for row in searched)
-        best = winners(searched).get(framework)
-        return start_s + (_sum(best, _PARTS) if best is not None else fmean(_sum(row, _PARTS) for row in searched))
+        hits = [row for row in searched if row["reached"]] or searched
+        best = winners(searched).get(framework) if phase == "confirm" else None
+        return start_s + fmean(_sum(row, _PARTS) for row in ([best] if best is not None else hits))
 
 
 def _sum(row: Record, parts: Sequence[str]) -> float:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from study.driver.outlook import Outlook, counted, in_words, wanted_by
+from study.driver.phases import phases_of
 from study.plan.files import load_plan
 from trainables.contract import Record
 
@@ -23,14 +24,16 @@ def row(name: str, framework: str = "a", phase: str = "search", took_s: float = 
     number = int(name.rpartition("-")[2])
     made = {"trial_id": name, "framework": framework, "phase": phase, "number": number, "slice_s": took_s}
     times = {"startup_s": 2.0, "compile_s": 1.0, "train_s": took_s - 4.0, "eval_s": 1.0, "checkpoint_s": 0.0}
-    ended = {"reached": True, "outcome": "reached", "objective": 1.0, "confirms": 0 if phase == "confirm" else None}
+    ended = {"reached": True, "outcome": "reached", "objective": 1.0, "confirms": None if phase == "search" else 0}
     point = {"learning_rate": 0.1, "batch_size": 32, "num_workers": 0}
-    return {**made, **times, **ended, **point, "host": "h", "hosts": 1, "attempt": 1, **changes}
+    return {**made, **times, **ended, **point, "seed": number, "host": "h", "hosts": 1, "attempt": 1, **changes}
 
 
 def test_the_phases_of_a_plan() -> None:
-    plan = load_plan("quickstart", settings=["search.trials=7", "confirm.runs=3"], frameworks=["simulated"])
-    assert wanted_by(plan, ("search", "confirm")) == {"search": {"simulated": 7}, "confirm": {"simulated": 3}}
+    settings = ["search.trials=7", "confirm.runs=3", "race.configurations=2", "race.runs=4"]
+    plan = load_plan("quickstart", settings=settings, frameworks=["simulated"])
+    wanted = {"search": {"simulated": 7}, "race": {"simulated": 8}, "confirm": {"simulated": 3}}
+    assert wanted_by(plan, phases_of(plan)) == wanted
     assert wanted_by(plan, ("confirm",)) == {"confirm": {"simulated": 3}}
 
 
@@ -53,6 +56,14 @@ def test_all_phases_count() -> None:
     assert outlook.left_s() == pytest.approx(2 * 15.0 + 3 * 10.0)
     outlook.wanted = {"confirm": {"a": 3}}
     assert outlook.left_s() == pytest.approx(30.0)
+
+
+def test_what_the_race_took_the_confirmation_takes() -> None:
+    outlook = Outlook({"search": {"a": 2}, "race": {"a": 4}, "confirm": {"a": 3}})
+    outlook.know([row("a-0"), row("a-1", took_s=20.0)])
+    assert outlook.left_s() == pytest.approx(4 * 15.0 + 3 * 10.0)  # several configurations, and then the best
+    outlook.know([row("r-0", phase="race", took_s=12.0), row("r-1", phase="race", took_s=14.0)])
+    assert outlook.left_s() == pytest.approx(2 * 13.0 + 3 * 13.0)
 
 
 def test_runs_that_confirm_a_former_winner_do_not_count() -> None:
