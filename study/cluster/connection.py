@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -76,6 +78,7 @@ def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[N
         with ray_exits_as_interruption():
             _start(address, options)
             watch.connected()
+        _leave_terminal_alone()
         yield
     finally:
         watch.stop()
@@ -136,6 +139,12 @@ def _leave_job_folder() -> None:
 def _mute_ray() -> None:
     """No page of Ray's on the terminal: what its raylets dump there ``log_to_driver`` does not stop."""
     ray._private.worker.print_to_stdstream = lambda *_args, **_options: None
+
+
+def _leave_terminal_alone() -> None:
+    """No control characters at the end: Ray's copy of colorama has Python reset the colours of a terminal then."""
+    if (colours := sys.modules.get("colorama.initialise")) is not None:
+        atexit.unregister(colours.reset_all)
 
 
 def _resources() -> dict[str, Any]:
