@@ -26,6 +26,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the termin
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 _OVER = 0  # no signal has this number
 _ANSWER_S = 1.0
+_AGAIN_S = 0.05
 
 
 class Interrupted(BaseException):
@@ -83,6 +84,7 @@ class Interrupts:
         self._in_fit = False
         self._depth = 0
         self._answered = threading.Event()
+        self._lost = threading.Event()  # whether the signal was lost on its way, and comes again
 
     @contextmanager
     def handled(self) -> Iterator[Interrupts]:
@@ -152,9 +154,11 @@ class Interrupts:
         listener = threading.Thread(target=self._listen, args=(ear,), name="signals", daemon=True)
         listener.start()
         _forked.add(self)
+        hook, sys.unraisablehook = sys.unraisablehook, lambda what: self._unraised(what, hook)
         try:
             yield
         finally:
+            sys.unraisablehook = hook
             _forked.discard(self)
             signal.set_wakeup_fd(former)
             os.write(mouth, bytes([_OVER]))
@@ -172,7 +176,19 @@ class Interrupts:
             first = False
             self._answer(number)
 
+    def _unraised(self, what: sys.UnraisableHookArgs, others: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        """What a handler raises inside a destructor goes nowhere; so the signal comes again, and is not the second."""
+        if not isinstance(what.exc_value, Interrupted):
+            others(what)
+            return
+        self._lost.set()
+        self._received = None
+        number = what.exc_value.exit_code - 128
+        threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number)).start()
+
     def _answer(self, number: int) -> None:
+        if self._answered.is_set():
+            return
         name = _NAMES[signal.Signals(number)]
         means = f" ({self.means})" if self.means else ""
         again = f"{name} again" if number == signal.SIGINT else "a second one"
@@ -180,7 +196,10 @@ class Interrupts:
             self._say(f"{name}: stopping{means}; {again} ends at once")
         self._answered.set()
 
-    def _end(self, number: int) -> NoReturn:
+    def _end(self, number: int) -> None:
+        if self._lost.is_set():
+            self._lost.clear()
+            return
         with suppress(Exception):
             farewell = f"; {self.farewell}" if self.farewell else ""
             complain(f"{_NAMES[signal.Signals(number)]} again: ended at once{farewell}")

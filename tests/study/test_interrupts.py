@@ -151,3 +151,22 @@ def test_other_signals_are_not_answered() -> None:
     finally:
         signal.signal(signal.SIGUSR2, former)
     assert told == []
+
+
+def test_a_signal_that_a_destructor_swallows_comes_again_and_is_no_second_one() -> None:
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            len("")  # where the handler is run
+
+    told: list[str] = []
+
+    def work(interrupts: Interrupts) -> None:
+        with interrupts.handled():
+            Dying()
+            time.sleep(10.0)
+
+    with pytest.raises(Interrupted) as interrupted:
+        work(Interrupts(told.append))
+    assert interrupted.value.exit_code == 143
+    assert told == ["SIGTERM: stopping; a second one ends at once"]
