@@ -76,6 +76,7 @@ def open_study(path: Path, *, edited: bool = False) -> tuple[StudyFolder, Plan]:
     from study.store.manifest import plan_of, refuse_edited
 
     found = find(path)
+    interrupts.means, interrupts.farewell = _SAFE, f"{_SAFE}. Go on with: {found.resume_command()}"
     plan, notice = plan_of(found)
     if notice:
         out.print(notice, highlight=False)
@@ -107,7 +108,7 @@ def go_on(
     """Check for a study that has begun what `start` checks for a new one, and run what is left of it."""
     from study.cli.readiness import check_machine
 
-    interrupts.means, interrupts.farewell = _SAFE, f"{_SAFE}. Go on with: {_resume(folder, where)}"
+    interrupts.means, interrupts.farewell = _SAFE, f"{_SAFE}. Go on with: {folder.resume_command(where.option)}"
     check_local_slice(plan, where, begun=True)
     prepare_data(plan, data_dir, folder)
     check_machine(plan, where, begun=True)
@@ -163,7 +164,7 @@ def drive(
     from trainables.frameworks import framework
 
     _check_encodable(folder.path)
-    again = _resume(folder, where)
+    again = folder.resume_command(where.option)
     interrupts.farewell = f"{_SAFE}. Go on with: {again}"
     screen.say(f"study {folder.name} in {folder.path}: {plan.workload}, {', '.join(plan.frameworks)}")
     screen.doing("loading Ray")
@@ -216,10 +217,6 @@ def drive(
     write_report(folder)
     _say_left_out(plan, results)
     tell_failures(plan, folder, where)
-
-
-def _resume(folder: StudyFolder, where: Place) -> str:
-    return folder.resume_command(where.option)
 
 
 def _say_left_out(plan: Plan, console: SteadyConsole = out) -> None:

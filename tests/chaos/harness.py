@@ -141,6 +141,6 @@ def _check_said(driver: Driver, code: int, outcome: Outcome) -> None:
     if code == 2 and outcome.faults[-1] == "storage_away":  # it was away when the driver started
         assert re.search(r"tuneoff: (no folder|cannot write|.* is not a study's folder)", said), where
     elif code in (1, 130, 143):
-        assert re.search(r"tuneoff: .*tuneoff resume", said), where
+        assert re.search(r"tuneoff: (.*tuneoff resume|.*: stopped$)", said, re.MULTILINE), where  # before it read any
     else:
         assert code in (0, -9), f"exit code {code}; {where}"
