@@ -9,7 +9,7 @@ const PREFETCH = 2 # batches per worker, PyTorch's default
 
 """Batches that are made one by one, each when it is asked for: `Iterators.Stateful` keeps one more in memory."""
 mutable struct Batches
-    const source::Any
+    source::Any
     state::Any # of the iteration; `nothing` before it begins
 end
 

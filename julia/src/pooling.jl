@@ -38,8 +38,7 @@ pooled(size_in, window, stride, pad) = (size_in + 2pad - window) ÷ stride + 1
 
 # Known sizes let the compiler unroll the window, which is what makes this as fast as NNlib's.
 function with_known_sizes(action, pool::ExactMaxPool)
-    pool.window == (2, 2) && pool.stride == (2, 2) && pool.pad == (0, 0) &&
-        return action(Val((2, 2)), Val((2, 2)), Val((0, 0)))
+    in_pairs(pool) && return action(Val((2, 2)), Val((2, 2)), Val((0, 0)))
     return action(Val(pool.window), Val(pool.stride), Val(pool.pad))
 end
 
@@ -50,8 +49,30 @@ function pool_forward(x::Array{T,4}, pool::ExactMaxPool) where {T}
     out_height = pooled(height, pool.window[2], pool.stride[2], pool.pad[2])
     y = Array{T}(undef, out_width, out_height, channels, samples)
     chosen = Array{UInt8}(undef, size(y))
-    with_known_sizes((sizes...) -> pool_planes!(y, chosen, x, sizes...), pool)
+    if !(in_pairs(pool) && pool_pairs!(y, chosen, x))
+        with_known_sizes((sizes...) -> pool_planes!(y, chosen, x, sizes...), pool)
+    end
     return y, chosen
+end
+
+in_pairs(pool) = pool.window == (2, 2) && pool.stride == (2, 2) && pool.pad == (0, 0)
+
+"""The same for windows of 2 x 2 side by side, several times as fast; false, and of no use, where there may be NaN."""
+function pool_pairs!(y, chosen, x::Array{T,4}) where {T}
+    total = zero(T) # NaN where any element is
+    @inbounds for sample in axes(x, 4), channel in axes(x, 3), j in axes(y, 2)
+        @simd for i in axes(y, 1)
+            a, b = x[2i - 1, 2j - 1, channel, sample], x[2i, 2j - 1, channel, sample]
+            c, d = x[2i - 1, 2j, channel, sample], x[2i, 2j, channel, sample]
+            place, best = ifelse(b > a, 0x01, 0x00), ifelse(b > a, b, a)
+            place, best = ifelse(c > best, 0x02, place), ifelse(c > best, c, best)
+            place, best = ifelse(d > best, 0x03, place), ifelse(d > best, d, best)
+            y[i, j, channel, sample] = best
+            chosen[i, j, channel, sample] = place
+            total += (a + b) + (c + d)
+        end
+    end
+    return !isnan(total)
 end
 
 function pool_planes!(y, chosen, x, ::Val{window}, ::Val{stride}, ::Val{pad}) where {window,stride,pad}

@@ -2,7 +2,7 @@
 # Nothing of the caller's language has to be converted, so nothing has to be compiled at the first call: precompile.jl
 # goes through these very functions. A function returns C_NULL, or the text of what went wrong.
 
-"""An array in the caller's memory, with its sizes in Julia's order. The caller keeps it until the call, or the run, ends."""
+"""An array in the caller's memory, sizes in Julia's order. The caller keeps it until the call, or the run, ends."""
 struct Lent
     name::Cstring
     address::Ptr{Cvoid}

@@ -81,6 +81,11 @@ end
         slope = (sum(pool(x .+ h .* direction)) - sum(pool(x .- h .* direction))) / 2h
         @test slope ≈ sum(dx .* direction) rtol = T == Float64 ? 1e-6 : 5.0f-2
     end
+    pool, x = ExactMaxPool((2, 2)), rand(Float32.(0:3), 9, 8, 3, 4) # full of ties
+    fast, slow = FluxTrainer.pool_forward(x, pool), map(similar, FluxTrainer.pool_forward(x, pool))
+    FluxTrainer.pool_planes!(slow..., x, Val((2, 2)), Val((2, 2)), Val((0, 0)))
+    @test fast == slow
+    @test_throws "there may be 256" ExactMaxPool((17, 16))
     near_tie = reshape(Float32[1.0, 1.0001, 0, 0], 2, 2, 1, 1) # the second is the maximum
     gradient(f) = vec(only(Flux.gradient(x -> sum(f(x)), near_tie)))
     @test gradient(ExactMaxPool((2, 2))) == [0, 1, 0, 0]
@@ -241,7 +246,8 @@ end
     begin_epoch!(run, order)
     @test isnothing(said(ccall(address("begin_epoch"), Cstring, (Int64, Ptr{Int64}, Int64), held, order, 500)))
     answer = ccall(
-        address("train"), Cstring, (Int64, Int64, Ptr{Float64}, Ptr{Int64}, Ptr{Float64}), held, 8, loss, samples, waited
+        address("train"), Cstring, (Int64, Int64, Ptr{Float64}, Ptr{Int64}, Ptr{Float64}),
+        held, 8, loss, samples, waited,
     )
     @test isnothing(said(answer))
     @test (only(loss), only(samples)) == (train!(run, 8).loss, 500)
