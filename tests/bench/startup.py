@@ -1,22 +1,24 @@
-"""What a Flux training waits for before its first batch: without precompilation, with it, and in a resident process.
+"""What a training waits for before its first batch: Flux beside PyTorch in fresh processes, with their start-up in
+parts; and Flux without precompilation, with it, and in a resident process.
 
-``python -m tests.bench.startup MODEL`` trains two runs in one process and prints a line of JSON for each.
+``python -m tests.bench.startup FRAMEWORK MODEL`` trains two runs in one process and prints a line of JSON for each.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import psutil
 
 from trainables.contract import LabelledImages
 from trainables.determinism import initial_parameters
@@ -27,14 +29,16 @@ from trainables.workloads.architectures import MODELS
 BATCH_SIZE = 64
 BATCHES = {"lenet": 50, "resnet18": 5}
 ROUNDS = 3
+_PARTS = ("runtime", "packages", "seam")
 Row = dict[str, object]
 Seconds = dict[str, float]
 
 
 def rows() -> Iterator[Row]:
-    """Two rows per model; nothing where there is no Julia."""
+    """A row for the two frameworks, and two per model; nothing where there is no Julia."""
     if julia_runtime.missing() is not None:
         return
+    yield _flux_beside_pytorch()
     with tempfile.TemporaryDirectory() as folder:
         plain = _without_precompilation(Path(folder))
         for model in MODELS:
@@ -44,6 +48,30 @@ def rows() -> Iterator[Row]:
             precompiled, resident = (_middle(each[place] for each in both) for place in (0, 1))
             yield _row(model, "a precompiled process over one without precompilation", precompiled, fresh)
             yield _row(model, "a resident process over a precompiled one", resident, precompiled)
+
+
+def _flux_beside_pytorch() -> Row:
+    """From the start of a fresh process to its first `begin_epoch`, compilation left out: wall and CPU seconds."""
+    found: dict[str, list[Seconds]] = {"flux": [], "pytorch": []}
+    for _ in range(1 + ROUNDS):  # the first round, which fills the page cache, is not counted
+        for name, each in found.items():
+            each.append(_processes("lenet", {}, name)[0])
+    flux, pytorch = (_middle(iter(each[1:])) for each in found.values())
+    ratio = flux["cpu"] / pytorch["cpu"]
+    return {
+        "what": "CPU seconds from the start of a process to its first batch, compilation left out: Flux over PyTorch",
+        "setting": "lenet, one thread",
+        "mine": _split(flux),
+        "other": _split(pytorch),
+        "ratio": ratio,
+        "good": ratio <= 1.5,
+        "want": "<= 1.5",
+    }
+
+
+def _split(seconds: Seconds) -> str:
+    parts = ", ".join(f"{name} {seconds[name]:.2f}" for name in ("python", *_PARTS, "begin_epoch"))
+    return f"{seconds['cpu']:.2f} s of CPU, {seconds['begun']:.2f} s ({parts})"
 
 
 def _row(model: str, what: str, mine: Seconds, other: Seconds) -> Row:
@@ -74,24 +102,25 @@ def _middle(found: Iterator[Seconds]) -> Seconds:
     return {key: median(each[key] for each in all_of) for key in all_of[0]}
 
 
-def _processes(model: str, environment: Mapping[str, str]) -> list[Seconds]:
+def _processes(model: str, environment: Mapping[str, str], framework: str = "flux") -> list[Seconds]:
     """Seconds of the first and the second training of one process."""
-    command = [sys.executable, "-m", "tests.bench.startup", model]
+    command = [sys.executable, "-m", "tests.bench.startup", framework, model]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **environment})
     return [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
 
 
 def _without_precompilation(folder: Path) -> dict[str, str]:
-    """Environment in which Julia loads FluxTrainer as if it had no precompilation workload."""
-    uuid = tomllib.loads((julia_runtime.PACKAGE / "Project.toml").read_text())["uuid"]
-    (folder / "Project.toml").write_text(
-        f'[extras]\nFluxTrainer = "{uuid}"\n[preferences.FluxTrainer]\nprecompile_workload = false\n'
-    )
-    return {"JULIA_LOAD_PATH": f"@:{folder}:@stdlib"}
+    """Environment in which Julia loads FluxTrainer as if it had no precompilation workload: a project like ours."""
+    runtime = julia_runtime.find_runtime()
+    for name in ("Project.toml", "Manifest.toml"):
+        shutil.copy(Path(runtime.project) / name, folder)
+    (folder / "LocalPreferences.toml").write_text("[FluxTrainer]\nprecompile_workload = false\n")
+    return julia_runtime.JuliaRuntime(runtime.executable, str(folder)).environment()
 
 
-def train_twice(model: str) -> None:
-    """Print the seconds of two trainings in this process."""
+def train_twice(framework_name: str, model: str) -> None:
+    """Print the seconds of two trainings in this process, and the CPU seconds up to the first one's first batch."""
+    born = time.perf_counter() - (time.time() - psutil.Process().create_time())
     random = np.random.RandomState(0)
     samples = BATCHES[model] * 2 * BATCH_SIZE
     images = random.rand(samples, 1, 28, 28).astype(np.float32)
@@ -99,7 +128,9 @@ def train_twice(model: str) -> None:
     parameters = initial_parameters(MODELS[model](), seed=0)
     for _ in range(2):
         marks = [time.perf_counter()]
-        run = framework("flux").start()(
+        start = framework(framework_name).start()
+        imported = time.perf_counter()
+        run = start(
             model=model,
             data={"train": data, "validation": data, "test": data},
             parameters=parameters,
@@ -116,16 +147,29 @@ def train_twice(model: str) -> None:
             threads=1,
         )
         marks.append(time.perf_counter())
+        cpu_s = time.process_time()
         run.warm_up()
         marks.append(time.perf_counter())
+        began, cpu_began = time.perf_counter(), time.process_time()
         run.begin_epoch(np.arange(samples))
+        begin_epoch = time.perf_counter() - began
+        parts = {
+            "python": marks[0] - born,
+            "runtime": run.start_up().runtime_s,
+            "packages": imported - marks[0] + run.start_up().packages_s,
+            "seam": marks[1] - imported - run.start_up().runtime_s - run.start_up().packages_s,
+            "begin_epoch": begin_epoch,
+            "begun": marks[1] - born + begin_epoch,
+            "cpu": cpu_s + time.process_time() - cpu_began,
+        }
         for _ in range(2):
             run.train(BATCHES[model])
             marks.append(time.perf_counter())
         run.close()
         seconds = np.diff(marks).tolist()
-        print(json.dumps(dict(zip(("startup", "compile", "first", "steady"), seconds, strict=True))), flush=True)
+        told = dict(zip(("startup", "compile", "first", "steady"), seconds, strict=True))
+        print(json.dumps({**told, **parts}), flush=True)
 
 
 if __name__ == "__main__":
-    train_twice(sys.argv[1])
+    train_twice(*sys.argv[1:])

@@ -114,6 +114,41 @@ print(run.train(12).loss.hex())
     assert python(first).splitlines()[-1] == python(second).splitlines()[-1]
 
 
+def test_memory_does_not_grow_from_training_to_training() -> None:
+    code = """
+import psutil
+resident = []
+for seed in range(20):
+    run = begin(optimizer=("sgd", "adam")[seed % 2], num_workers=seed % 3 % 2)
+    run.warm_up()
+    run.begin_epoch(sample_order(seed=seed, epoch=0, samples=1079))
+    run.train(17); run.evaluate("validation")
+    run.close()
+    resident.append(psutil.Process().memory_info().rss / 2**20)
+print(max(resident[4:]) - resident[3])
+"""
+    # MiB; between two full collections 60 come and go. One copy of the data set a training would be 85.
+    assert float(python(START + code).splitlines()[-1]) < 75
+
+
+def test_a_failure_in_a_loader_task_is_told_by_its_cause() -> None:
+    code = """
+import numpy as np
+from trainables.contract import LabelledImages
+data = dict(load("digits"))
+data["train"] = LabelledImages(data["train"].images, np.full(1079, 11))
+run = begin(data=data, num_workers=1)
+run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
+try:
+    run.train(2)
+except RuntimeError as error:
+    print(error)
+"""
+    said = python(START + code).splitlines()[-1]
+    assert "11" in said
+    assert "TaskFailed" not in said
+
+
 def test_flux_refuses_a_process_that_has_torch() -> None:
     code = (
         "import torch"
