@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from reports.errors import ReportError
 from reports.names import study_name
-from reports.schema import EVALUATIONS, TRIALS, Column
+from reports.schema import CHAIN_HEAD, EVALUATIONS, TRIALS, Column
 
 _REBUILD = "records.jsonl beside it holds the same rows, to build it from again"
 
@@ -24,7 +25,9 @@ class StudyRecords:
 
     ``trials`` and ``evaluations`` have the columns of `reports.schema`; ``provenance`` is provenance.json,
     ``certificate`` what ``tuneoff verify`` wrote and ``plan`` the frozen plan, each empty where there is none.
-    ``name`` is the one that the study was launched with; ``files`` are the names of what lies in its folder.
+    ``name`` is the one that the study was launched with; ``chain`` is the hash of the last line of the log that the
+    records were built from, empty where an older version built them; ``files`` are the names of what lies in its
+    folder.
     """
 
     trials: pd.DataFrame
@@ -33,6 +36,7 @@ class StudyRecords:
     certificate: dict[str, Any]
     plan: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    chain: str = ""
     files: frozenset[str] = frozenset()
 
 
@@ -57,6 +61,7 @@ def read_records(folder: str | Path) -> StudyRecords:
         certificate=_json(folder / "certificate.json"),
         plan=_toml(folder / "plan.toml"),
         name=str(trials["study"].iloc[0]) if len(trials) else study_name(folder.absolute().name),
+        chain=chain_head(folder / "trials.parquet"),
         files=frozenset(path.name for path in folder.iterdir()),
     )
 
@@ -70,6 +75,16 @@ def _table(path: Path, columns: tuple[Column, ...]) -> pd.DataFrame:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ReportError(f"{path} is damaged ({_one_line(error)}); {_REBUILD}") from None
     return complete(table, columns)
+
+
+def chain_head(path: Path) -> str:
+    """What a Parquet file says of the log that it was built from; empty where it says nothing."""
+    try:
+        with path.open("rb") as file:
+            kept = pq.read_schema(file).metadata or {}
+    except (OSError, ValueError, pa.ArrowException):
+        return ""
+    return str(kept.get(CHAIN_HEAD.encode(), b"").decode("ascii", errors="replace"))
 
 
 def complete(table: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+CHAIN_HEAD = "tuneoff.chain"  # in the files' metadata: hash of the last line of the log that they were built from
+
 
 @dataclass(frozen=True)
 class Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from difflib import SequenceMatcher
@@ -14,19 +15,31 @@ from reports.errors import ReportError
 from reports.figures.drawing import DRAWN_BY
 from reports.page.report import build_page, write_page
 from reports.records import read_records
+from reports.tables.contradictions import against_the_plan, among_themselves
 from reports.tables.cost import Price
 
 _VOID = {"meta", "br", "hr", "img", "input", "link"}
 _CODE = ("style", "script")
+# Attributes that are compared elsewhere, or say nothing.
+_READ = {
+    "body": ("data-options",),
+    "data": ("value", "data-from", "title"),
+    "tr": ("data-row",),
+    "td": ("class",),
+    "table": ("data-from",),
+    "th": ("data-column",),
+}
+_WRITTEN = re.compile(r"Written \d{4}-\d\d-\d\d \d\d:\d\d UTC\.")
 _OURS = {".csv", ".html", ".md", ".png", ".svg"}  # files of a report
 
 
 def verify_report(folder: str | Path, into: str | Path | None = None) -> list[str]:
     """Compute a report's numbers again from the records and compare them with the written ones.
 
-    Compared are every number, sentence and link on the page, numbers with their full values, its style and script, the
-    Markdown, every CSV file and, where matplotlib is the version that drew them, every figure. Files of other reports
-    among them are named.
+    Compared are every number, sentence and link on the page, numbers with their full values, every element with its
+    attributes, its style and script, the Markdown, every CSV file and, where matplotlib is the version that drew them,
+    every figure; see `unchecked`. Files of other reports among them are named. So are trials that contradict their own
+    evaluations or the plan, and runs of the plan that are missing.
 
     Parameters
     ----------
@@ -65,7 +78,23 @@ def verify_report(folder: str | Path, into: str | Path | None = None) -> list[st
                 differences += _compare_drawings(into / path.name, path)
         known = {path.name for path in again.iterdir()}
     strange = sorted(path.name for path in into.iterdir() if path.suffix in _OURS and path.name not in known)
-    return differences + [f"{name} is no part of this report" for name in strange]
+    differences += [f"{name} is no part of this report" for name in strange]
+    trials = records.trials
+    return [
+        *differences,
+        *against_the_plan(trials, records.plan),
+        *among_themselves(trials, records.evaluations),
+    ]
+
+
+def unchecked(folder: str | Path, into: str | Path | None = None) -> list[str]:
+    """What `verify_report` could not compare, and why; parameters as there."""
+    written = (Path(into) if into is not None else Path(folder) / "report") / "index.html"
+    try:
+        by = _read(written.read_text(encoding="utf-8")).options.get("matplotlib")
+    except (OSError, ValueError):
+        return []
+    return [] if by == DRAWN_BY else [f"the figures, which matplotlib {by} drew, and here is {DRAWN_BY}"]
 
 
 class _Reader(HTMLParser):
@@ -74,7 +103,7 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.numbers: list[tuple[str, str]] = []  # cell, text and full value
-        self.prose: list[str] = []  # and where links lead
+        self.prose: list[str] = []  # and where links lead, and elements with their attributes
         self.code: list[str] = []
         self.figures: list[str] = []
         self.options: dict[str, object] = {}
@@ -95,7 +124,8 @@ class _Reader(HTMLParser):
         elif tag == "td":
             self._cell += 1
         elif tag == "a":
-            self.prose.append(f"link to {given.get('href', '')}")
+            self.prose.append(f"link to {given.pop('href', '')}")
+        self._note(tag, given)
         if self._inside("svg"):
             self.figures[-1] += self.get_starttag_text() or ""
         elif tag == "svg":
@@ -106,6 +136,24 @@ class _Reader(HTMLParser):
             self.numbers.append((f"{self._table}/{self._row}/{self._columns[self._cell - 1]}", ""))
         if tag not in _VOID and not (self.get_starttag_text() or "").endswith("/>"):
             self._open.append((tag, given))
+
+    def _note(self, tag: str, given: dict[str, str]) -> None:
+        """An element and what it has besides what is read as a number; a cell or row of a long table only if it has."""
+        if self._inside("svg") or tag == "svg":
+            return
+        read = _READ.get(tag, ()) if tag != "td" or given.get("class") == "long" else ()
+        rest = " ".join(f'{name}="{value}"' for name, value in given.items() if name not in read)
+        if rest or not (tag == "data" or (self._table and tag in ("tr", "td"))):
+            self.prose.append(f"<{f'{tag} {rest}'.strip()}>")
+
+    def handle_comment(self, data: str) -> None:
+        self.prose.append(f"<!--{data}-->")
+
+    def handle_decl(self, decl: str) -> None:
+        self.prose.append(f"<!{decl}>")
+
+    def handle_pi(self, data: str) -> None:
+        self.prose.append(f"<?{data}>")
 
     def handle_endtag(self, tag: str) -> None:
         while self._open and self._open.pop()[0] != tag:
@@ -118,7 +166,8 @@ class _Reader(HTMLParser):
         elif any(map(self._inside, _CODE)):
             self.code.append(text)
         elif any("data-ignored" in each for _, each in self._open):
-            return
+            if text and not _WRITTEN.fullmatch(text):
+                self.prose.append(text)
         elif self.numbers and (self._inside("data") or (self._table and self._inside("td"))):
             source, said = self.numbers[-1]
             self.numbers[-1] = (source, said + text)
@@ -155,7 +204,9 @@ def _compare(found: _Reader, rightly: _Reader, *, figures: bool) -> Iterator[str
         yield f"text: the page says '{mine[:80]}', the records give '{other[:80]}'"
     if found.code != rightly.code:
         yield "the page's style or script is not the one that this version writes"
-    if figures:
+    if len(found.figures) != len(rightly.figures):
+        yield f"the page has {len(found.figures)} figures, the records give {len(rightly.figures)}"
+    elif figures:
         for place, (drawn, right) in enumerate(zip_longest(found.figures, rightly.figures, fillvalue=""), start=1):
             if drawn != right:
                 yield f"figure {place} of the page is not what the records give"

@@ -198,7 +198,7 @@ def where_section(records: StudyRecords) -> Section:
         said=said,
         cautions=warned,
         tables=(*tables, Table("changes", changed), Table("disturbed", shared), Table("uneven", apart)),
-        facts=tuple(facts(records.provenance)),
+        facts=(*facts(records.provenance), *((("chain of the records", records.chain),) if records.chain else ())),
         links=tuple((file, meaning) for file, meaning in _RECORDS if file in records.files),
     )
 

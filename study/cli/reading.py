@@ -30,7 +30,8 @@ def report(
 
     With --verify: exit code 1 when the written report and the records differ.
     """
-    from reports.page.checking import verify_report
+    from reports.page.checking import unchecked, verify_report
+    from study.store.chain import chain_differences
     from study.store.lock import is_running
     from study.store.parquet import parquet_differences
 
@@ -41,10 +42,12 @@ def report(
         return
     if is_running(found):
         raise UserError(f"{folder} is running, and its records change; verify its report when it is done")
-    differences = [*parquet_differences(found), *verify_report(found.path)]
+    differences = [*chain_differences(found), *parquet_differences(found), *verify_report(found.path)]
     for difference in differences:
         results.print(difference, highlight=False)
     results.print(f"{len(differences)} differ." if differences else "Every number is what the records say.")
+    for left_out in unchecked(found.path):
+        results.print(f"Not compared: {left_out}.", highlight=False)
     raise typer.Exit(1 if differences else 0)
 
 

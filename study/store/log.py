@@ -1,7 +1,12 @@
-"""The log of a study's records: one row per line, with a checksum; torn and damaged lines are known and left out."""
+"""The log of a study's records: one row per line, with a checksum; torn and damaged lines are known and left out.
+
+Each line has the hash of the one before it, so that nobody takes one out, or changes one, without making all that
+follow anew; `study.store.chain` looks. Lines of older versions have none.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import zlib
@@ -14,6 +19,8 @@ from typing import Any
 from trainables.contract import Record
 
 DISTURBED = "disturbed"  # why a trial that did not fail is run again
+START = "0" * 32  # instead of a hash, where there is no line before
+CHAIN = "follows"  # the key of a line's hash of the one before
 _CHECKSUM = b', "crc32": "'
 
 
@@ -28,6 +35,7 @@ class Log:
     begun: dict[str, Record] = field(default_factory=dict)  # hyperparameters of every trial that ever started, by id
     lost_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # slice-seconds by trial id
     reruns: Counter[str] = field(default_factory=Counter)  # by id of trials that a busy machine disturbed: how often
+    head: str = START  # hash of the last line, which stands for all of them
     damaged: list[int] = field(default_factory=list)  # numbers of lines that are left out, counted from 1
 
     def keep(self, kind: str, row: Record) -> None:
@@ -71,9 +79,11 @@ def read_log(path: Path) -> Log:
             if not line.endswith(b"\n"):
                 continue  # torn: the crash came before it was whole
             row = parse_line(line)
+            log.head = line_hash(line)
             if row is None:
                 log.damaged.append(number)
             else:
+                row.pop(CHAIN, None)
                 log.keep(row.pop("kind"), row)
     return log
 
@@ -90,15 +100,26 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def drop_torn_line(path: Path) -> None:
-    """Cut a file of lines back to its last whole line."""
-    if not path.exists():
-        return
+def drop_torn_line(path: Path) -> str:
+    """Cut a file of lines back to its last whole line.
+
+    Returns
+    -------
+    The hash of that line.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return START
     with path.open("rb+") as file:
-        if path.stat().st_size:
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                end = content.rfind(b"\n") + 1
-            file.truncate(end)
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            end = content.rfind(b"\n") + 1
+            last = content[content.rfind(b"\n", 0, max(0, end - 1)) + 1 : end]
+        file.truncate(end)
+    return line_hash(last) if last else START
+
+
+def line_hash(line: bytes) -> str:
+    """Of a whole line, with all that it says of the one before."""
+    return hashlib.sha256(line).hexdigest()[: len(START)]
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
@@ -111,7 +132,13 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     return row
 
 
-def format_line(kind: str, row: Record) -> bytes:
-    """A row as a line with its checksum."""
-    text = json.dumps({"kind": kind, **row}).encode()
+def format_line(kind: str, row: Record, follows: str = "") -> bytes:
+    """A row as a line with its checksum.
+
+    Parameters
+    ----------
+    follows
+        Hash of the line before; none, if not given: as older versions wrote it.
+    """
+    text = json.dumps({"kind": kind, **row, **({CHAIN: follows} if follows else {})}).encode()
     return text[:-1] + _CHECKSUM + f"{zlib.crc32(text):08x}".encode() + b'"}\n'

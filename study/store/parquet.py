@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reports.schema import EVALUATIONS, TRIALS, Column, arrow_schema
+from reports.schema import CHAIN_HEAD, EVALUATIONS, TRIALS, Column, arrow_schema
 from study.store.folder import StudyFolder
 from study.store.log import Log, read_log
 from trainables.common.files import replacing
@@ -17,8 +17,8 @@ from trainables.contract import Record
 
 def build_parquet(log: Log, folder: StudyFolder) -> None:
     """Write both Parquet files, each in one step."""
-    _write_parquet(folder.evaluations, list(log.evaluations.values()), EVALUATIONS)
-    _write_parquet(folder.trials, log.rows(), TRIALS)
+    _write_parquet(folder.evaluations, list(log.evaluations.values()), EVALUATIONS, log.head)
+    _write_parquet(folder.trials, log.rows(), TRIALS, log.head)
 
 
 def refresh_parquet(folder: StudyFolder, *, say: Callable[[str], None]) -> None:
@@ -95,7 +95,8 @@ def _table(path: Path) -> pa.Table:
         return pq.read_table(file, page_checksum_verification=True)
 
 
-def _write_parquet(path: Path, rows: list[Record], columns: tuple[Column, ...]) -> None:
-    table = pa.Table.from_pylist(rows, schema=arrow_schema(columns))
+def _write_parquet(path: Path, rows: list[Record], columns: tuple[Column, ...], head: str) -> None:
+    schema = arrow_schema(columns).with_metadata({CHAIN_HEAD: head})
+    table = pa.Table.from_pylist(rows, schema=schema)
     with replacing(path) as temporary, temporary.open("wb") as file:
         pq.write_table(table, file, write_page_checksum=True)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import IO
 
 from reports.schema import EVALUATIONS, TRIALS, Column
+from study.store.chain import damage_line
 from study.store.folder import StudyFolder
-from study.store.log import drop_torn_line, format_line, read_log, set_aside
+from study.store.log import drop_torn_line, format_line, line_hash, read_log, set_aside
 from study.store.parquet import build_parquet
 from study.store.patience import Patience
 from trainables.common.files import replacing
@@ -117,20 +118,25 @@ class Records:
     def _append(self, kind: str, rows: list[Record], *, durable: bool = False) -> None:
         if not rows:
             return
-        content = b"".join(format_line(kind, row) for row in rows)
-        self._patience.attempt(self._folder.log, lambda: self._write(content, durable=durable))
+        self._patience.attempt(self._folder.log, lambda: self._write(kind, rows, durable=durable))
         for row in rows:
             self._log.keep(kind, row)
 
-    def _write(self, content: bytes, *, durable: bool) -> None:
+    def _write(self, kind: str, rows: list[Record], *, durable: bool) -> None:
         if self._file is None:
-            drop_torn_line(self._folder.log)
+            self._log.head = drop_torn_line(self._folder.log)
             self._file = self._folder.log.open("ab", buffering=0)
+        lines, head = [], self._log.head
+        for row in rows:
+            lines.append(format_line(kind, row, head))
+            head = line_hash(lines[-1])
+        content = b"".join(lines)
         try:
             if self._file.write(content) != len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the disk took a part
             if durable:
                 os.fsync(self._file.fileno())
+            self._log.head = head
         except OSError:
             self._file.close()
             self._file = None  # the next try opens it anew, and drops what is half-written
@@ -144,8 +150,10 @@ class Records:
         aside = set_aside(path)
         lines = aside.read_bytes().splitlines(keepends=True)
         bad = set(self._log.damaged)
+        kept = [line for number, line in enumerate(lines, 1) if number not in bad and line.endswith(b"\n")]
         with replacing(path) as temporary:
-            temporary.write_bytes(b"".join(line for number, line in enumerate(lines, 1) if number not in bad))
+            temporary.write_bytes(b"".join([*kept, damage_line(kept, aside.name)]))
+        self._log = read_log(path)
         numbers = ", ".join(map(str, sorted(bad)[:5])) + (" and others" if len(bad) > 5 else "")
         self._say(
             f"{path} was damaged in line {numbers}; those rows are taken from the trials' checkpoints where these have "

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from reports.errors import ReportError
-from reports.page.checking import verify_report
+from reports.figures.drawing import DRAWN_BY
+from reports.page import checking
+from reports.page.checking import unchecked, verify_report
 from reports.page.report import write_report
 from reports.tables.cost import Price
 from tests.reports.conftest import make, save
@@ -61,6 +63,51 @@ def test_what_was_tampered_with_is_named(written: Path, file: str, pattern: str,
     differences = verify_report(written)
     assert len(differences) == 1
     assert said in differences[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "into", "said"),
+    [
+        (r'<p class="verdict">', '<p class="verdict" hidden>', 'the page says \'<p class="verdict" hidden'),
+        (r'<p class="verdict">', '<p class="note">', "'<p class=\"note\">', the records give '<p class=\"verdict\">'"),
+        (r"<data value", '<data style="display:none" value', "<data style="),
+        (r"<td>reached", "<td hidden>reached", "<td hidden"),
+        (r'<tr data-row="3">', '<tr data-row="3" class="x">', '<tr class="x">'),
+        (r"<h2>", '<img src="data:x"><h2>', '<img src="data:x">'),
+        (r"<h2>", '<svg><path d="M 0"></path></svg><h2>', "figures, the records give"),
+        (r"<h2>", "<!-- a word --><h2>", "<!-- a word -->"),
+        (r"<!doctype html>", "<?x y?>", "<?x y?>"),
+        (r"Written [^<]*", "Written by an honest hand.", "Written by an honest hand."),
+        (r"<footer>", "<p>Flux was disqualified.</p><footer>", "Flux was disqualified."),
+        (r"<span data-ignored>", "<p data-ignored>And so on.</p><span data-ignored>", "And so on."),
+        (r"<section", '<div style="display:none"></div><section', "<div style="),
+    ],
+)
+def test_what_was_put_into_the_page_is_named(once: Path, pattern: str, into: str, said: str) -> None:
+    page = (once / "report" / "index.html").read_text()
+    changed = re.sub(pattern, into.replace("\\", r"\\"), page, count=1)
+    assert changed != page
+    assert any(said in each for each in checking._compare(checking._read(changed), checking._read(page), figures=True))
+
+
+def test_figures_that_another_matplotlib_drew_are_not_compared_which_is_said(written: Path) -> None:
+    assert unchecked(written) == []
+    change(written / "report" / "index.html", "matplotlib&#34;: &#34;[^&]*", "matplotlib&#34;: &#34;1.0")
+    change(written / "report" / "timeline.svg", r'(<path d="M )[\d.]+', r"\g<1>1.5")
+    assert verify_report(written) == []
+    assert unchecked(written) == [f"the figures, which matplotlib 1.0 drew, and here is {DRAWN_BY}"]
+    change(written / "report" / "index.html", "<h2>", "<svg></svg><h2>")
+    assert "figures, the records give" in verify_report(written)[0]
+
+
+def test_contradictions_of_the_records_are_told_with_the_report_that_agrees_with_them(written: Path) -> None:
+    trials = pd.read_parquet(written / "trials.parquet")
+    trials.loc[trials["phase"] == "confirm", "warm_tta_s"] *= 0.5
+    trials.to_parquet(written / "trials.parquet")
+    write_report(written, written / "report", price=Price(gpu_hour=2.0, cpu_hour=0.1))
+    found = verify_report(written)
+    assert len(found) == 10
+    assert all("warm_tta_s: it says" in each for each in found)
 
 
 def test_a_picture_and_a_strange_file_are_noticed(written: Path) -> None:
