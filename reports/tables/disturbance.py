@@ -13,7 +13,7 @@ from reports.names import title
 from reports.records import complete
 from reports.schema import TRIALS
 from reports.sentences import Row, Sentence
-from reports.tables.trials import confirmation_runs, frameworks
+from reports.tables.trials import confirmation_runs, frameworks, race_runs
 from trainables.frameworks import FRAMEWORKS
 
 STARVED = 0.5  # CPUs: a training on the CPU always has something to compute, unless it is kept waiting
@@ -33,8 +33,8 @@ def disturbances(trials: pd.DataFrame) -> pd.DataFrame:
     or fewer than half of the framework's median and than `SLOWED`. From the load average, above `CROWDED` for each CPU
     of the machine at a trial's start and end. From how long its thread waited for a CPU: more than `DELAYED` of the
     time where it shares its CPUs with no loader workers, or so much more than that of its siblings that waited least.
-    From what a hypervisor took: more than `STOLEN`. And a confirmation run by its siblings, the other runs of its
-    configuration: it took `SLOWER` times their median per sample, and got less than `SLOWED` of the CPU that they had.
+    From what a hypervisor took: more than `STOLEN`. And a run of the race or the confirmation by its siblings, the
+    others of its configuration: it took `SLOWER` times their median per sample, with less than `SLOWED` of their CPU.
     Trainings that only simulate do not compute, and are left out.
 
     Returns
@@ -43,7 +43,7 @@ def disturbances(trials: pd.DataFrame) -> pd.DataFrame:
     """
     known = measured(trials)
     siblings = known.groupby(["framework", "phase", "confirms", "num_workers"], dropna=False)
-    confirmed = (known["phase"] == "confirm") & (siblings["trial_id"].transform("size") > FEWEST_SIBLINGS)
+    again = known["phase"].isin(["race", "confirm"]) & (siblings["trial_id"].transform("size") > FEWEST_SIBLINGS)
     per_sample = known["train_s"] / known["samples"]
     mine = known.assign(per_sample=per_sample).groupby(["framework", "phase", "confirms"], dropna=False)
     slower = (per_sample > SLOWER * mine["per_sample"].transform("median")) & (
@@ -56,11 +56,11 @@ def disturbances(trials: pd.DataFrame) -> pd.DataFrame:
     slowed = (known["share"] < SLOWED) & (known["share"] < known["median"] / 2)
     crowded = known[["load_start", "load_end"]].min(axis=1, skipna=False) > CROWDED * known["host_cpus"]
     stolen = known["train_stolen_s"] > STOLEN * known["train_wall_s"] * known["host_cpus"]
-    return known[starved | slowed | crowded | stolen | (delayed > allowed) | (confirmed & slower)]
+    return known[starved | slowed | crowded | stolen | (delayed > allowed) | (again & slower)]
 
 
-def disturbed_confirmations(rows: Iterable[dict[str, Any]]) -> list[str]:
-    """Ids of the runs that confirm the winners and were disturbed.
+def disturbed_ids(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Ids of the runs of the race, and of those that confirm the winners, that were disturbed.
 
     Parameters
     ----------
@@ -68,8 +68,13 @@ def disturbed_confirmations(rows: Iterable[dict[str, Any]]) -> list[str]:
         Of the trial records; see `reports.schema.TRIALS`.
     """
     table = complete(pd.DataFrame(list(rows)), TRIALS)
-    confirmed = set(confirmation_runs(table)["trial_id"])
-    return [name for name in disturbances(table)["trial_id"] if name in confirmed]
+    claimed = set(_claimed(table)["trial_id"])
+    return [name for name in disturbances(table)["trial_id"] if name in claimed]
+
+
+def _claimed(trials: pd.DataFrame) -> pd.DataFrame:
+    """The runs on which the report's claims rest."""
+    return pd.concat([race_runs(trials), confirmation_runs(trials)])
 
 
 def measured(trials: pd.DataFrame) -> pd.DataFrame:
@@ -81,17 +86,17 @@ def measured(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def disturbed_runs(trials: pd.DataFrame) -> pd.DataFrame:
-    """How many of the runs that confirm were disturbed, and how many stand for one that was.
+    """How many of the runs on which the claims rest were disturbed, and how many stand for one that was.
 
     Returns
     -------
     One row per framework with such runs. Columns: framework, runs, disturbed, rerun.
     """
-    confirmed = confirmation_runs(trials)
+    claimed = _claimed(trials)
     bad = set(disturbances(trials)["trial_id"])
     table = []
     for name in frameworks(trials):
-        runs = confirmed[confirmed["framework"] == name]
+        runs = claimed[claimed["framework"] == name]
         if len(runs):
             rerun = int((runs["reruns"].fillna(0) > 0).sum())
             table.append((name, len(runs), int(runs["trial_id"].isin(bad).sum()), rerun))
@@ -111,13 +116,15 @@ def disturbed_sentences(found: list[Row]) -> list[Sentence]:
     if bad:
         counted = _counted(bad, "disturbed", " of ", "runs")
         said.append(
-            ("Caution: a busy machine disturbed ", *counted, " confirmation runs, whose times are too long; "
-             "`tuneoff confirm --disturbed DIR` runs those again."),
+            ("Caution: a busy machine disturbed ", *counted, " runs of the race and the confirmation, whose times "
+             "are too long; `tuneoff confirm --disturbed DIR` runs those again."),
         )  # fmt: skip
     again = [row for row in found if row["rerun"]]
     if again:
         counted = _counted(again, "rerun", " of ", "runs")
-        said.append((*counted, " confirmation runs were run again, for a busy machine had disturbed them."))
+        said.append(
+            (*counted, " runs of the race and the confirmation were run again, for a busy machine had disturbed them.")
+        )
     return said
 
 
@@ -130,19 +137,19 @@ def _counted(found: list[Row], column: str, between: str, of: str) -> Sentence:
 
 
 def uneven(trials: pd.DataFrame) -> pd.DataFrame:
-    """Frameworks whose confirmation runs did not find the machine alike: another clock, or another load.
+    """Frameworks whose runs of the race and the confirmation did not find the machine alike: another clock, or load.
 
     Returns
     -------
     Columns: framework, against, caution.
     """
-    confirmed = confirmation_runs(trials)
+    claimed = _claimed(trials)
     table = []
-    for against, name in combinations(frameworks(confirmed), 2):
-        runs = {each: confirmed[confirmed["framework"] == each] for each in (name, against)}
+    for against, name in combinations(frameworks(claimed), 2):
+        runs = {each: claimed[claimed["framework"] == each] for each in (name, against)}
         for say in (_other_clock, _other_load):
             if told := say(*(runs[each] for each in (name, against))):
-                both = f"{title(name)}'s and {title(against)}'s confirmation runs"
+                both = f"{title(name)}'s and {title(against)}'s runs"
                 table.append((name, against, f"{both} {told}"))
     return pd.DataFrame(table, columns=["framework", "against", "caution"])
 

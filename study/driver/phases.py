@@ -136,7 +136,7 @@ def driving(
     retry_failed
         Whether trials that failed are to run again.
     disturbed
-        Whether confirmation runs that a busy machine disturbed are.
+        Whether runs of the race and the confirmation that a busy machine disturbed are.
     choice
         What the user wants of a cluster's nodes.
 
@@ -162,8 +162,8 @@ def driving(
                 progress.say(f"failed trials that run again, from their beginning: {count}")
             if disturbed:
                 again = rerun_disturbed(folder, records)
-                told = f"confirmation runs that were disturbed, and run again: {', '.join(again)}"
-                progress.say(told if again else "no confirmation run was disturbed")
+                told = f"runs that were disturbed, and run again: {', '.join(again)}"
+                progress.say(told if again else "no run of the race or the confirmation was disturbed")
 
             def left_behind() -> str:
                 progress.stop()

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from optuna.trial import TrialState
 
-from reports.tables.disturbance import disturbed_confirmations
+from reports.tables.disturbance import disturbed_ids
 from reports.winners import MOVED
 from study.driver.recorder import lost_s, trial_row
 from study.driver.searcher import search_seed
@@ -76,7 +76,9 @@ def retry_failures(folder: StudyFolder, records: Records, only: Collection[str] 
 
 
 def rerun_disturbed(folder: StudyFolder, records: Records) -> list[str]:
-    """Let confirmation runs that a busy machine disturbed run again; the rule is `reports.tables.disturbance`'s.
+    """Let runs of the race and the confirmation run again that a busy machine disturbed.
+
+    The rule is `reports.tables.disturbance`'s.
 
     Each keeps its seed and its place, and what it cost stays charged to it. Its rows stay in the log, where others take
     their place.
@@ -85,7 +87,7 @@ def rerun_disturbed(folder: StudyFolder, records: Records) -> list[str]:
     -------
     Their ids.
     """
-    disturbed = disturbed_confirmations(records.trials.values())
+    disturbed = disturbed_ids(records.trials.values())
     for name in disturbed:
         checkpoint.forget(folder.checkpoints(name))
     records.retry(disturbed, why=DISTURBED)

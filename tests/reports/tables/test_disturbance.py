@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reports.sentences import plain, rows
-from reports.tables.disturbance import disturbances, disturbed_runs, disturbed_sentences, uneven
+from reports.tables.disturbance import disturbances, disturbed_ids, disturbed_runs, disturbed_sentences, uneven
 from tests.reports.conftest import study, trial
 
 QUIET = {
@@ -64,6 +64,13 @@ def test_a_disturbed_run_is_known_by_itself_or_by_its_siblings(changes: dict[str
     assert disturbed(confirmed({}, {}, changes, {})) == ["confirm-pytorch-00002"]
 
 
+def test_a_run_of_the_race_that_was_disturbed_is_run_again_too() -> None:
+    raced = {"confirms": 0, "rank": 1, **QUIET}
+    found = [trial("pytorch", "race", number, 2.0, seed=number, **raced) for number in range(4)]
+    found[2] |= {"train_cpu_s": 1.0}
+    assert disturbed_ids([trial("pytorch", "search", 0, 2.0, **QUIET), *found]) == [found[2]["trial_id"]]
+
+
 def test_waiting_for_its_own_loader_workers_is_no_disturbance() -> None:
     workers = {"num_workers": 1, "train_delayed_s": 4.0}
     found = confirmed(workers, {**workers, "train_delayed_s": 5.2}, workers, workers)
@@ -75,9 +82,9 @@ def test_what_is_said_first() -> None:
     found = [*confirmed({"train_cpu_s": 1.0}, {}, {"reruns": 2}), *confirmed({}, {}, framework="flux")]
     said = [plain(each) for each in disturbed_sentences(rows("disturbed_runs", disturbed_runs(study(found).trials)))]
     assert said == [
-        "Caution: a busy machine disturbed 1 of 3 PyTorch confirmation runs, whose times are too long; `tuneoff "
-        "confirm --disturbed DIR` runs those again.",
-        "1 of 3 PyTorch confirmation runs were run again, for a busy machine had disturbed them.",
+        "Caution: a busy machine disturbed 1 of 3 PyTorch runs of the race and the confirmation, whose times are too "
+        "long; `tuneoff confirm --disturbed DIR` runs those again.",
+        "1 of 3 PyTorch runs of the race and the confirmation were run again, for a busy machine had disturbed them.",
     ]
     assert disturbed_sentences(rows("disturbed_runs", disturbed_runs(study(confirmed({}, {})).trials))) == []
 
@@ -92,16 +99,13 @@ def test_what_is_said_first() -> None:
         (
             {"cpu_mhz_start": 2000.0, "cpu_mhz_end": 2200.0},
             [
-                "Flux's and PyTorch's confirmation runs ran at other CPU clocks (2100 and 3000 MHz, the medians): a "
+                "Flux's and PyTorch's runs ran at other CPU clocks (2100 and 3000 MHz, the medians): a "
                 "part of the ratio is that."
             ],
         ),
         (
             {"load_start": 5.0},
-            [
-                "Flux's and PyTorch's confirmation runs began at other load averages (5.0 and 1.0 on 2 CPUs, the "
-                "medians)."
-            ],
+            ["Flux's and PyTorch's runs began at other load averages (5.0 and 1.0 on 2 CPUs, the medians)."],
         ),
     ],
 )
