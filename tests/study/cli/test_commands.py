@@ -16,6 +16,7 @@ from study import ending
 from study.cli import commands as cli
 from study.plan.files import load_plan
 from study.store.folder import create
+from trainables.common.machine import Cpus
 from trainables.simulated.backend import SimulatedRun
 
 
@@ -218,6 +219,7 @@ def test_train_tells_of_loader_workers_that_cannot_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SimulatedRun, "loader_workers", lambda _: 1)
+    monkeypatch.setattr("study.cli.single.cpus", lambda: Cpus(4, 4))
     arguments = ["--learning-rate", "0.1", "--num-workers", "3", "--threads", "1", "--json"]
     code, out, err = call([*TRAIN, *arguments], capsys, monkeypatch)
     assert (code, err) == (0, "tuneoff: loader workers: 3 were asked for, and 1 can run with 1 CPU\n")
