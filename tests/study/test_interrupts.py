@@ -68,13 +68,15 @@ def test_ray_leaves_the_process_with_such_an_exit() -> None:
 
 DEAF = """
 import hashlib, os, sys, time
-from study.interrupts import Interrupts
+from contextlib import suppress
+from study.interrupts import Interrupted, Interrupts
 interrupts = Interrupts()
 interrupts.means, interrupts.farewell = "all is safe", "go on with: tuneoff resume x"
 with interrupts.handled():
     print("deaf", flush=True)
-    while True:  # inside C, where no Python handler runs, for a minute or more
-        hashlib.pbkdf2_hmac("sha256", b"x", b"y", 200_000_000)
+    while True:  # inside C, where no Python handler runs, for a minute or more; a signal that comes before is lost
+        with suppress(Interrupted):
+            hashlib.pbkdf2_hmac("sha256", b"x", b"y", 200_000_000)
 """
 
 
