@@ -41,8 +41,8 @@ KNOBS = ("--workload=digits-lenet", "--learning-rate=0.01", "--batch-size=32", "
 SIGNALS = {"Ctrl-C": [signal.SIGINT], "SIGTERM": [signal.SIGTERM], "SIGHUP": [signal.SIGHUP]}
 SIGNALS["Ctrl-C twice"] = [signal.SIGINT] * 2
 SIGNALS["Ctrl-C, SIGTERM"] = [signal.SIGINT, signal.SIGTERM]
-# In the temporary folder after every training: marks of checked data sets, PyTorch's cache of compiled code.
-STAYING = ((f"tuneoff-{os.getuid()}",), (f"torchinductor_{getpass.getuser()}",))
+# In the temporary folder afterwards, however it ends: marks of checked data sets, PyTorch's cache, Ray's logs.
+STAYING = (("ray",), (f"tuneoff-{os.getuid()}",), (f"torchinductor_{getpass.getuser()}",))
 _shares: dict[tuple[str, str], float] = {}  # of those seconds, where that turned out to be too late
 _TAG = "TUNEOFF_SIGNALS_TRY"
 
