@@ -68,7 +68,7 @@ def told_why_julia_does_not_start() -> Iterator[None]:
             yield
         except Exception as error:
             why = _why(error, _read(said.fileno()))
-            raise RuntimeError(f"Julia did not start: {why}; `tuneoff setup-julia` sets it up") from None
+            raise RuntimeError(f"Julia did not start: {why}; `tuneoff doctor` tells what to do") from None
         else:
             os.write(stderr, _read(said.fileno()).encode())
         finally:
