@@ -11,9 +11,11 @@ import optuna
 import pandas as pd
 import pytest
 
+from reports.tables.contradictions import among_themselves
 from study.driver.searcher import suggest
 from study.plan.files import thaw
 from study.plan.plan import Plan
+from study.store.chain import chain_differences
 from study.store.folder import StudyFolder
 from study.store.journal import open_searches, open_storage, origin, search_distributions, trial_id
 from study.store.log import parse_line
@@ -46,6 +48,8 @@ def check(folder: Path, *, alive_s: float) -> Tally:
     points = pd.read_parquet(study.evaluations)
     tally = _tally(study, trials)
     assert trials["trial_id"].is_unique
+    assert chain_differences(study) == []
+    assert among_themselves(trials, points) == []
     for name in plan.frameworks:
         searched = trials[(trials["framework"] == name) & (trials["phase"] == "search")]
         assert len(searched) == plan.search.trials, f"{len(searched)} trials of {plan.search.trials}"
