@@ -178,7 +178,7 @@ def test_runs_of_an_older_version_that_were_apart_are_not_compared_and_run_again
     assert "cannot be told apart" in " ".join(machine_cautions(study.trials)["caution"])
     study.run("confirm")
     assert crossings(study.trials)["together"].tolist() == [4]
-    assert "Warm: Simulated is 1.50x [1.50, 1.50] faster." in verdict(study.trials)
+    assert "Warm: Simulated 2 needs 1.50x of Simulated's time: no interval" in verdict(study.trials)
     assert status(study.plan, study.folder)["done"]
 
 
