@@ -141,6 +141,7 @@ FORMS: dict[str, Callable[[Any], str]] = {
     "inverse times": lambda value: f"{inverse(value)}x",
     "change": change,
     "percent": percent,
+    "aim": lambda value: f"{100 * value:.4g} %",
     "percentage": lambda value: f"{100 * value:.3f}",
     "share": lambda value: f"{100 * value:.0f} %",
     "probability": lambda value: f"{value:.2g}",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from reports.figures.drawing import INK, SIZE, canvas, colour, drawn
+from reports.figures.drawing import INK, SIZE, by_framework, canvas, colour, drawn
 from reports.names import title
 from reports.tables.why import ACCOUNTS
 
@@ -26,15 +27,15 @@ def accuracy_against_time(curves: pd.DataFrame, *, target: float) -> Figure:
         Drawn as a horizontal line; a fraction.
     """
     figure, axes = canvas()
-    for name, runs in curves.groupby("framework", sort=False):
+    for name, runs in by_framework(curves):
         for index, (_, run) in enumerate(runs.groupby("trial_id")):
             axes.plot(
                 run["train_s"],
                 run["validation_accuracy"],
-                color=colour(str(name)),
+                color=colour(name),
                 alpha=0.75,
                 linewidth=1.2,
-                label=title(str(name)) if index == 0 else None,
+                label=title(name) if index == 0 else None,
             )
     axes.axhline(target, color=INK, linestyle="--", linewidth=1, label=f"target {target:.4g}")
     axes.set_xlabel("seconds of training (warm clock)")
@@ -42,7 +43,6 @@ def accuracy_against_time(curves: pd.DataFrame, *, target: float) -> Figure:
     axes.set_xlim(left=0)
     axes.set_ylim(max(0.0, target - 3 * (1 - target)), min(1.0, target + (1 - target) * 0.75) if target < 1 else 1.01)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    axes.legend(loc="lower right")
     return figure
 
 
@@ -58,9 +58,9 @@ def reached_against_time(curves: pd.DataFrame, *, clock: str) -> Figure:
         ``warm`` or ``cold``.
     """
     figure, axes = canvas()
-    for name, curve in curves[curves["clock"] == clock].groupby("framework", sort=False):
-        its_colour = colour(str(name))
-        axes.step(curve["seconds"], curve["share"], where="post", color=its_colour, label=title(str(name)))
+    for name, curve in by_framework(curves[curves["clock"] == clock]):
+        its_colour = colour(name)
+        axes.step(curve["seconds"], curve["share"], where="post", color=its_colour, label=title(name))
         axes.fill_between(
             curve["seconds"], curve["low"], curve["high"], step="post", color=its_colour, alpha=0.15, linewidth=0
         )
@@ -78,31 +78,35 @@ def reached_against_time(curves: pd.DataFrame, *, clock: str) -> Figure:
 def best_against_cost(curves: pd.DataFrame, bands: pd.DataFrame, found: pd.DataFrame) -> Figure:
     """Best time to accuracy so far against what the search had cost by then; a diamond is what its winner really takes.
 
+    The diamond stands at the search's whole cost, its race included; its bar is the 95 % interval of the median.
+
     Parameters
     ----------
     curves, bands, found
         `reports.tables.cost.best_so_far`, `reports.tables.cost.resampled` and `reports.tables.cost.incumbents`.
     """
     figure, axes = canvas()
-    for name, band in bands.groupby("framework", sort=False):
-        axes.fill_between(
-            band["slice_s"], band["low_s"], band["high_s"], color=colour(str(name)), alpha=0.15, linewidth=0
-        )
-    for name, search in curves.groupby("framework", sort=False):
+    for name, band in by_framework(bands):
+        axes.fill_between(band["slice_s"], band["low_s"], band["high_s"], color=colour(name), alpha=0.15, linewidth=0)
+    for name, search in by_framework(curves):
         marks = "o" if len(search) <= 60 else None
         axes.step(
-            search["slice_s"],
-            search["best_s"],
-            where="post",
-            color=colour(str(name)),
-            marker=marks,
-            markersize=3,
-            label=title(str(name)),
-        )
-        own = found[(found["framework"] == name) & found["confirmed"]]
-        axes.plot(
-            [search["slice_s"].max()] * len(own), own["best_s"], "D", color=colour(str(name)), markersize=7,
-            markeredgecolor=INK, clip_on=False,
+            search["slice_s"], search["best_s"], where="post", color=colour(name), marker=marks, markersize=3,
+            label=title(name),
+        )  # fmt: skip
+    for name, own in by_framework(found[found["confirmed"]]):
+        ends = curves[curves["framework"] == name].iloc[-1]
+        winner = own.iloc[0]
+        at = [ends["slice_s"], winner["search_slice_s"]]  # the race between them
+        axes.plot(at, [ends["best_s"], winner["best_s"]], ":", color=colour(name), linewidth=1)
+        spread = [
+            [max(0.0, winner["best_s"] - winner["best_s_low"])],
+            [max(0.0, winner["best_s_high"] - winner["best_s"])],
+        ]
+        axes.errorbar(
+            at[1:], [winner["best_s"]], yerr=spread if np.isfinite(spread).all() else None, fmt="D",
+            color=colour(name), markersize=7, markeredgecolor=INK, ecolor=colour(name), capsize=3,
+            label=f"{title(name)}, confirmed",
         )  # fmt: skip
     axes.set_xlabel("search cost so far (slice-seconds)")
     axes.set_ylabel("best time to accuracy (s)")
@@ -131,6 +135,4 @@ def time_ledger(ledger: pd.DataFrame) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("seconds, mean over the confirmation runs")
     axes.set_xlim(0, max(float(left.max()), 1e-9) * 1.02)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    axes.legend().set_visible(False)
     return figure

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import NullFormatter
 
-from reports.figures.drawing import INK, RASTERISED_ABOVE, SIZE, canvas, colour, drawn
+from reports.figures.drawing import (
+    INK,
+    RASTERISED_ABOVE,
+    SIZE,
+    by_framework,
+    canvas,
+    colour,
+    drawn,
+    label_ticks,
+    nice_ticks,
+)
 from reports.names import KNOB_NAMES, title
 from reports.tables.trials import KNOBS, phase
 
 _MOST_SLOTS_LABELLED = 12
+_MOST_VALUES_LABELLED = 12
+_PALER = {"search": 0.9, "race": 0.55, "confirm": 0.3, "sweep": 0.9}  # opacity by phase, in a study's order
 MOST_LINES = 300  # more hide one another
 
 
@@ -30,39 +45,48 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
     figure, axes = canvas()
     search = phase(trials, "search").dropna(subset=["objective", knob])
     spread = np.random.default_rng(0)
-    for place, (name, group) in enumerate(search.groupby("framework", sort=True)):
+    for place, (name, group) in enumerate(by_framework(search)):
         reached = group["reached"].astype(bool)
         x = group[knob].astype(float)
         if knob == "num_workers":  # whole numbers: side by side, so that frameworks do not hide one another
             x = x + 0.16 * (place - 0.5) + spread.uniform(-0.05, 0.05, len(x))
         many = len(group) > RASTERISED_ABOVE
         size, alpha = (4, 0.3) if many else (18, 0.75)
-        axes.plot([], [], "o", color=colour(str(name)), markersize=4, label=title(str(name)))
+        axes.plot([], [], "o", color=colour(name), markersize=4, label=title(name))  # a legend without faint marks
         axes.scatter(
-            x[reached], group["objective"][reached], s=size, alpha=alpha, color=colour(str(name)), linewidths=0,
+            x[reached], group["objective"][reached], s=size, alpha=alpha, color=colour(name), linewidths=0,
             rasterized=many,
         )  # fmt: skip
         axes.scatter(
-            x[~reached], group["objective"][~reached], s=size, alpha=alpha * 0.8, color=colour(str(name)), marker="x",
+            x[~reached], group["objective"][~reached], s=size, alpha=alpha * 0.8, color=colour(name), marker="x",
             linewidths=1, rasterized=many,
         )  # fmt: skip
-    if knob == "batch_size" and len(search):
-        sizes = sorted(search[knob].unique())
-        axes.set_xscale("log", base=2)
-        if len(sizes) <= 12:
-            axes.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
-            axes.xaxis.set_minor_formatter(NullFormatter())
-    elif knob == "learning_rate":
-        axes.set_xscale("log")
-    elif len(search):
-        axes.set_xticks(np.unique(search[knob].astype(int)))
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    if len(search):
+        _scale(axes, knob, search[knob].astype(float))
+        axes.set_yscale("log")
+        ends = search["objective"].astype(float)
+        low, high = float(ends.min()) / 1.12, float(ends.max()) * 1.12
+        axes.set_ylim(low, high)
+        axes.set_yticks(ticks := nice_ticks(low, high), [f"{each:g}" for each in ticks])
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if not search["reached"].all():
+        axes.plot([], [], "x", color=INK, markersize=4, label="missed the target")
     axes.set_xlabel(KNOB_NAMES[knob])
     axes.set_ylabel("objective (s)")
     return figure
+
+
+def _scale(axes: Axes, knob: str, values: pd.Series[float]) -> None:
+    """The axis of a hyperparameter: logarithmic, or whole numbers."""
+    low, high = float(values.min()), float(values.max())
+    if knob == "num_workers":
+        axes.set_xlim(low - 0.5, high + 0.5)
+        label_ticks(axes, sorted(set(values)))
+        return
+    axes.set_xscale("log", base=2 if knob == "batch_size" else 10)
+    axes.set_xlim(low / 1.2, high * 1.2)
+    few = values.nunique() <= _MOST_VALUES_LABELLED
+    label_ticks(axes, sorted(set(values)) if few else nice_ticks(low / 1.2, high * 1.2))
 
 
 @drawn
@@ -87,19 +111,18 @@ def parallel_coordinates(trials: pd.DataFrame) -> Figure:
         for text, height, align in ((values.min(), -0.03, "top"), (values.max(), 1.03, "bottom")):
             axes.text(place, height, f"{text:.3g}", ha="center", va=align, fontsize=8)
     rank = search["objective"].rank(pct=True).to_numpy()
-    for name in sorted(search["framework"].unique()):
+    for name, _ in by_framework(search):
         mine = (search["framework"] == name).to_numpy()
         order = np.argsort(-rank[mine])
         lines = [list(enumerate(row)) for row in heights[mine][order]]
         opacity = np.clip(1.15 - 1.2 * rank[mine][order], 0.08, 1.0)
         axes.plot([], [], color=colour(name), label=title(name))
-        axes.add_collection(LineCollection(lines, colors=colour(str(name)), alpha=list(opacity), linewidths=1.2))
+        axes.add_collection(LineCollection(lines, colors=colour(name), alpha=list(opacity), linewidths=1.2))
     axes.set_xlim(-0.25, len(columns) - 0.75)
     axes.set_ylim(-0.12, 1.14)
     axes.set_xticks(range(len(columns)), [*(KNOB_NAMES[knob] for knob in KNOBS), "objective (s)"])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=3)
     return figure
 
 
@@ -113,11 +136,11 @@ def importance_bars(importances: pd.DataFrame) -> Figure:
         `reports.tables.importance.importances`.
     """
     figure, axes = canvas((SIZE[0], 2.6))
-    names = list(importances["framework"].unique())
-    height = 0.8 / max(1, len(names))
-    for place, name in enumerate(names):
-        mine = importances[importances["framework"] == name].set_index("hyperparameter")["importance"].reindex(KNOBS)
-        y = np.arange(len(KNOBS)) + (place - (len(names) - 1) / 2) * height
+    groups = list(by_framework(importances))
+    height = 0.8 / max(1, len(groups))
+    for place, (name, rows) in enumerate(groups):
+        mine = rows.set_index("hyperparameter")["importance"].reindex(KNOBS)
+        y = np.arange(len(KNOBS)) + (place - (len(groups) - 1) / 2) * height
         axes.barh(y, mine.fillna(0.0), height=height * 0.9, color=colour(name), label=title(name))
     axes.set_yticks(range(len(KNOBS)), [KNOB_NAMES[knob] for knob in KNOBS])
     axes.invert_yaxis()
@@ -129,7 +152,7 @@ def importance_bars(importances: pd.DataFrame) -> Figure:
 
 @drawn
 def timeline(slots: pd.DataFrame) -> Figure:
-    """When every trial ran, and on which slot; confirmation runs are paler, failed trials hatched.
+    """When every trial ran, and on which slot; race and confirmation runs are paler, failed trials hatched.
 
     Parameters
     ----------
@@ -139,17 +162,18 @@ def timeline(slots: pd.DataFrame) -> Figure:
     count = int(slots["slot"].max()) + 1
     figure, axes = canvas((SIZE[0], min(4.5, 1.5 + 0.3 * count)))
     many = len(slots) > RASTERISED_ABOVE
-    for (name, phase_name, failed), group in slots.assign(failed=slots["outcome"] == "failed").groupby(
-        ["framework", "phase", "failed"], sort=True
-    ):
+    for (name, rows), phase_name, failed in product(by_framework(slots), _PALER, (False, True)):
+        group = rows[(rows["phase"] == phase_name) & ((rows["outcome"] == "failed") == failed)]
+        if group.empty:
+            continue
         left, right, slot = (group[column].to_numpy(float) for column in ("began_s", "ended_s", "slot"))
         corners = [(left, slot - 0.4), (left, slot + 0.4), (right, slot + 0.4), (right, slot - 0.4)]
         bars = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
         axes.add_collection(
             PolyCollection(
-                list(bars), facecolors=colour(str(name)), alpha=0.85 if phase_name == "search" else 0.45,
+                list(bars), facecolors=colour(name), alpha=_PALER[phase_name],
                 hatch="///" if failed else None, edgecolors=INK, linewidths=0 if many else 0.3, rasterized=many,
-                label=f"{title(str(name))}, {phase_name}" + (", failed" if failed else ""),
+                label=f"{title(name)}, {phase_name}" + ", failed" * failed,
             )
         )  # fmt: skip
     axes.set_xlim(0, float(slots["ended_s"].max()) * 1.01)
@@ -159,6 +183,4 @@ def timeline(slots: pd.DataFrame) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("seconds since the first trial began")
     axes.set_ylabel("slot")
-    figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    axes.legend().set_visible(False)
     return figure

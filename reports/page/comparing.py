@@ -9,22 +9,35 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.errors import ReportError
-from reports.figures.drawing import canvas, colour, drawn
+from reports.figures.drawing import by_framework, canvas, colour, drawn
 from reports.names import study_name, title
 from reports.page.content import Column, Picture, Section, Table
 from reports.page.report import Page, write_page
+from reports.page.sides import compare_sides, differences_section
 from reports.records import StudyRecords, read_records
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.across import comparison, differences, geometric_means, performance_profile
 from reports.tables.cost import Price
+from reports.tables.sides import one_framework_each
 from reports.tables.statistics import FEWEST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write_comparison(folders: Sequence[str | Path], into: str | Path) -> str:
+BY_FRAMEWORK, BY_STUDY = "framework", "study"
+
+
+def write_comparison(folders: Sequence[str | Path], into: str | Path, by: str = "") -> str:
     """Write a page over several studies, with the same kinds of files as a report.
+
+    Parameters
+    ----------
+    folders
+        The studies'.
+    by
+        `BY_FRAMEWORK`: each study compares its frameworks, and the page goes over the studies. `BY_STUDY`: each study
+        is a side, and the page compares these. Empty: by study where each has one framework and all the same target.
 
     Returns
     -------
@@ -33,11 +46,13 @@ def write_comparison(folders: Sequence[str | Path], into: str | Path) -> str:
     Raises
     ------
     reports.errors.ReportError
-        When fewer than two folders are given, or one has no records.
+        When fewer than two folders are given, one has no records, or sides have no common target.
     """
     if len(folders) < 2:
         raise ReportError("compare needs the folders of at least two studies")
-    page = compare({name: read_records(folder) for name, folder in _named(folders).items()})
+    studies = {name: read_records(folder) for name, folder in _named(folders).items()}
+    as_sides = by == BY_STUDY or (not by and one_framework_each(studies))
+    page = compare_sides(studies) if as_sides else compare(studies)
     write_page(page, Path(into))
     return " ".join(map(plain, page.verdict))
 
@@ -77,13 +92,14 @@ def compare(studies: dict[str, StudyRecords]) -> Page:
         for clock in profile["clock"].unique()
     ]
     compared = Table("comparison", table, columns, "the studies' verdicts", when_empty="Nothing to compare.")
-    shown = tuple(Column(str(name), str(name), "text") for name in differ.columns)
     return Page(
         heading=f"{len(studies)} studies compared",
         verdict=tuple(_overall(row) for row in rows("geometric_means", means))
         + tuple(_left_out(rows("comparison", table)))
         or (("No two frameworks reached the target in the same study, so there is nothing to average.",),),
         left_out=(),
+        rules=(),
+        forests=(),
         sections=(
             Section(
                 "comparison",
@@ -96,20 +112,7 @@ def compare(studies: dict[str, StudyRecords]) -> Page:
                 tables=(compared,),
                 pictures=tuple(pictures),
             ),
-            Section(
-                "differences",
-                "What differs between the studies",
-                note="A difference between studies can come from any of these.",
-                tables=(
-                    Table(
-                        "differences",
-                        differ,
-                        shown,
-                        "provenance.json and plan.toml of the studies",
-                        when_empty="Nothing: same hardware, versions and plan.",
-                    ),
-                ),
-            ),
+            differences_section(differ),
         ),
         price=Price(),
         tables=(Table("geometric_means", means), Table("performance_profile", profile)),
@@ -128,9 +131,9 @@ def profile_figure(profile: pd.DataFrame, clock: str) -> Figure:
     figure, axes = canvas()
     mine = profile[profile["clock"] == clock]
     end = max(1.5, float(mine["factor"].max()) * 1.15)
-    for name, curve in mine.groupby("framework", sort=False):
+    for name, curve in by_framework(mine):
         factors, shares = [*curve["factor"], end], [*curve["share"], curve["share"].iloc[-1]]
-        axes.step(factors, shares, where="post", color=colour(str(name)), label=title(str(name)), linewidth=2)
+        axes.step(factors, shares, where="post", color=colour(name), label=title(name), linewidth=2)
     axes.set_xlim(1, end)
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel("factor of the faster one's time")

@@ -19,7 +19,8 @@ from markupsafe import Markup
 
 from reports.figures.drawing import DRAWN_BY, inline, render
 from reports.names import title
-from reports.page.content import Section, Table
+from reports.page.content import Picture, Section, Table
+from reports.page.first_screen import forest_plots, heading, headlines, rules_lines
 from reports.page.search_sections import curves_section, search_section, sweep_section, trials_section
 from reports.page.sections import best_section, cost_section, searched, where_section, why_section
 from reports.records import StudyRecords, read_records
@@ -29,6 +30,7 @@ from reports.tables.claims import claims, dots, other_measures, successes
 from reports.tables.cost import Price
 from reports.tables.disturbance import disturbed_runs, disturbed_sentences
 from reports.tables.provenance import plan_change_sentences, plan_changes
+from reports.tables.rules import rules
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
 from reports.tables.verdict import goal, verdict_sentences
@@ -45,9 +47,26 @@ class Page:
     heading: str
     verdict: tuple[Sentence, ...]
     left_out: tuple[str, ...]
+    rules: tuple[Sentence, ...]
+    forests: tuple[Picture, ...]
     sections: tuple[Section, ...]
     price: Price
     tables: tuple[Table, ...]
+
+    @property
+    def headlines(self) -> tuple[Sentence, ...]:
+        """The sentences of the verdict in large letters."""
+        return headlines(self.verdict)
+
+    @property
+    def details(self) -> tuple[Sentence, ...]:
+        """Its other sentences."""
+        return tuple(each for each in self.verdict if each not in self.headlines)
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """All of its figures."""
+        return (*self.forests, *(picture for section in self.sections for picture in section.pictures))
 
 
 def write_report(folder: str | Path, into: str | Path, *, price: Price | None = None) -> str:
@@ -83,9 +102,9 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     claimed, reached = claims(trials), successes(trials)
     changed = plan_changes(records.provenance, trials)
     best, budget = best_configurations(trials), budgets(trials, records.plan)
-    busy = disturbed_runs(trials)
+    behind, rule, busy = dots(trials), rules(trials, records.plan), disturbed_runs(trials)
     return Page(
-        heading=f"{records.name}: time to {goal(trials) if len(trials) else 'its target'}",
+        heading=heading(records.name, trials, goal(trials) if len(trials) else "its target", records.plan),
         verdict=(
             *verdict_sentences(trials, claimed, reached, best, budget),
             *unfinished_sentences(budget),
@@ -93,11 +112,14 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
             *plan_change_sentences(changed),
         ),
         left_out=tuple(did_not_run(records)),
+        rules=rules_lines(rule),
+        forests=forest_plots(claimed, behind),
         sections=tuple(_sections(records, price)) if len(trials) else (),
         price=price or Price(),
         tables=(
             Table("claims", claimed),
-            Table("dots", dots(trials)),
+            Table("dots", behind),
+            Table("rules", rule),
             Table("successes", reached),
             Table("budgets", budget),
             Table("disturbed_runs", busy),
@@ -127,7 +149,7 @@ def write_page(page: Page, into: Path) -> None:
     for table in tables:
         (into / f"{table.name}.csv").write_text(table.data.to_csv(index=False), encoding="utf-8")
     drawings = {}
-    for picture in (picture for section in page.sections for picture in section.pictures):
+    for picture in page.pictures:
         svg = render(picture.figure, "svg")
         (into / f"{picture.name}.svg").write_bytes(svg)
         (into / f"{picture.name}.png").write_bytes(render(picture.figure, "png"))

@@ -89,7 +89,7 @@ def search_section(records: StudyRecords) -> Section | None:
         bars = search_figures.importance_bars(importance)
         drawn.append(Picture("importances", "How much each setting explains.", bars, "importances"))
     if len(occupied):
-        caption = "When every trial ran, and on which slot; confirmation runs are paler."
+        caption = "When every trial ran, and on which slot; race and confirmation runs are paler."
         drawn.append(Picture("timeline", caption, search_figures.timeline(occupied), "slots"))
     columns = (
         Column("framework", "framework", "title"),
@@ -113,11 +113,10 @@ def search_section(records: StudyRecords) -> Section | None:
 
 def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
     """The seed benchmark's tables and plots for one swept setting."""
-    measured, missing, published = (
-        sweeps.seed_table(trials, knob),
-        sweeps.missing_table(trials, knob),
-        sweeps.published(knob),
+    measured, missing, repeats = (
+        each(trials, knob) for each in (sweeps.seed_table, sweeps.missing_table, sweeps.finished_repeats)
     )
+    published = sweeps.published(trials, knob)
     heading = sweeps.HEADINGS[knob]
     value = Column(knob, heading, "number" if knob == "learning_rate" else "count")
     theirs = tuple(
@@ -130,17 +129,20 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         mine = measured[measured["framework"] == name].reset_index(drop=True)
         origin = f"{title(name)}, measured here: medians over the repeats that finished"
         tables.append(Table(f"sweep_{knob}_{name}", mine, (value, *theirs, finished), origin))
+    met = (
+        Column("reached", "repeats that met the workload's target", "count", of="repeats"),
+        Column("warm_tta_s", "warm time to it (s)"),
+        Column("cold_tta_s", "cold time to it (s)"),
+    )
     lacked = (
         Column("framework", "framework", "title"),
         value,
         Column("train_s", "training time (s) [fastest, slowest]", interval=True),
-        Column("reached", "repeats that reached the target", "count", of="repeats"),
-        Column("warm_tta_s", "warm time to accuracy (s)"),
-        Column("cold_tta_s", "cold time to accuracy (s)"),
+        *(met if missing["reached"].any() else ()),
         Column("samples_per_s", "samples per second"),
-        Column("best_validation_accuracy", "validation accuracy", "percent"),
-        Column("test_accuracy", "test accuracy", "percent"),
-        Column("loader_workers", "loader workers that really ran", "count"),
+        Column("best_validation_accuracy", "validation accuracy (%)", "percentage"),
+        Column("test_accuracy", "test accuracy (%)", "percentage"),
+        Column("loader_workers", "loader workers that really ran (count)", "count"),
     )
     tables.append(
         Table(
@@ -161,19 +163,22 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
                 folded=True,
             )
         )
+    tables.append(Table(f"sweep_{knob}_repeats", repeats))
     plots = tuple(
         Picture(
             f"sweep_{knob}_{column}",
-            f"{sweeps.SEED_COLUMNS[column]} against {heading.lower()}. Bars: fastest and slowest "
-            "repeat. A cross: no repeat finished." + " Dotted: as published, on other hardware." * (len(published) > 0),
-            sweep_plot(measured, knob, column),
-            f"sweep_{knob}_{measured['framework'].iloc[0]}",
+            f"{sweeps.SEED_COLUMNS[column]} against {KNOB_NAMES[knob]}. A dot: a repeat; the line: their medians; "
+            "a bar, from five repeats on: fastest to slowest; a cross: no repeat finished."
+            + " Dotted: as published, on other hardware."
+            * (len(published) > 0),
+            sweep_plot(measured, repeats, published, knob, column),
+            f"sweep_{knob}_repeats",
         )
         for column in ("epoch_train_s", "train_s")
     )
     return Section(
         f"sweep_{knob}",
-        "The seed's experiment: " * (len(published) > 0) + f"{heading.lower()} swept, all else held",
+        "The seed's experiment: " * (len(published) > 0) + f"{KNOB_NAMES[knob]} swept, all else held",
         said=_idle_workers(missing) if knob == "num_workers" else (),
         note="Total training function time is the warm clock, waiting for data included; epoch training time leaves "
         "the waiting out." + f" {sweeps.WRONG}" * (len(published) > 0),

@@ -152,7 +152,7 @@ def why_section(trials: pd.DataFrame) -> Section | None:
     )
     return Section(
         "why",
-        "Why",
+        "Why" if len(parts) else "Where a run's time goes",
         said=(*_attributed(rows("attribution", parts)), *(_overtakes(row) for row in rows("break_even", even))),
         note=""
         if parts.empty

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports.tables.running import began, running_clock
-from reports.tables.statistics import SEED, Estimate, median
+from reports.tables.statistics import FEWEST, SEED, Estimate, median
 from reports.tables.survival import times
 from reports.tables.trials import best_configurations, confirmation_runs, frameworks, phase, race_runs
 
@@ -211,7 +211,7 @@ def resampled(trials: pd.DataFrame) -> pd.DataFrame:
     random = np.random.default_rng(SEED)
     table = []
     for name, group in phase(trials, "search").sort_values("trial_id").groupby("framework", sort=False):
-        if not group["reached"].astype(bool).any() or len(group) < 3:
+        if not group["reached"].astype(bool).any() or len(group) < FEWEST:
             continue
         cost = group["slice_s"].fillna(0).to_numpy(dtype=np.float64)
         hits = group["objective"].where(group["reached"].astype(bool)).fillna(np.inf).to_numpy(dtype=np.float64)

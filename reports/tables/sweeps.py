@@ -10,17 +10,22 @@ import pandas as pd
 from reports.tables.statistics import Values
 from reports.tables.trials import frameworks, phase, sweep_runs
 
-HEADINGS = {"num_workers": "Workers", "batch_size": "Batch Size", "learning_rate": "Learning Rate"}
+HEADINGS = {
+    "num_workers": "Workers (count)",
+    "batch_size": "Batch Size (samples)",
+    "learning_rate": "Learning Rate",
+}
 
-# The benchmark's own headings, in its order; the unit that it gave its loss is left out.
+# The benchmark's own headings, in its order; a loss is in nats, where it said per cent.
 SEED_COLUMNS = {
     "best_training_accuracy": "Best Training Accuracy (%)",
     "data_s": "Total Data Loading Time (s)",
     "epoch_train_s": "Total Epoch Training Time (s)",
     "train_s": "Total Training Function Time (s)",
-    "average_training_loss": "Average Training Loss",
+    "average_training_loss": "Average Training Loss (nats)",
 }
 _TIMES = ("epoch_train_s", "train_s")
+_PUBLISHED = ("mnist-lenet", 10)  # what the benchmark trained, and for how many epochs
 WRONG = (
     "The published numbers (the-praxs/dl-benchmark, LeNet on MNIST, one run each, 10 epochs, GPU not named) do not "
     "compare like with like: PyTorch ran SGD with momentum and a cosine schedule, Flux plain gradient descent with L2; "
@@ -76,16 +81,31 @@ def missing_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
     return table
 
 
-def published(knob: str) -> pd.DataFrame:
+def finished_repeats(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """The repeats of which the other tables show medians: those that trained all their epochs.
+
+    Returns
+    -------
+    Columns: framework, the knob's, seed, epoch_train_s and train_s.
+    """
+    rows = _rows(trials, knob)
+    return rows.loc[rows["finished"], ["framework", knob, "seed", *_TIMES]].reset_index(drop=True)
+
+
+def published(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
     """The numbers that the benchmark published for a sweep of this setting; `WRONG` says what is wrong with them.
 
     Returns
     -------
-    Columns: framework, the knob's, the keys of `SEED_COLUMNS`, note. No rows for a setting that it did not sweep.
+    Columns: framework, the knob's, the keys of `SEED_COLUMNS`, note. No rows for a setting that it did not sweep, nor
+    beside trainings of another workload or of other length than its own.
     """
+    rows = _rows(trials, knob)
+    lengths = set(rows["max_epochs"].dropna())
+    alike = set(rows["workload"]) == {_PUBLISHED[0]} and lengths == {_PUBLISHED[1]}
     with (files("reports.tables") / "published.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file, keep_default_na=False)
-    chosen = table[table["swept"] == knob].rename(columns={"value": knob})
+    chosen = table[(table["swept"] == knob) & alike].rename(columns={"value": knob})
     return chosen[["framework", knob, *SEED_COLUMNS, "note"]].reset_index(drop=True)
 
 

@@ -79,11 +79,17 @@ def target_sentences(found: list[Row]) -> list[Sentence]:
     if not found:
         return []
     first = found[0]
-    said: Sentence = ("The target is looked for every ", first.say("every_samples", "count"), " training samples (")
-    said += (
-        *_listed(found, lambda row: (row.say("evaluation_share", "share"),)),
-        " of the time that runs train and evaluate)",
-    )
+    said: Sentence = ("The target is looked for",)
+    if first.has("every_samples"):
+        said += (" every ", first.say("every_samples", "count"), " training samples")
+    if timed := [row for row in found if row.has("evaluation_share") and row["evaluation_share"]]:
+        said += (
+            " (",
+            *_listed(timed, lambda row: (row.say("evaluation_share", "share"),)),
+            " of the time that runs train and evaluate)",
+        )
+    elif not first.has("every_samples"):
+        said += (" at every evaluation",)
     if first["holds"] > 1:
         said += (
             " and counts when ",

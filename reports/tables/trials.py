@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.tables.statistics import Estimate, median
+from reports.names import place_among_sides
+from reports.tables.statistics import FEWEST, Estimate, median
 from reports.tables.survival import CLOCKS, Times, expected_time, horizon, kaplan_meier, restricted_mean, times
 from reports.winners import confirmations, confirming, finalists, standing, winners
 from reports.winners import race_runs as _race_runs
@@ -19,9 +21,14 @@ KNOBS = ("learning_rate", "batch_size", "num_workers")
 
 
 def frameworks(trials: pd.DataFrame) -> list[str]:
-    """The frameworks that ran, in the order of `FRAMEWORKS`; others after them, by name."""
+    """The frameworks that ran, in the order of `FRAMEWORKS`; others after them, sides in their order, then by name."""
     order = list(FRAMEWORKS)
-    return sorted(trials["framework"].unique(), key=lambda name: (order.index(name) if name in order else 99, name))
+
+    def place(name: str) -> tuple[float, str]:
+        side = place_among_sides(name)
+        return (side if side is not None else order.index(name) if name in order else math.inf, name)
+
+    return sorted(trials["framework"].unique(), key=place)
 
 
 def phase(trials: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -182,7 +189,7 @@ def reach_curves(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns: framework, clock, and those of `reports.tables.survival.kaplan_meier`.
+    Columns: framework, clock, and those of `reports.tables.survival.kaplan_meier`; its interval from five runs on.
     """
     samples = {clock: _samples(trials, clock) for clock in CLOCKS}
     table = []
@@ -191,19 +198,24 @@ def reach_curves(trials: pd.DataFrame) -> pd.DataFrame:
             sample = samples[clock].get(name)
             if sample is not None and len(sample.seconds):
                 end_s = horizon(*(each for each in samples[clock].values() if len(each.seconds)))
-                table.append(kaplan_meier(sample, end_s).assign(framework=name, clock=clock))
+                curve = kaplan_meier(sample, end_s).assign(framework=name, clock=clock)
+                if len(sample.seconds) < FEWEST:
+                    curve[["low", "high"]] = np.nan
+                table.append(curve)
     columns = ["framework", "clock", "seconds", "share", "low", "high", "censored"]
     return pd.concat(table, ignore_index=True)[columns] if table else pd.DataFrame(columns=columns)
 
 
 def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """Every trial in the order in which it ended."""
+    """Every trial in the order in which it ended; without an objective where nothing was searched."""
     columns = [
         "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", *KNOBS, "loader_workers", "seed",
         "best_validation_accuracy", "test_accuracy", "samples", "startup_s", "compile_s", "train_s", "data_s", "eval_s",
         "slice_s", "lost_s", "fresh_process", "host", "hosts", "cpu", "gpu", "load_start", "load_end", "error",
     ]  # fmt: skip
-    return trials.sort_values("ended_at", kind="stable")[columns].reset_index(drop=True)
+    searched = bool((trials["phase"] != "sweep").any())
+    shown = [column for column in columns if searched or column != "objective"]
+    return trials.sort_values("ended_at", kind="stable")[shown].reset_index(drop=True)
 
 
 def _samples(trials: pd.DataFrame, clock: str) -> dict[str, Times]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.names import title
+from reports.names import compared, title
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.budget import budgets
 from reports.tables.claims import CONFIGURATION, FASTER, FRAMEWORK, INCONCLUSIVE, claims, successes
@@ -113,7 +113,7 @@ def _between(row: Row) -> Sentence:
 def _detects(wide: dict[str, Row], narrow: dict[str, Row]) -> Sentence:
     """What size of difference such a study tells from none."""
     said: Sentence = ()
-    for scope, of in ((wide, "Between frameworks"), (narrow, "between two configurations")):
+    for scope, of in ((wide, f"Between {compared()}"), (narrow, "between two configurations")):
         known = [row for row in scope.values() if row.has("detectable")]
         if known:
             by: Sentence = ("such a study detects ",)

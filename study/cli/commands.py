@@ -123,6 +123,7 @@ _add(
     "Results",
     reading.compare,
     "tuneoff compare results/mnist-lenet results/fashion-lenet",
+    "tuneoff compare results/sgd results/adam --by study",
     "tuneoff compare results/* --out everything.html",
 )
 _add(

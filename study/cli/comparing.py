@@ -13,13 +13,15 @@ from trainables.common.errors import UserError
 _PAGE = (".html", ".htm")
 
 
-def write_comparison(folders: Sequence[Path], into: Path) -> tuple[str, Path, str]:
+def write_comparison(folders: Sequence[Path], into: Path, by: str = "") -> tuple[str, Path, str]:
     """Write a page over several studies.
 
     Parameters
     ----------
     into
         A folder; or a file, which gets the page alone and ends in ``.html``.
+    by
+        As `reports.page.comparing.write_comparison` has it.
 
     Returns
     -------
@@ -31,11 +33,11 @@ def write_comparison(folders: Sequence[Path], into: Path) -> tuple[str, Path, st
         When it is a file of another kind, which would be lost.
     """
     if into.is_dir() or (into.suffix.lower() not in _PAGE and not into.exists()):
-        return comparing.write_comparison(folders, into), into / "index.html", ""
+        return comparing.write_comparison(folders, into, by), into / "index.html", ""
     if into.suffix.lower() not in _PAGE:
         raise UserError(f"--out {into} is a file, and no page; give a folder, or a file that ends in .html")
     with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:
-        said = comparing.write_comparison(folders, folder)
+        said = comparing.write_comparison(folders, folder, by)
         into.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(folder) / "index.html", into)
     return said, into, " (the page alone; --out FOLDER keeps its tables and figures, too)"

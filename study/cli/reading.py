@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,13 @@ from study.cli.working import at_work
 from study.console import listed
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
+
+
+class Sides(StrEnum):
+    """What a comparison is between."""
+
+    framework = "framework"
+    study = "study"
 
 
 @at_work("reading the records")
@@ -63,14 +71,28 @@ def compare(
             help="Folder for the page with its tables and figures, or an .html file for the page alone.",
         ),
     ] = Path("results/comparison"),
+    by: Annotated[
+        Sides | None,
+        typer.Option(
+            "--by",
+            metavar="framework|study",
+            help="What stands against what: the frameworks of each study, or the studies. "
+            "Studies, if each has one framework and all have the same target; else frameworks.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Write one page over several studies: workloads or machines."""
+    """Write one page over several studies.
+
+    By framework: each study's ratio, and their mean over workloads or machines. By study: SGD against Adam, one machine
+    against another, two plans of one workload, with the same statistics and the same page as of two frameworks.
+    """
     from study.cli.comparing import write_comparison
 
     if len(folders) < 2:
         raise UserError("compare needs two studies or more; `tuneoff report` is for one")
     studies = [open_study(folder)[0].path for folder in folders]
-    said, page, note = write_comparison(studies, out_dir)
+    said, page, note = write_comparison(studies, out_dir, by.value if by else "")
     results.print(said, style="bold", highlight=False)
     results.print(f"comparison: {page}{note}", highlight=False)
 

@@ -1,0 +1,142 @@
+"""One page over several studies of which each is a side: the same statistics and the same page as of frameworks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from reports import names
+from reports.page.content import Column, Section, Table
+from reports.page.first_screen import forest_plots, rules_lines
+from reports.page.report import Page
+from reports.page.search_sections import curves_section, search_section, trials_section
+from reports.page.sections import best_section, cost_section, why_section
+from reports.records import StudyRecords
+from reports.sentences import rows
+from reports.tables.across import differences
+from reports.tables.budget import budgets, unfinished_sentences
+from reports.tables.cautions import cautions
+from reports.tables.claims import claims, dots, other_measures, successes
+from reports.tables.cost import Price
+from reports.tables.disturbance import disturbed_runs, disturbed_sentences
+from reports.tables.rules import rules
+from reports.tables.sides import Side, check_goal, of_one_framework, per_study, sides_of, together
+from reports.tables.trials import best_configurations
+from reports.tables.verdict import goal, verdict_sentences
+
+
+def compare_sides(studies: dict[str, StudyRecords]) -> Page:
+    """Everything that the page says.
+
+    Parameters
+    ----------
+    studies
+        Records by the name they get on the page.
+
+    Raises
+    ------
+    reports.errors.ReportError
+        When they have no common target.
+    """
+    check_goal(studies)
+    sides = sides_of(studies)
+    with names.sides([each.name for each in sides]):
+        return _page(studies, sides)
+
+
+def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
+    records = together(studies, sides)
+    trials = records.trials
+    claimed, behind, reached = (of_one_framework(make(trials), sides) for make in (claims, dots, successes))
+    budget = per_study(studies, sides, lambda each: budgets(each.trials, each.plan))
+    busy = per_study(studies, sides, lambda each: disturbed_runs(each.trials))
+    best, rule = _best(studies, sides, trials), _rules(studies)
+    found = (
+        _best_section(studies, sides, trials, best),
+        differences_section(differences(studies)),
+        cost_section(trials, None),
+        why_section(trials),
+        curves_section(records, other_measures(trials)),
+        search_section(records),
+        trials_section(trials),
+    )
+    return Page(
+        heading=f"{records.name}: time to {goal(trials)}",
+        verdict=(
+            *verdict_sentences(trials, claimed, reached, best, budget),
+            *unfinished_sentences(budget),
+            *disturbed_sentences(rows("disturbed_runs", busy)),
+        ),
+        left_out=(),
+        rules=rules_lines(rule),
+        forests=forest_plots(claimed, behind),
+        sections=tuple(each for each in found if each is not None),
+        price=Price(),
+        tables=(
+            Table("claims", claimed),
+            Table("dots", behind),
+            Table("successes", reached),
+            Table("budgets", budget),
+            Table("rules", rule),
+            Table("disturbed_runs", busy),
+        ),
+    )
+
+
+def _best(studies: dict[str, StudyRecords], sides: list[Side], trials: pd.DataFrame) -> pd.DataFrame:
+    """The best configurations, with the commands that run them again: these name the framework and not the side."""
+    best = best_configurations(trials)
+    commands = per_study(studies, sides, lambda each: _commands(each.trials)).set_index("framework")["command"]
+    return best.assign(command=best["framework"].map(commands)) if len(best) else best
+
+
+def _commands(trials: pd.DataFrame) -> pd.DataFrame:
+    found = best_configurations(trials)
+    return found[["framework", "command"]] if len(found) else pd.DataFrame(columns=["framework", "command"])
+
+
+def _rules(studies: dict[str, StudyRecords]) -> pd.DataFrame:
+    """Each study's rules; one row for all where they are the same."""
+    table = pd.concat([rules(each.trials, each.plan).assign(study=name) for name, each in studies.items()])
+    common = table.drop(columns=["study", "evaluation_share"]).drop_duplicates()
+    return table.head(1).assign(study="") if len(common) == 1 else table.reset_index(drop=True)
+
+
+def _best_section(
+    studies: dict[str, StudyRecords], sides: list[Side], trials: pd.DataFrame, best: pd.DataFrame
+) -> Section:
+    """The same as in a study's report, with what each of them warns of."""
+    section = best_section(trials, best, {})
+    warned = per_study(studies, sides, lambda each: cautions(each.trials, each.plan))
+    others = tuple(each for each in section.tables if each.name != "cautions")
+    return replace(
+        section,
+        heading="Best configuration of each side",
+        cautions=tuple((f"{row['framework']}: ", row.say("caution", "text")) for row in rows("cautions", warned)),
+        tables=(*others, Table("cautions", warned)),
+    )
+
+
+def differences_section(differ: pd.DataFrame) -> Section:
+    """What is not the same in all studies.
+
+    Parameters
+    ----------
+    differ
+        `reports.tables.across.differences`.
+    """
+    return Section(
+        "differences",
+        "What differs between the studies",
+        note="A difference between studies can come from any of these.",
+        tables=(
+            Table(
+                "differences",
+                differ,
+                tuple(Column(str(name), str(name), "text") for name in differ.columns),
+                "provenance.json and plan.toml of the studies",
+                when_empty="Nothing: same hardware, versions and plan.",
+            ),
+        ),
+    )

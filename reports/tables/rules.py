@@ -1,0 +1,110 @@
+"""By which rules a study was run: DataFrame out, and the one line that says them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.sentences import Row, Sentence
+from reports.tables.target import target_table
+
+_SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance"}
+
+
+def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """The rules that all of a study's runs shared.
+
+    Parameters
+    ----------
+    plan
+        The frozen plan; without one, what only it says is left empty.
+
+    Returns
+    -------
+    One row, none where nothing was searched. Columns: trials, sampler and scheduler of each search; cpus and gpus of a
+    slice; limit_s on the objective's clock; target, every_samples (how often it is looked for), evaluation_share (of
+    the time that confirmation runs trained and evaluated) and holds (evaluations in a row that must meet it);
+    configurations and race_runs of the race; runs of the confirmation.
+    """
+    searched = trials[trials["phase"] != "sweep"]
+    if searched.empty:
+        return pd.DataFrame()
+    search, race = plan.get("search", {}), plan.get("race", {})
+    first, evaluation_s = searched.iloc[0], searched["eval_s"].fillna(0.0)
+    confirmed = searched["phase"] == "confirm"
+    trained_s = float((searched["train_s"] + evaluation_s)[confirmed].sum())
+    holds = target_table(trials)["holds"]
+    row = {
+        "trials": search.get("trials", np.nan),
+        "sampler": search.get("sampler", ""),
+        "scheduler": search.get("scheduler", ""),
+        "cpus": first["cpus"],
+        "gpus": first["gpus"],
+        "limit_s": first["limit_s"],
+        "clock": first["objective_clock"] or "warm",
+        "target": first["target"],
+        "every_samples": first["evaluate_every_samples"],
+        "evaluation_share": float(evaluation_s[confirmed].sum()) / trained_s if trained_s else np.nan,
+        "holds": plan.get("training", {}).get("holds", holds.iloc[0] if len(holds) else np.nan),
+        "configurations": race.get("configurations", 0) * (race.get("runs", 0) > 0),
+        "race_runs": race.get("runs", 0),
+        "runs": plan.get("confirm", {}).get("runs", np.nan),
+    }
+    return pd.DataFrame([row])
+
+
+def rules_said(row: Row) -> Sentence:
+    """The rules in one line.
+
+    Parameters
+    ----------
+    row
+        A row of `rules`; with a column study it says whose they are.
+    """
+    whose = f"Rules of {row['study']}: " if row.values.get("study") else "Rules: "
+    return (whose, *_searched(row), *_sliced(row), *_aimed(row), *_raced(row), *_confirmed(row), ".")
+
+
+def _searched(row: Row) -> Sentence:
+    if not row.has("trials"):
+        return ("equal budgets",)
+    stopped = ", which ASHA may stop early" if row["scheduler"] == "asha" else ""
+    drawn = _SAMPLERS.get(str(row["sampler"]), str(row["sampler"]))
+    return (row.say("trials", "count"), f" trials each, drawn by {drawn}{stopped}")
+
+
+def _sliced(row: Row) -> Sentence:
+    said: Sentence = ()
+    if row.has("cpus"):
+        said += ("; slices of ", row.say("cpus", "count"), " CPU" if row["cpus"] == 1 else " CPUs")
+        if row.has("gpus") and row["gpus"]:
+            said += (" and ", row.say("gpus"), " GPU" if row["gpus"] <= 1 else " GPUs")
+    if row.has("limit_s"):
+        said += ("; limit ", row.say("limit_s"), f" s {row['clock']}")
+    return said
+
+
+def _aimed(row: Row) -> Sentence:
+    said: Sentence = ("; target ", row.say("target", "aim"))
+    if row.has("holds") and row["holds"] > 1:
+        said += (" in ", row.say("holds", "count"), " evaluations in a row")
+    if row.has("every_samples"):
+        said += (", looked for every ", row.say("every_samples", "count"), " samples")
+        if row.has("evaluation_share") and row["evaluation_share"]:
+            said += (" (", row.say("evaluation_share", "share"), " of the time)")
+    return said
+
+
+def _raced(row: Row) -> Sentence:
+    if not row["configurations"]:
+        return ("; no race",)
+    best, runs = row.say("configurations", "count"), row.say("race_runs", "count")
+    return ("; the best ", best, " raced, ", runs, " runs each")
+
+
+def _confirmed(row: Row) -> Sentence:
+    if not row.has("runs"):
+        return ()
+    return ("; the winner confirmed by ", row.say("runs", "count"), " fresh run" if row["runs"] == 1 else " fresh runs")
