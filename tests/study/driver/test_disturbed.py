@@ -58,7 +58,7 @@ def test_both_are_told_on_the_first_screen(study: Study) -> None:
     write_report(study.folder.path, study.folder.report)
     page = (study.folder.report / "report.md").read_text()
     told = page.replace("\\", "").split("##")[0]
-    assert "Caution: a busy machine disturbed 1 of 3 Simulated 2 confirmation runs" in told
+    assert "Caution: a busy machine disturbed 1 of 3 Simulated 2 runs of the race and the confirmation" in told
     assert "tuneoff confirm --disturbed DIR" in told
     records = Records(study.folder, say=print)
     rerun_disturbed(study.folder, records)
@@ -67,7 +67,7 @@ def test_both_are_told_on_the_first_screen(study: Study) -> None:
     write_report(study.folder.path, study.folder.report)
     told = (study.folder.report / "report.md").read_text().split("##")[0]
     assert "Caution" not in told
-    assert "1 of 3 Simulated 2 confirmation runs were run again, for a busy machine had disturbed them." in told
+    assert "1 of 3 Simulated 2 runs of the race and the confirmation were run again, for a busy machine had" in told
 
 
 def test_an_interruption_forgets_neither_that_it_runs_again_nor_why(study: Study) -> None:
