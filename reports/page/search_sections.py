@@ -130,7 +130,6 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         origin = f"{title(name)}, measured here: medians over the repeats that finished"
         tables.append(Table(f"sweep_{knob}_{name}", mine, (value, *theirs, finished), origin))
     met = (
-        Column("reached", "repeats that met the workload's target", "count", of="repeats"),
         Column("warm_tta_s", "warm time to it (s)"),
         Column("cold_tta_s", "cold time to it (s)"),
     )
@@ -138,6 +137,7 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         Column("framework", "framework", "title"),
         value,
         Column("train_s", "training time (s) [fastest, slowest]", interval=True),
+        Column("reached", "repeats that met the workload's target", "count", of="repeats"),
         *(met if missing["reached"].any() else ()),
         Column("samples_per_s", "samples per second"),
         Column("best_validation_accuracy", "validation accuracy (%)", "percentage"),

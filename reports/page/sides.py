@@ -10,7 +10,7 @@ from reports import names
 from reports.page.content import Column, Section, Table
 from reports.page.first_screen import forest_plots, rules_lines
 from reports.page.report import Page
-from reports.page.search_sections import curves_section, search_section, trials_section
+from reports.page.search_sections import curves_section, search_section
 from reports.page.sections import best_section, cost_section, why_section
 from reports.records import StudyRecords
 from reports.sentences import rows
@@ -22,7 +22,7 @@ from reports.tables.cost import Price
 from reports.tables.disturbance import disturbed_runs, disturbed_sentences
 from reports.tables.rules import rules
 from reports.tables.sides import Side, check_goal, of_one_framework, per_study, sides_of, together
-from reports.tables.trials import best_configurations
+from reports.tables.trials import all_trials, best_configurations
 from reports.tables.verdict import goal, verdict_sentences
 
 
@@ -59,7 +59,6 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
         why_section(trials),
         curves_section(records, other_measures(trials)),
         search_section(records),
-        trials_section(trials),
     )
     return Page(
         heading=f"{records.name}: time to {goal(trials)}",
@@ -71,7 +70,7 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
         left_out=(),
         rules=rules_lines(rule),
         forests=forest_plots(claimed, behind),
-        sections=tuple(each for each in found if each is not None),
+        sections=tuple(_of_sides(each) for each in found if each is not None),
         price=Price(),
         tables=(
             Table("claims", claimed),
@@ -80,8 +79,19 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
             Table("budgets", budget),
             Table("rules", rule),
             Table("disturbed_runs", busy),
+            Table("trials", all_trials(trials)),  # a file alone: it is wider than a page, and in the studies' reports
         ),
     )
+
+
+def _of_sides(section: Section) -> Section:
+    """A section whose tables call a side one."""
+
+    def renamed(column: Column) -> Column:
+        return replace(column, heading="side") if column.heading == "framework" else column
+
+    tables = (replace(each, columns=tuple(map(renamed, each.columns))) for each in section.tables)
+    return replace(section, tables=tuple(tables))
 
 
 def _best(studies: dict[str, StudyRecords], sides: list[Side], trials: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pytest
 from cycler import cycler
 from matplotlib.figure import Figure
 
-from reports.figures import runs, search, sweeps
+from reports.figures import claims, runs, search, sweeps
 from reports.figures.drawing import render
 from reports.page import comparing
 from reports.page.checking import verify_report
@@ -93,7 +93,7 @@ def test_no_setting_makes_an_honest_report_forged(tmp_path: Path) -> None:
 def test_every_figure_is_drawn_in_the_house_style() -> None:
     functions = [
         function
-        for module in (runs, search, sweeps, comparing)
+        for module in (claims, runs, search, sweeps, comparing)
         for _, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and function.__annotations__.get("return") == "Figure"
     ]

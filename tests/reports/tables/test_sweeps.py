@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from reports.figures.sweeps import sweep_plot
-from reports.page.report import write_report
+from reports.page.report import build_page, write_report
+from reports.records import StudyRecords
 from reports.tables import sweeps
 from tests.reports.conftest import save, study, trial
 
@@ -23,7 +25,8 @@ def sweep(knob: str, frameworks: tuple[str, ...] = ("pytorch", "flux")) -> list[
             row = trial(
                 name, "sweep", number, 4.0 + repeat, batch_size=64, train_s=10.0 + repeat, data_s=1.0 + repeat / 10,
                 best_training_accuracy=0.98, average_training_loss=0.1 * (1 + repeat), samples=20_000,
-                test_accuracy=0.97, loader_workers=value if name == "pytorch" and knob == "num_workers" else 1,
+                workload="mnist-lenet", epochs=10, max_epochs=10, test_accuracy=0.97,
+                loader_workers=value if name == "pytorch" and knob == "num_workers" else 1,
             )  # fmt: skip
             rows.append(row | {knob: value, "varied": knob})
     return rows
@@ -48,6 +51,11 @@ def test_the_seeds_columns_are_medians_over_repeats(knob: str) -> None:
     assert more["samples_per_s"] == pytest.approx(20_000 / 11)
 
 
+def plot(records: StudyRecords, knob: str) -> Figure:
+    tables = (make(records.trials, knob) for make in (sweeps.seed_table, sweeps.finished_repeats, sweeps.published))
+    return sweep_plot(*tables, knob, "train_s")
+
+
 def test_two_sweeps_in_one_study_are_told_apart() -> None:
     rows = [*sweep("num_workers"), *sweep("batch_size")]
     trials = study(rows).trials
@@ -57,12 +65,13 @@ def test_two_sweeps_in_one_study_are_told_apart() -> None:
 
 
 def test_the_published_numbers_are_there_with_what_is_wrong_with_them() -> None:
-    table = sweeps.published("batch_size").set_index(["framework", "batch_size"])
+    trials = study([*sweep("num_workers"), *sweep("batch_size")]).trials
+    table = sweeps.published(trials, "batch_size").set_index(["framework", "batch_size"])
     assert len(table) == 10
     copied = table.loc[("pytorch", 128)]
     assert copied["train_s"] == table.loc[("flux", 128), "train_s"]
     assert "copy of Julia's row" in copied["note"]
-    assert len(sweeps.published("num_workers")) == 8
+    assert len(sweeps.published(trials, "num_workers")) == 8
 
 
 def test_the_page_of_a_sweep(tmp_path: Path) -> None:
@@ -70,9 +79,7 @@ def test_the_page_of_a_sweep(tmp_path: Path) -> None:
     said = write_report(tmp_path, tmp_path / "report")
     assert said == "This study swept a setting; it searched for no best configuration."
     page = (tmp_path / "report" / "index.html").read_text()
-    for heading in ("Workers", "Batch Size", "Total Data Loading Time (s)", "Total Epoch Training Time (s)"):
-        assert f">{heading}</th>" in page
-    for heading in ("Best Training Accuracy (%)", "Total Training Function Time (s)", "Average Training Loss"):
+    for heading in (sweeps.HEADINGS["num_workers"], sweeps.HEADINGS["batch_size"], *sweeps.SEED_COLUMNS.values()):
         assert f">{heading}</th>" in page
     assert len(list((tmp_path / "report").glob("sweep_*_s.svg"))) == 4
     assert "do not compare like with like" in page
@@ -117,9 +124,60 @@ def test_a_training_that_diverged_is_not_a_fast_one(tmp_path: Path) -> None:
     assert np.isnan(table.loc[("flux", 32), "train_s"])
     row = table.loc[("pytorch", 512)]
     assert (row["finished"], row["train_s"], row["train_s_low"], row["train_s_high"]) == (2, 11.5, 11.0, 12.0)
-    axes = sweep_plot(sweeps.seed_table(records.trials, "batch_size"), "batch_size", "train_s").axes[0]
+    axes = plot(records, "batch_size").axes[0]
     crosses = [line for line in axes.get_lines() if line.get_marker() == "x" and len(line.get_xdata())]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in crosses] == [(32, 0.0)]  # type: ignore[index]
     save(records, tmp_path)
     write_report(tmp_path, tmp_path / "report")
     assert "0</data> of <data" in (tmp_path / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("changes", [{"workload": "fashion-lenet"}, {"max_epochs": 5}, {"workload": "mnist-resnet18"}])
+def test_published_numbers_stand_only_beside_what_they_are_of(changes: dict[str, object]) -> None:
+    rows = [row | changes for row in sweep("batch_size")]
+    trials = study(rows).trials
+    assert sweeps.published(trials, "batch_size").empty
+    assert sweeps.published(study([*rows, *sweep("batch_size")]).trials, "batch_size").empty  # some of each
+    (section,) = [each for each in build_page(study(rows)).sections if each.name == "sweep_batch_size"]
+    assert "like with like" not in section.note
+    assert "as published" not in "".join(picture.caption for picture in section.pictures)
+
+
+def test_a_sweep_speaks_of_no_target_and_no_objective(tmp_path: Path) -> None:
+    rows = [row | {"objective": 1_245_265.0} for row in sweep("num_workers")]
+    save(study(rows), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "time to 95" not in page
+    assert "settings swept on mnist-lenet, 10 epochs each" in page
+    assert "1,245,265" not in page
+    assert "objective" not in (tmp_path / "report" / "trials.csv").read_text().splitlines()[0]
+
+
+def test_every_column_of_a_sweeps_numbers_has_its_unit() -> None:
+    page = build_page(study(sweep("batch_size")))
+    (section,) = [each for each in page.sections if each.name == "sweep_batch_size"]
+    for table in section.tables:
+        for column in table.columns:
+            said = any(each in column.heading for each in ("(", "per second", "repeats", "Repeats"))
+            assert said or column.wordy, column.heading
+
+
+def test_repeats_are_dots_and_bars_come_from_five_on() -> None:
+    few = plot(study(sweep("batch_size")), "batch_size").axes[0]
+    dots = [line for line in few.get_lines() if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in dots] == [9, 9]  # type: ignore[arg-type]
+    assert sum(len(bars.get_segments()) for bars in few.collections) == 0  # type: ignore[attr-defined]
+    rows = sweep("batch_size")
+    more = [row | {"number": row["number"] + 100, "trial_id": f"{row['trial_id']}b"} for row in rows]  # type: ignore[operator]
+    many = plot(study([*rows, *more]), "batch_size").axes[0]
+    assert sum(len(bars.get_segments()) for bars in many.collections) == 6  # type: ignore[attr-defined]
+
+
+def test_two_frameworks_at_one_value_hide_nothing_of_each_other() -> None:
+    rows = [row | {"outcome": "diverged", "reached": False} for row in sweep("batch_size")]
+    figure = plot(study(rows), "batch_size")
+    figure.canvas.draw()
+    crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
+    places = [line.get_transform().transform(line.get_xydata())[:, 0] for line in crosses]  # type: ignore[arg-type]
+    assert (np.abs(places[0] - places[1]) > 4.0).all()  # points of 1/100 inch

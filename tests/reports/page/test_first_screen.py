@@ -1,0 +1,140 @@
+"""What is seen first: a line a clock, the forest plot, who reached the target how often, the rules, the contents."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.page.checking import verify_report
+from reports.page.report import Page, build_page, write_report
+from reports.records import StudyRecords
+from reports.sentences import plain, rows
+from reports.tables.rules import rules, rules_said
+from tests.reports.conftest import make, race, save, study, trial
+
+PLAN: dict[str, Any] = {
+    "frameworks": ["pytorch", "flux"],
+    "search": {"trials": 4, "sampler": "tpe", "scheduler": "fifo"},
+    "race": {"configurations": 3, "runs": 4},
+    "confirm": {"runs": 6},
+    "training": {"holds": 2},
+}
+
+
+def raced(ratio: float, frameworks: tuple[str, ...] = ("pytorch", "flux"), misses: int = 0) -> StudyRecords:
+    changes = {"evaluate_every_samples": 540, "eval_s": 0.1, "objective_clock": "warm"}
+    base = {"pytorch": 2.0, "flux": 2.0 * ratio, "simulated": 2.5}
+    listed = []
+    for number in range(4):
+        listed += [trial(name, "search", number, base[name] * (2 - 0.3 * number), **changes) for name in frameworks]
+    race(listed, lambda name, number, pair: base[name] * (1 + 0.1 * (number % 2) + 0.02 * (pair % 4)), k=3)
+    for number in range(6):
+        for name in frameworks:
+            missed = name == "flux" and number < misses
+            took = None if missed else base[name] * (1 + 0.03 * (number * len(name) % 5))
+            listed.append(trial(name, "confirm", number, took, **changes))
+    return replace(study(listed), plan=PLAN | {"frameworks": list(frameworks)}, name="made-up")
+
+
+def said(page: Page) -> str:
+    return " ".join(map(plain, (*page.headlines, *page.details, *page.rules)))
+
+
+def test_a_line_a_clock_in_large_letters_and_the_rest_beside_the_plot(tmp_path: Path) -> None:
+    save(raced(0.5), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text()
+    large = re.findall(r'<p class="verdict">(.*?)</p>', text)
+    assert [re.sub(r"<[^>]*>", "", line).split(" ", 1)[0] for line in large] == ["Warm:", "Cold:"]
+    first = text[text.index('<div class="first">') : text.index("<section")]
+    assert first.count("<svg") == 1
+    assert "runs reached 95 % validation accuracy" in re.sub(r"<[^>]*>", "", first)
+    assert "Rules: 4 trials each" in re.sub(r"<[^>]*>", "", first)
+    assert "cautions" not in first
+    assert verify_report(tmp_path) == []
+
+
+def test_everything_on_it_is_recomputed_by_verify(tmp_path: Path) -> None:
+    save(raced(0.5), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    page = tmp_path / "report" / "index.html"
+    text = page.read_text()
+    for pattern, into, told in (
+        (r'(rules/1/race_runs" title="[^"]*">)4', r"\g<1>5", "rules.csv, row 1, race_runs"),
+        (r'(<nav .*?<a href="#section-)best', r"\g<1>trials", "link to #section-trials"),
+        (r"drawn by TPE", "drawn by chance", "drawn by chance"),
+    ):
+        changed = re.sub(pattern, into, text, count=1, flags=re.DOTALL)
+        assert changed != text
+        page.write_text(changed)
+        assert any(told in each for each in verify_report(tmp_path)), told
+
+
+def test_the_rules_in_one_line() -> None:
+    records = raced(0.5)
+    (row,) = rows("rules", rules(records.trials, records.plan))
+    assert plain(rules_said(row)) == (
+        "Rules: 4 trials each, drawn by TPE; slices of 2 CPUs; limit 10 s warm; target 95 % in 2 evaluations in a row, "
+        "looked for every 540 samples (6 % of the time); the best 3 raced, 4 runs each; the winner confirmed by "
+        "6 fresh runs."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"search": {"trials": 9, "sampler": "gp", "scheduler": "asha"}},
+            "9 trials each, drawn by a Gaussian process, w",
+        ),
+        ({"race": {"configurations": 0, "runs": 4}}, "; no race;"),
+        ({"confirm": {"runs": 1}}, "confirmed by 1 fresh run."),
+        ({"training": {"holds": 1}}, "target 95 %, looked for"),
+    ],
+)
+def test_other_rules(changes: dict[str, Any], expected: str) -> None:
+    records = raced(0.5)
+    (row,) = rows("rules", rules(records.trials, records.plan | changes))
+    assert expected in plain(rules_said(row))
+
+
+def test_rules_of_records_without_a_plan_say_what_is_known() -> None:
+    (row,) = rows("rules", rules(make(0.5).trials, {}))
+    assert plain(rules_said(row)) == "Rules: equal budgets; slices of 2 CPUs; limit 10 s warm; target 95 %; no race."
+
+
+def test_three_frameworks_have_a_plot_for_every_pair() -> None:
+    page = build_page(raced(0.5, ("pytorch", "flux", "simulated")))
+    assert [picture.name for picture in page.forests] == ["forest_1", "forest_2", "forest_3"]
+    assert len(page.headlines) == 6
+
+
+def test_misses_are_told_by_name() -> None:
+    assert "Flux 4 of 6, PyTorch 6 of 6 runs reached" in said(build_page(raced(0.9, misses=2)))
+
+
+def test_one_framework_has_no_why_and_no_plot_of_claims() -> None:
+    page = build_page(raced(1.0, ("pytorch",)))
+    assert "Why" not in [section.heading for section in page.sections]
+    assert "Where a run's time goes" in [section.heading for section in page.sections]
+    assert page.forests == ()
+    assert [plain(each).split(" in ")[0] for each in page.headlines] == [
+        "PyTorch reaches 95 % validation accuracy on digits-lenet"
+    ]
+
+
+def test_every_page_has_a_table_of_contents(tmp_path: Path) -> None:
+    sweep = [trial("pytorch", "sweep", n, None, batch_size=32 + n, varied="batch_size") for n in range(2)]
+    for name, records in {"two": raced(0.5), "one": raced(1.0, ("pytorch",)), "swept": study(sweep)}.items():
+        save(records, tmp_path / name)
+        write_report(tmp_path / name, tmp_path / name / "report")
+        text = (tmp_path / name / "report" / "index.html").read_text()
+        contents = text[text.index("<nav") : text.index("</nav>")]
+        linked = re.findall(r'href="#([^"]*)">([^<]*)<', contents)
+        headings = re.findall(r'<section id="([^"]*)">\s*<h2>([^<]*)</h2>', text)
+        assert linked == headings
+        assert len(linked) > 2
