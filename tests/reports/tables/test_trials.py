@@ -154,9 +154,9 @@ def test_curves_are_of_confirmation_runs_or_else_of_winners(two_frameworks: Make
 def test_figures_draw_what_the_tables_hold(two_frameworks: Make) -> None:
     records = two_frameworks(0.8)
     curves = tables.accuracy_curves(records.trials, records.evaluations)
-    axes = figures.accuracy_against_time(curves, target=TARGET).axes[0]
-    assert len(axes.lines) == 20 + 1
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["Flux", "PyTorch", "target 0.95"]
+    figure = figures.accuracy_against_time(curves, target=TARGET)
+    assert len(figure.axes[0].lines) == 20 + 1
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"Flux", "PyTorch", "target 0.95"}
     incumbents = cost.best_so_far(records.trials)
     found = cost.incumbents(records.trials)
     axes = figures.best_against_cost(incumbents, cost.resampled(records.trials), found).axes[0]
