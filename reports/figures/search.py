@@ -85,7 +85,7 @@ def _scale(axes: Axes, knob: str, values: pd.Series[float]) -> None:
         return
     axes.set_xscale("log", base=2 if knob == "batch_size" else 10)
     axes.set_xlim(low / 1.2, high * 1.2)
-    few = values.nunique() <= _MOST_VALUES_LABELLED
+    few = knob == "batch_size" and values.nunique() <= _MOST_VALUES_LABELLED
     label_ticks(axes, sorted(set(values)) if few else nice_ticks(low / 1.2, high * 1.2))
 
 
@@ -107,7 +107,7 @@ def parallel_coordinates(trials: pd.DataFrame) -> Figure:
         scaled = np.log(values) if column in logged and (values > 0).all() else values
         low, high = scaled.min(), scaled.max()
         heights[:, place] = (scaled - low) / (high - low) if high > low else 0.5
-        axes.axvline(place, color=INK, linewidth=0.8)
+        axes.plot([place] * 2, [0, 1], color=INK, linewidth=0.8)
         for text, height, align in ((values.min(), -0.03, "top"), (values.max(), 1.03, "bottom")):
             axes.text(place, height, f"{text:.3g}", ha="center", va=align, fontsize=8)
     rank = search["objective"].rank(pct=True).to_numpy()

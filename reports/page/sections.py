@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reports.figures import runs as figures
-from reports.names import title
+from reports.names import compared, title
 from reports.page.content import Column, Picture, Section, Table, as_is
 from reports.records import StudyRecords
 from reports.sentences import Row, Sentence, rows
@@ -56,6 +56,7 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
     if len(best) and best["mean_warm_s"].notna().any():
         columns.insert(8, Column("mean_warm_s", "mean warm time, cut at the common limit", "seconds"))
     warned, aim = cautions(trials, plan), target_table(trials)
+    raced = len(best) > 1 and len(phase(trials, "race")) > 0
     return Section(
         "best",
         "Best configuration of each framework",
@@ -67,7 +68,9 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         note="Medians over all confirmation runs, a miss counted as an infinite time, with 95 % intervals from order "
         "statistics. Warm: training alone. Cold: from the start of the process. Expected: all time of all runs over "
         "successes, as if one that missed were followed by another. These intervals are over the seeds of the "
-        "confirmation runs alone; that of the frameworks, above, covers the search's luck as well.",
+        "confirmation runs alone"
+        + f"; that of the {compared()}, above, covers the search's luck as well" * raced
+        + ".",
         tables=(
             Table(
                 "best_configurations",

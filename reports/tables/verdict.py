@@ -42,7 +42,7 @@ def verdict_sentences(
             continue
         paired_up |= set(pair)
         mine = [row for row in all_claims if (row["framework"], row["against"]) == pair]
-        said += [*_compared(mine), _counted(counted, aim)]
+        said += [*_compared(mine, among_several=len(counts) > 1), _counted(counted, aim)]
     for pair_apart in apart:
         paired_up |= {pair_apart["framework"], pair_apart["against"]}
         said.append(_apart(pair_apart))
@@ -67,35 +67,40 @@ def goal(trials: pd.DataFrame) -> str:
     return f"{100 * first['target']:.4g} % validation accuracy on {first['workload']}"
 
 
-def _compared(claimed: list[Row]) -> list[Sentence]:
-    """The claims of two frameworks: about them where their searches were raced, and about the configurations."""
+def _compared(claimed: list[Row], *, among_several: bool) -> list[Sentence]:
+    """The claims of two frameworks: about them where their searches were raced, and about the configurations.
+
+    Among several pairs each sentence says of which it is.
+    """
     wide = {row["clock"]: row for row in claimed if row["scope"] == FRAMEWORK}
     narrow = {row["clock"]: row for row in claimed if row["scope"] == CONFIGURATION}
     shown = wide or narrow
-    said = [(f"{clock.capitalize()}: ", *claim_said(row)) for clock, row in shown.items()]
+    said = [(f"{clock.capitalize()}: ", *claim_said(row, among_several)) for clock, row in shown.items()]
+    rests: list[Sentence] = []
     ratios = [row for row in narrow.values() if row.has("ratio_low")]
     if wide and ratios:
         alone: Sentence = ()
         for row in ratios:
             alone += ("; " if alone else "", f"{row['clock']} ", *row.interval("ratio", "times"), f" {row['verdict']}")
-        said.append(("These two configurations by themselves, whatever another search would find: ", *alone, "."))
+        rests.append(("These two configurations by themselves, whatever another search would find: ", *alone, "."))
     elif ratios:
-        said.append(("This is about these two configurations: how lucky the searches were it does not cover.",))
+        rests.append(("This is about these two configurations: how lucky the searches were it does not cover.",))
     if able := _detects(wide, narrow):
-        said.append(able)
-    return said
+        rests.append(able)
+    whose = f"{title(claimed[0]['framework'])} and {title(claimed[0]['against'])}: " if among_several else ""
+    return [*said, *((whose, *each) if whose else each for each in rests)]
 
 
-def claim_said(row: Row) -> Sentence:
-    """A row of `reports.tables.claims.claims` in words, without its clock."""
+def claim_said(row: Row, among_several: bool = False) -> Sentence:
+    """A row of `reports.tables.claims.claims` in words, without its clock; among several pairs, with both names."""
     name, base = title(row["framework"]), title(row["against"])
     if not row.has("ratio"):
-        return (f"no ratio of times: {row['reason']}.",)
+        return (f"{f'{name} and {base}: ' * among_several}no ratio of times: {row['reason']}.",)
     if row["verdict"] == FASTER:
         ends = row.bounds("ratio", "inverse", turned=True)
-        return (f"{name} is ", row.say("ratio", "inverse times"), *ends, " faster.")
+        return (f"{name} is ", row.say("ratio", "inverse times"), *ends, f" faster{f' than {base}' * among_several}.")
     if row["verdict"] not in (INCONCLUSIVE, ""):
-        return (f"{base} is ", *row.interval("ratio", "times"), " faster.")
+        return (f"{base} is ", *row.interval("ratio", "times"), f" faster{f' than {name}' * among_several}.")
     needs: Sentence = (f"{name} needs ", *row.interval("ratio", "times"), f" of {base}'s time: ")
     if row["verdict"] == "":
         return (*needs, f"no interval, for {row['reason']}.")

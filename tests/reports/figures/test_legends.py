@@ -96,6 +96,15 @@ def test_many_values_keep_their_ticks_and_as_many_labels_as_have_room(scale: str
     assert labels[-1].get_text() == f"{values[-1]:g}"
 
 
+def test_lines_and_labels_of_parallel_coordinates_do_not_cross(figures: dict[str, Figure]) -> None:
+    axes = figures["parallel_coordinates"].axes[0]
+    lines = [line for line in axes.get_lines() if len(line.get_xdata()) == 2]  # type: ignore[arg-type]
+    assert len(lines) == 4
+    boxes = [text.get_window_extent() for text in axes.texts]
+    for line in lines:
+        assert not any(box.overlaps(line.get_window_extent().padded(0.1)) for box in boxes)
+
+
 @pytest.mark.parametrize("ends", [(0.9, 1.1), (0.02, 60.0), (2.0, 9.0), (0.31, 0.34), (1.0, 1e6), (3.1, 4.7)])
 def test_a_logarithmic_axis_always_has_ticks(ends: tuple[float, float]) -> None:
     found = nice_ticks(*ends)

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from reports.errors import ReportError
-from reports.page.comparing import write_comparison
+from reports.page.comparing import BY_FRAMEWORK, write_comparison
 from reports.tables.across import comparison, differences, geometric_means, performance_profile
 from tests.reports.conftest import make, save, study, trial
 
@@ -63,7 +63,7 @@ def test_a_page_over_studies(tmp_path: Path) -> None:
 def test_studies_with_nothing_to_compare(tmp_path: Path) -> None:
     for name in ("a", "b"):
         save(study([trial("pytorch", "search", 0, 2.0)]), tmp_path / name)
-    said = write_comparison([tmp_path / "a", tmp_path / "b"], tmp_path / "page")
+    said = write_comparison([tmp_path / "a", tmp_path / "b"], tmp_path / "page", BY_FRAMEWORK)
     assert "nothing to average" in said
     text = (tmp_path / "page" / "index.html").read_text()
     assert "Nothing to compare." in text

@@ -111,6 +111,8 @@ def test_three_frameworks_have_a_plot_for_every_pair() -> None:
     page = build_page(raced(0.5, ("pytorch", "flux", "simulated")))
     assert [picture.name for picture in page.forests] == ["forest_1", "forest_2", "forest_3"]
     assert len(page.headlines) == 6
+    for sentence in map(plain, (*page.headlines, *page.details)):  # of which pair each is
+        assert sum(name in sentence for name in ("PyTorch", "Flux", "Simulated")) == 2, sentence
 
 
 def test_misses_are_told_by_name() -> None:
