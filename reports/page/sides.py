@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -20,6 +21,7 @@ from reports.tables.cautions import cautions
 from reports.tables.claims import claims, dots, other_measures, successes
 from reports.tables.cost import Price
 from reports.tables.disturbance import disturbed_runs, disturbed_sentences
+from reports.tables.provenance import plan_change_sentences, plan_changes
 from reports.tables.rules import rules
 from reports.tables.sides import Side, check_goal, of_one_framework, per_study, sides_of, together
 from reports.tables.trials import all_trials, best_configurations
@@ -51,6 +53,7 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
     claimed, behind, reached = (of_one_framework(make(trials), sides) for make in (claims, dots, successes))
     budget = per_study(studies, sides, lambda each: budgets(each.trials, each.plan))
     busy = per_study(studies, sides, lambda each: disturbed_runs(each.trials))
+    changed = _by_study(studies, lambda each: plan_changes(each.provenance, each.trials))
     best, rule = _best(studies, sides, trials), _rules(studies)
     found = (
         _best_section(studies, sides, trials, best),
@@ -66,6 +69,7 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
             *verdict_sentences(trials, claimed, reached, best, budget),
             *unfinished_sentences(budget),
             *disturbed_sentences(rows("disturbed_runs", busy)),
+            *plan_change_sentences(changed),
         ),
         left_out=(),
         rules=rules_lines(rule),
@@ -79,6 +83,7 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
             Table("budgets", budget),
             Table("rules", rule),
             Table("disturbed_runs", busy),
+            Table("plan_changes", changed),
             Table("trials", all_trials(trials)),  # a file alone: it is wider than a page, and in the studies' reports
         ),
     )
@@ -108,9 +113,14 @@ def _commands(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _rules(studies: dict[str, StudyRecords]) -> pd.DataFrame:
     """Each study's rules; one row for all where they are the same."""
-    table = pd.concat([rules(each.trials, each.plan).assign(study=name) for name, each in studies.items()])
+    table = _by_study(studies, lambda each: rules(each.trials, each.plan))
     common = table.drop(columns=["study", "evaluation_share"]).drop_duplicates()
-    return table.head(1).assign(study="") if len(common) == 1 else table.reset_index(drop=True)
+    return table.head(1).assign(study="") if len(common) == 1 else table
+
+
+def _by_study(studies: dict[str, StudyRecords], make: Callable[[StudyRecords], pd.DataFrame]) -> pd.DataFrame:
+    """A table that is made of each study by itself, and says of which in a column."""
+    return pd.concat([make(each).assign(study=name) for name, each in studies.items()], ignore_index=True)
 
 
 def _best_section(

@@ -70,14 +70,15 @@ def plan_change_sentences(changed: pd.DataFrame) -> list[Sentence]:
     Parameters
     ----------
     changed
-        `plan_changes`.
+        `plan_changes`; with a column study it is said whose plan it is.
     """
     said: list[Sentence] = []
     for row in rows("plan_changes", changed):
         if not (row["runs"] or row["trials"]):
             continue
         what, ended = ("runs", " confirmation runs") if row["runs"] else ("trials", " trials")
-        told: Sentence = ("The plan was changed after ", row.say(what, "count"), f"{ended} had ended: ")
+        whose = f"{row['study']}: the plan" if row.values.get("study") else "The plan"
+        told: Sentence = (f"{whose} was changed after ", row.say(what, "count"), f"{ended} had ended: ")
         told += (row.say("key", "text"), " from ", row.say("before", "text"), " to ", row.say("after", "text"))
         why = "; who looks and adds runs finds differences more often than the intervals say" * bool(row["runs"])
         said.append((*told, f"{why}."))

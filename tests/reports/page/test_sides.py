@@ -125,6 +125,16 @@ def test_warnings_and_missing_runs_are_those_of_each_study() -> None:
     assert not any("From equal hyperparameters" in plain(each) for each in page.sections[0].cautions)
 
 
+def test_a_plan_that_was_changed_with_results_in_sight_is_told_with_its_study() -> None:
+    changed = {
+        "plan": {"confirm": {"runs": 3}},
+        "resumed": [{"at": "2100-01-01T00:00:00+00:00", "plan": {"confirm": {"runs": 6}}}],
+    }
+    page = compare_sides({"a": alone(1.0), "b": replace(alone(0.5), provenance=changed)})
+    said = " ".join(map(plain, page.details))
+    assert "b: the plan was changed after 6 confirmation runs had ended: confirm.runs from 3 to 6" in said
+
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MEASURE = """<script>
 document.querySelectorAll("details").forEach((each) => { each.open = true; });

@@ -214,6 +214,21 @@ def test_a_plan_that_was_edited_is_refused_in_a_finished_study_too(
     assert call(["resume", str(folder.path)], capsys, monkeypatch)[0] == 0
 
 
+def test_studies_are_compared_as_sides(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (str(studied(tmp_path / name, plan, failed=0).path) for name in "ab")
+    page = tmp_path / "page.html"
+    code, out, err = call(["compare", one, two, "--by", "study", "--out", str(page)], capsys, monkeypatch)
+    assert (code, err) == (0, "")
+    assert "in a" in out or out.startswith("a ")
+    assert "Best configuration of each side" in page.read_text()
+    code, out, err = call(["compare", one, two, "--by", "machine", "--out", str(page)], capsys, monkeypatch)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "framework" in err
+    assert "study" in err
+
+
 def test_a_comparison_may_be_a_file(
     plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
