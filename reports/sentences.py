@@ -173,6 +173,6 @@ def html(sentence: Iterable[str | Number]) -> Markup:
 
 
 def _unbroken(text: str) -> Markup:
-    """A command that a browser breaks before its flags only, and not after their hyphens."""
-    first, *flags = text.split(" --")
+    """Text that a browser breaks nowhere between a number and its unit, and a command only before its flags."""
+    first, *flags = re.sub(r"(?<=[\d\N{INFINITY}]) (?=%|s$)", "\N{NO-BREAK SPACE}", text).split(" --")
     return Markup("").join([escape(first), *(Markup(' <span class="flag">--{}</span>').format(flag) for flag in flags)])

@@ -173,3 +173,10 @@ def test_prose_and_commands_as_html() -> None:
     said = html(("Run `tuneoff <x>`: ", command))
     assert said.startswith("Run <code>tuneoff &lt;x&gt;</code>: <data ")
     assert said.endswith('>a <span class="flag">--b &lt;1&gt;</span></data>')
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("2 % faster", "2\xa0% faster"), ("1.5 s", "1.5\xa0s"), ("3 sides", "3 sides")]
+)
+def test_a_number_and_its_unit_stay_on_one_line(text: str, shown: str) -> None:
+    assert f">{shown}</data>" in html((Number(text, text, "t", 1, "c"),))
