@@ -81,7 +81,7 @@ def _compared(claimed: list[Row], *, among_several: bool) -> list[Sentence]:
     if wide and ratios:
         alone: Sentence = ()
         for row in ratios:
-            alone += ("; " if alone else "", f"{row['clock']} ", *row.interval("ratio", "times"), f" {row['verdict']}")
+            alone += ("; " if alone else "", f"{row['clock']}, ", *_in_short(row))
         rests.append(("These two configurations by themselves, whatever another search would find: ", *alone, "."))
     elif ratios:
         rests.append(("This is about these two configurations: how lucky the searches were it does not cover.",))
@@ -96,15 +96,23 @@ def claim_said(row: Row, among_several: bool = False) -> Sentence:
     name, base = title(row["framework"]), title(row["against"])
     if not row.has("ratio"):
         return (f"{f'{name} and {base}: ' * among_several}no ratio of times: {row['reason']}.",)
-    if row["verdict"] == FASTER:
-        ends = row.bounds("ratio", "inverse", turned=True)
-        return (f"{name} is ", row.say("ratio", "inverse times"), *ends, f" faster{f' than {base}' * among_several}.")
     if row["verdict"] not in (INCONCLUSIVE, ""):
-        return (f"{base} is ", *row.interval("ratio", "times"), f" faster{f' than {name}' * among_several}.")
+        return (*_in_short(row, among_several), ".")
     needs: Sentence = (f"{name} needs ", *row.interval("ratio", "times"), f" of {base}'s time: ")
     if row["verdict"] == "":
         return (*needs, f"no interval, for {row['reason']}.")
     return (*needs, "inconclusive", *_between(row), ".")
+
+
+def _in_short(row: Row, among_several: bool = False) -> Sentence:
+    """A claim with an interval as a part of a sentence: who is faster by how much, or that it is inconclusive."""
+    name, base = title(row["framework"]), title(row["against"])
+    if row["verdict"] == INCONCLUSIVE:
+        return (f"{name} needs ", *row.interval("ratio", "times"), f" of {base}'s time, inconclusive")
+    if row["verdict"] == FASTER:
+        ends = row.bounds("ratio", "inverse", turned=True)
+        return (f"{name} is ", row.say("ratio", "inverse times"), *ends, f" faster{f' than {base}' * among_several}")
+    return (f"{base} is ", *row.interval("ratio", "times"), f" faster{f' than {name}' * among_several}")
 
 
 def _between(row: Row) -> Sentence:

@@ -134,6 +134,8 @@ class FluxRun:
         self._seam.call("load", self._held, os.fsencode(path))
 
     def loader_workers(self) -> int:
+        if self._held not in _lent_to:  # closed
+            return 0
         workers = c_int64()
         self._seam.call("loader_workers", self._held, byref(workers))
         return workers.value

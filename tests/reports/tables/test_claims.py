@@ -47,6 +47,12 @@ def test_both_scopes_have_the_ratio_of_the_attribution() -> None:
     assert frameworks["detectable"] > configurations["detectable"] > 1
 
 
+def test_the_narrower_statement_names_who_is_faster() -> None:
+    assert "whatever another search would find: warm, Flux is 1." in verdict(raced(0.6))
+    assert "whatever another search would find: warm, PyTorch is 1." in verdict(raced(1.6))
+    assert " of PyTorch's time, inconclusive; cold, " in verdict(raced(1.0, spread=0.5))
+
+
 def test_the_claim_about_frameworks_covers_the_search() -> None:
     """The same times, but finalists that differ: what another search would have found is less sure."""
     close, far = (of(claims(raced(0.7, luck=luck, spread=0.02)), "framework") for luck in (0.05, 1.5))
