@@ -96,6 +96,7 @@ class FluxRun:
         self._held = held
         self._shapes = shapes
         self._start_up = start_up
+        self._open = True
         _lent_to[held] = lent
 
     def start_up(self) -> StartUp:
@@ -134,7 +135,7 @@ class FluxRun:
         self._seam.call("load", self._held, os.fsencode(path))
 
     def loader_workers(self) -> int:
-        if self._held not in _lent_to:  # closed
+        if not self._open:
             return 0
         workers = c_int64()
         self._seam.call("loader_workers", self._held, byref(workers))
@@ -144,8 +145,10 @@ class FluxRun:
         return perf_counter()
 
     def close(self) -> None:
-        self._seam.call("close", self._held)
-        _lent_to.pop(self._held, None)
+        if self._open:
+            self._open = False
+            self._seam.call("close", self._held)
+            del _lent_to[self._held]
 
 
 def start_trace(

@@ -55,7 +55,7 @@ def studied(path: Path, plan: Plan, *, failed: int) -> StudyFolder:
         spec = plan.spec("simulated", point, seed=0)
         lost = number < failed
         result = {"outcome": "failed" if lost else "diverged", "error": ERROR if lost else None, "reached": False}
-        result |= {"objective": None if lost else 99.0, "best_validation_accuracy": 0.1, "evaluations": 0}
+        result |= {"objective": None if lost else 99.0, "evaluations": 0}
         records.add_trial(
             trial_row({**identity, "number": number}, plan, spec, result, held_s=2.0, lost_s=0.0, failures=1)
         )
