@@ -73,9 +73,9 @@ from study.interrupts import Interrupted, Interrupts
 interrupts = Interrupts()
 interrupts.means, interrupts.farewell = "all is safe", "go on with: tuneoff resume x"
 with interrupts.handled():
-    print("deaf", flush=True)
     while True:  # inside C, where no Python handler runs, for a minute or more; a signal that comes before is lost
         with suppress(Interrupted):
+            print("deaf", flush=True)
             hashlib.pbkdf2_hmac("sha256", b"x", b"y", 200_000_000)
 """
 
