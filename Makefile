@@ -35,6 +35,7 @@ gpu-check: $(INSTALLED)
 
 # Real studies, fifty faults: up to twenty minutes.
 chaos: $(INSTALLED)
+	$(BIN)/python -m pytest -m long --long
 	$(BIN)/python -m tests.chaos
 
 # Ctrl-C and SIGTERM at every stage of a Flux training, TIMES each: a table. At 50 it takes three hours on two CPUs.

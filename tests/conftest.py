@@ -14,11 +14,16 @@ from trainables.spec import TrainingSpec
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run what `make chaos` alone runs, too")
     parser.addoption("--framework", default=None, help="run tests/trainables/test_contract.py for this one alone")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests that need Julia, with one line that counts them, where there is none."""
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Skip, with one line that counts them, long tests, and where there is no Julia the tests that need it."""
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: `make chaos` runs it"))
     needing = [item for item in items if item.get_closest_marker("julia")]
     if needing and julia_runtime.missing() is not None:
         for item in needing:

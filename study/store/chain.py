@@ -44,7 +44,11 @@ def chain_differences(folder: StudyFolder) -> list[str]:
     heads = {path.name: chain_head(path) for path in (folder.trials, folder.evaluations)}
     name = folder.log.name
     if not folder.log.exists():
-        return [f"{name} is missing, but {each} was built from it" for each, head in heads.items() if head not in ("", START)]
+        return [
+            f"{name} is missing, but {each} was built from it"
+            for each, head in heads.items()
+            if head not in ("", START)
+        ]
     lines = [line for line in folder.log.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
     damages = [row for line in lines if (row := parse_line(line)) is not None and row["kind"] == _DAMAGE]
     owned = {broken for row in damages for broken in row["broken"]}

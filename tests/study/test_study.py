@@ -145,6 +145,7 @@ def test_a_real_study_from_launch_to_report(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.long
 def test_frameworks_are_dealt_in_blocks_that_keep_their_process(tmp_path: Path) -> None:
     arguments = simulated(7, "slice.max_concurrent=1", "training.target=0.5")
     arguments[arguments.index("simulated")] = "pytorch,simulated"
@@ -187,7 +188,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     check_whole(folder, 4)
 
 
-@pytest.mark.parametrize("service", ["raylet", "gcs_server"])
+@pytest.mark.parametrize("service", ["raylet", pytest.param("gcs_server", marks=pytest.mark.long)])
 def test_a_cluster_that_dies_ends_the_driver_with_a_line(tmp_path: Path, service: str) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(3, *LONG), cwd=tmp_path, env=SLOW)
@@ -204,6 +205,7 @@ def test_a_cluster_that_dies_ends_the_driver_with_a_line(tmp_path: Path, service
     check_whole(folder, 3)
 
 
+@pytest.mark.long
 def test_more_trials_for_a_finished_study(tmp_path: Path) -> None:
     arguments = simulated(2)
     arguments[arguments.index("confirm.runs=0")] = "confirm.runs=2"
@@ -327,6 +329,7 @@ def test_a_cold_objective_gets_a_fresh_process_for_every_trial(tmp_path: Path) -
     assert hits["objective"].tolist() == hits["cold_tta_s"].tolist()
 
 
+@pytest.mark.long
 def test_resume_confirms_what_is_left(tmp_path: Path) -> None:
     arguments = simulated(2)
     arguments[arguments.index("confirm.runs=0")] = "confirm.runs=3"
@@ -420,6 +423,7 @@ cluster.shutdown()
 """
 
 
+@pytest.mark.long
 def test_a_lost_node_costs_at_most_an_evaluation_interval_of_its_trials(tmp_path: Path) -> None:
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **SLOW}
     cluster = subprocess.Popen(
