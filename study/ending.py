@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from study.console import complain
-from study.interrupts import SIGNALS, Interrupted, heard, leave_at_once
+from study.interrupts import SIGNALS, Interrupted, come_again, heard, leave_at_once
 
 GRACE_S = 5.0  # between two calls into a framework lie at most two, as a rule
-_AGAIN_S = 0.05
 
 
 @contextmanager
@@ -72,7 +71,7 @@ class _Ending:
         """What is raised in a destructor or while a process is forked goes nowhere; so the signal comes again."""
         if isinstance(what.exc_value, Interrupted):
             self.received = False
-            threading.Timer(_AGAIN_S, os.kill, (os.getpid(), what.exc_value.signum)).start()
+            come_again(what.exc_value)
         else:
             self._hook(what)
 

@@ -38,6 +38,11 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signum
 
 
+def come_again(lost: Interrupted) -> None:
+    """Send a signal once more whose exception was raised where nobody gets it: in a destructor, or at a fork."""
+    threading.Timer(_AGAIN_S, os.kill, (os.getpid(), lost.signum)).start()
+
+
 def heard() -> list[signal.Signals]:
     """Those that are not ignored already, under nohup or in a shell's background: these stay ignored."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -183,8 +188,7 @@ class Interrupts:
             return
         self._lost.set()
         self._received = None
-        number = what.exc_value.exit_code - 128
-        threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number)).start()
+        come_again(what.exc_value)
 
     def _answer(self, number: int) -> None:
         if self._answered.is_set():
