@@ -1,13 +1,14 @@
 """What a framework has to offer to take part: one ``start`` function that returns a `Run`.
 
-A backend is one module with ``start(...)``, taking the keywords of `Start` below. It holds no stopwatch; the clock,
-the target, the cadence of evaluations, checkpoints and reports belong to `trainables.training`, the same for all.
+A backend is one module with ``start(setup)``, which takes a `Setup`. It holds no stopwatch; the clock, the target, the
+cadence of evaluations, the schedule of the learning rate, checkpoints and reports belong to `trainables.training`, the
+same for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -16,9 +17,12 @@ import numpy.typing as npt
 
 Split = Literal["train", "validation", "test"]
 Device = Literal["cpu", "cuda"]
-Optimizer = Literal["sgd", "adam"]
+Loss = Literal["cross_entropy", "mean_squared_error"]
+Optimizer = Literal["sgd", "nesterov", "adam", "adamw"]
+Schedule = Literal["constant", "cosine", "one_cycle"]
 Precision = Literal["float32", "bf16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
+Option = bool | int | float | str  # what a model's ``build`` takes
 
 # Samples; fixed, so that evaluation never depends on what is searched. LeNet's activations of 250 images stay in a
 # CPU's cache: 10,000 images took 0.14 s so, and 0.24 s in batches of 1,000 (2 threads).
@@ -27,14 +31,21 @@ EVALUATION_BATCH_SIZE = 250
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What is searched, and the optimizer it is searched for."""
+    """What is searched, or fixed for a whole study: how the training goes, and the options of its model.
 
-    learning_rate: float
+    SGD: ``v = momentum * v + g``, ``p -= rate * v``; nesterov: ``p -= rate * (g + momentum * v)``, PyTorch's formulas, in
+    which the rate stands outside the velocity. Adam and AdamW: betas (0.9, 0.999), eps 1e-8.
+    """
+
+    learning_rate: float  # at its highest, where the schedule changes it
     batch_size: int
     num_workers: int
     optimizer: Optimizer = "sgd"
-    momentum: float = 0.9  # SGD only; Adam keeps its betas (0.9, 0.999) and eps 1e-8
-    weight_decay: float = 0.0  # L2, added to the gradient before the momentum
+    momentum: float = 0.9  # of sgd and nesterov
+    weight_decay: float = 0.0  # L2, added to the gradient first; of adamw: ``p -= rate * weight_decay * p`` before the step
+    schedule: Schedule = "constant"  # `trainables.schedules`
+    warm_up: float = 0.0  # share of all steps over which the rate rises to ``learning_rate``
+    options: Mapping[str, Option] = field(default_factory=dict)  # what the model's ``build`` is called with
 
 
 @dataclass(frozen=True)
@@ -47,14 +58,48 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class LabelledImages:
-    """Images float32, C-order, shape (samples, 1, 28, 28), in [0, 1]; labels int64, shape (samples,), in 0..9."""
+class Samples:
+    """Samples of one split, C-order.
 
-    images: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
+    Parameters
+    ----------
+    features
+        Float32, shape (samples, ...): one or more dimensions after the first.
+    targets
+        Cross entropy: int64, shape (samples,), classes from 0. Mean squared error: float32, shape (samples, outputs).
+    """
+
+    features: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
+
+
+Parameters = Mapping[str, npt.NDArray[np.float32]]  # by PyTorch's names, in its layout and order
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a backend needs for one training.
+
+    Parameters
+    ----------
+    model
+        The workload's file for this framework, whose ``build(**hyperparameters.options)`` makes the model.
+    outputs
+        How many numbers the model gives a sample: classes, or columns of the targets.
+    """
+
+    model: Path
+    data: Mapping[Split, Samples]
+    outputs: int
+    loss: Loss
+    hyperparameters: Hyperparameters
+    execution: Execution
+    seed: int  # of what the model draws itself: initial parameters, where none are given, and dropout
+    device: Device
+    threads: int  # compute threads
 
 
 class Progress(NamedTuple):
@@ -75,8 +120,8 @@ class StartUp(NamedTuple):
 class Score(NamedTuple):
     """Result of one evaluation of a split."""
 
-    accuracy: float  # fraction in [0, 1]
-    loss: float  # mean cross entropy over the samples
+    accuracy: float | None  # fraction in [0, 1]; None where the loss is not cross entropy
+    loss: float  # mean over the samples; of mean squared error, over their outputs too
 
 
 class Run(Protocol):
@@ -86,28 +131,43 @@ class Run(Protocol):
         """Where the seconds of its ``start`` went."""
 
     def warm_up(self) -> None:
-        """Start the loader and compile every batch shape, on dummy data; then reset to the initial parameters.
+        """Start the loader and compile every batch shape, on dummy data; then `reset` follows.
 
-        What a loader has to start once, its workers, runs from here on; the optimizer is a new one, too.
+        What a loader has to start once, its workers, runs from here on.
+        """
+
+    def reset(self, parameters: Parameters | None) -> None:
+        """Begin at these parameters, with a new optimizer and what the model draws seeded anew; on no clock.
+
+        None: at the parameters that the model's own ``build`` drew under `Setup.seed`.
         """
 
     def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
         """Serve the training samples in this order, cut into batches of ``batch_size``, the last one kept."""
 
-    def train(self, batches: int) -> Progress:
-        """Take ``batches`` optimizer steps; never called for more than the epoch still has."""
+    def train(self, rates: npt.NDArray[np.float64]) -> Progress:
+        """Take an optimizer step with each of these learning rates; never more than the epoch still has batches."""
 
     def evaluate(self, split: Split) -> Score:
         """Accuracy and loss on a whole split, in evaluation mode."""
 
     def parameters(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Copies of all parameters and BatchNorm statistics: PyTorch's names, layout and order."""
+        """Copies of all parameters and BatchNorm statistics: PyTorch's names, layout and order.
 
-    def load_parameters(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Set what `parameters` returns."""
+        A model that has no twin in PyTorch: the names that `trainables.flux` gives them.
+        """
+
+    def load_parameters(self, arrays: Parameters) -> None:
+        """Set what `parameters` returns; by name where both sides name layers alike, and by position where not.
+
+        Raises
+        ------
+        RuntimeError
+            Where they do not fit: both lists side by side, the first difference marked.
+        """
 
     def save(self, path: Path) -> None:
-        """Write parameters and optimizer state to a file."""
+        """Write parameters, optimizer state and the state of what draws random numbers to a file."""
 
     def load(self, path: Path) -> None:
         """Continue from what `save` wrote, bit for bit where the arithmetic allows."""
@@ -123,26 +183,9 @@ class Run(Protocol):
 
 
 class Start(Protocol):
-    """The signature of a backend's ``start``: data in, parameters in, knobs in, a `Run` out."""
+    """The signature of a backend's ``start``; what the model's file raises comes as a RuntimeError with file and line."""
 
-    def __call__(
-        self,
-        *,
-        model: str,
-        data: Mapping[Split, LabelledImages],
-        parameters: Mapping[str, npt.NDArray[np.float32]],
-        learning_rate: float,
-        batch_size: int,
-        num_workers: int,
-        optimizer: Optimizer,
-        momentum: float,
-        weight_decay: float,
-        precision: Precision,
-        memory_format: MemoryFormat,
-        data_on_device: bool,
-        device: Device,
-        threads: int,
-    ) -> Run: ...
+    def __call__(self, setup: Setup) -> Run: ...
 
 
 @dataclass(frozen=True)
@@ -198,11 +241,25 @@ class Look(Protocol):
 TracePrecision = Literal["float32", "float64"]
 
 
+@dataclass(frozen=True)
+class TraceSetup:
+    """What single steps need; always on the CPU. Dropout is switched off, for it draws in each framework's own way."""
+
+    model: Path
+    sample_shape: tuple[int, ...]  # of one sample's features
+    outputs: int
+    loss: Loss
+    hyperparameters: Hyperparameters
+    seed: int
+    precision: TracePrecision
+    threads: int
+
+
 class TracedStep(NamedTuple):
     """Everything that one optimizer step computed, in the precision of the trace; PyTorch's names, layout and order."""
 
     loss: float
-    logits: npt.NDArray[Any]  # (samples, 10), before the step
+    outputs: npt.NDArray[Any]  # (samples, outputs), before the step
     gradients: dict[str, npt.NDArray[Any]]
     parameters: dict[str, npt.NDArray[Any]]  # after the step, BatchNorm statistics included
 
@@ -214,27 +271,16 @@ class Trace(Protocol):
         """All parameters and BatchNorm statistics as they are now, in the precision of the trace."""
 
     def load_parameters(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Set what `parameters` returns; the optimizer's state stays."""
+        """Set what `parameters` returns, as `Run.load_parameters`; the optimizer's state stays."""
 
-    def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
-        """Take one step on these images, shape (samples, 1, 28, 28), and labels, shape (samples,)."""
+    def step(self, samples: Samples, rate: float) -> TracedStep:
+        """Take one step on these samples with this learning rate."""
 
 
 class StartTrace(Protocol):
-    """The signature of a backend's ``start_trace``; always on the CPU."""
+    """The signature of a backend's ``start_trace``."""
 
-    def __call__(
-        self,
-        *,
-        model: str,
-        parameters: Mapping[str, npt.NDArray[np.float32]],
-        learning_rate: float,
-        optimizer: Optimizer,
-        momentum: float,
-        weight_decay: float,
-        precision: TracePrecision,
-        threads: int,
-    ) -> Trace: ...
+    def __call__(self, setup: TraceSetup) -> Trace: ...
 
 
 Record = dict[str, Any]  # one flat row, JSON values only: what travels from a trial to the records

@@ -18,6 +18,7 @@ from trainables.common.house import HOUSE
 from trainables.common.suggest import nearest
 from trainables.contract import Device, Execution, Loading, Readiness
 from trainables.examination import examine
+from trainables.workloads.workload import MODEL_FILES, Workload
 
 if TYPE_CHECKING:
     from trainables.contract import Start, StartTrace
@@ -45,6 +46,8 @@ class Framework:
     check
         A module with a ``look`` (`trainables.contract.Look`), which finds what it can use on a machine; None where that
         is not known before it runs.
+    language
+        Of its models' files, a key of `Workload.models`; None where it trains whatever there is: simulated ones.
     sources
         Files and folders, beside its own folder, that decide what it computes.
     offers
@@ -65,6 +68,7 @@ class Framework:
     distribution: str | None = None
     runtime: str | None = None
     check: str | None = None
+    language: str | None = None
     sources: tuple[str, ...] = ()
     offers: tuple[tuple[str, object], ...] = ()
     traced: bool = True
@@ -113,6 +117,18 @@ class Framework:
             if value != each.default and (each.name, value) not in self.offers:
                 yield each.name, value, each.default
 
+    def trains(self, workload: Workload) -> bool:
+        """Whether a workload has a model for it."""
+        return self.language is None or self.language in workload.models
+
+    def model_file(self, workload: Workload) -> Path:
+        """The file of a workload that builds its model; `UserError` where there is none."""
+        if not self.trains(workload):
+            raise UserError(
+                f"{self.title} cannot train {workload.name}: {workload.folder} has no {MODEL_FILES[self.language or '']}"
+            )
+        return workload.folder if self.language is None else workload.models[self.language]
+
     def lockfile(self) -> Path | None:
         """The file that names the exact versions of its own packages, where it has one."""
         return cast("Path | None", self._runtime("lockfile", None))
@@ -149,6 +165,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         colour_on_dark="#ff8f45",
         imports=("torch", "torchvision"),
         distribution="torch",
+        language="python",
         check="trainables.pytorch.check",
         offers=_ALL,
     ),
@@ -159,6 +176,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         colour_on_dark="#5bb4f0",
         imports=("juliacall", "juliapkg"),
         distribution="juliacall",
+        language="julia",
         runtime="trainables.flux.runtime",
         check="trainables.flux.check",
         sources=("julia/src",),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from trainables.contract import Device, Execution, Hyperparameters
 
 Clock = Literal["warm", "cold"]
+Metric = Literal["accuracy", "loss"]  # of the validation split: at least the target, or at most
 
 
 @dataclass(frozen=True)
@@ -18,23 +19,24 @@ class TrainingSpec:
     workload: str
     hyperparameters: Hyperparameters
     seed: int
-    target: float  # validation accuracy, a fraction
+    target: float  # of ``metric``
     evaluate_every_samples: int
     limit_s: float  # on the clock of ``objective``
     epochs: int
     device: Device
     threads: int  # compute threads: the CPUs of the slice
+    metric: Metric = "accuracy"
     objective: Clock = "warm"
     pinned: bool = False  # held to ``threads`` CPUs of its own, where the system can hold it
     holds: int = 1  # evaluations in a row that must meet the target; older versions asked for one
-    test_accuracy: bool = False  # touch the test split at the end: confirmation runs only
-    training_accuracy: bool = False  # measure the training split after every epoch, outside every clock
+    test_score: bool = False  # touch the test split at the end: confirmation runs only
+    training_score: bool = False  # measure the training split after every epoch, outside every clock
     stop_at_target: bool = True
     execution: Execution = field(default_factory=Execution)
 
     def as_dict(self) -> dict[str, Any]:
         """Nested dicts of JSON values."""
-        return asdict(self)
+        return asdict(self)  # options included: a mapping of names to plain values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingSpec:

@@ -25,15 +25,16 @@ from trainables.common.house import code_digest
 from trainables.common.load import cpu_mhz, cpu_time_s, delayed_s, load_average, stolen_s
 from trainables.common.machine import processor
 from trainables.common.process import claim_process, pin_threads
-from trainables.contract import Record, Run, StartUp
-from trainables.determinism import initial_parameters, sample_order
+from trainables.contract import Record, Run, Setup, StartUp
+from trainables.determinism import sample_order
 from trainables.frameworks import framework
 from trainables.objective import objective_value
+from trainables.schedules import rates
 from trainables.spec import TrainingSpec
 from trainables.stopwatch import Ledger, Stopwatch
-from trainables.workloads.architectures import MODELS
-from trainables.workloads.prepared import load
-from trainables.workloads.shipped import workload
+from trainables.workloads.prepared import load, outputs_of
+from trainables.workloads.weights import read_weights
+from trainables.workloads.workload import Workload, find
 
 # Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
 CALL_S = 2.0
@@ -51,7 +52,7 @@ class Evaluation:
     epoch: int  # epochs begun
     samples: int  # training samples seen
     train_loss: float | None  # mean since the evaluation before; None when it is not finite
-    validation_accuracy: float
+    validation_accuracy: float | None  # None where the target is about the loss
     validation_loss: float | None
     startup_s: float
     compile_s: float
@@ -69,7 +70,8 @@ class _State:
     epoch: int = 0  # epochs begun
     batches_left: int = 0  # in the current epoch
     loss_sum: float = 0.0
-    best_accuracy: float = 0.0
+    best_accuracy: float | None = None
+    best_loss: float | None = None
     best_training_accuracy: float | None = None
     test_accuracy: float | None = None
     test_loss: float | None = None
@@ -94,8 +96,12 @@ class Training:
         What to train and when to stop.
     folder
         Where checkpoints go, one per evaluation; None for none. A checkpoint of the same spec found there is continued.
+    workload
+        What the spec names, where that is not what `trainables.workloads.workload.find` finds: a study's own copy.
     data
-        Where its data set lies, as `trainables.workloads.prepared.store_in` made it; None: in the cache.
+        Where its data lie, as `trainables.workloads.prepared.store_in` made them; None: in the cache.
+    weights
+        A file with the initial parameters (`trainables.workloads.weights`); None: the framework's own draw.
     started
         ``time.perf_counter()`` at which the cold clock began; now, when not given.
     """
@@ -104,13 +110,17 @@ class Training:
         self,
         spec: TrainingSpec,
         *,
+        workload: Workload | None = None,
         folder: Path | None = None,
         data: Path | None = None,
+        weights: Path | None = None,
         started: float | None = None,
     ) -> None:
         self.spec = spec
+        self._workload = find(spec.workload) if workload is None else workload
         self._folder = folder
         self._data = data
+        self._weights = weights
         self._started = time.perf_counter() if started is None else started
         self._ledger = Ledger()
         self._state = _State()
@@ -183,7 +193,8 @@ class Training:
         """What the search minimises, as it stands now; see `trainables.objective`."""
         state, spec = self._state, self.spec
         tta_s = state.warm_tta_s if spec.objective == "warm" else state.cold_tta_s
-        return objective_value(tta_s=tta_s, limit_s=spec.limit_s, target=spec.target, best_accuracy=state.best_accuracy)
+        best = state.best_accuracy if spec.metric == "accuracy" else state.best_loss
+        return objective_value(tta_s=tta_s, limit_s=spec.limit_s, metric=spec.metric, target=spec.target, best=best)
 
     def result(self) -> Record:
         """The trial as one flat record of JSON values; complete once `finished`."""
@@ -203,6 +214,7 @@ class Training:
             "epochs": state.epoch,
             "evaluations": len(state.evaluations),
             "best_validation_accuracy": state.best_accuracy,
+            "best_validation_loss": state.best_loss,
             "test_accuracy": state.test_accuracy,
             "test_loss": state.test_loss,
             "best_training_accuracy": state.best_training_accuracy,
@@ -291,22 +303,24 @@ class Training:
             }
         )
         pin_threads(spec.threads)
-        shape = workload(spec.workload)
+        asked = framework(spec.framework)
         with self._start_part("startup_data_s"):
-            data = load(shape.dataset, self._data)
-        parameters = initial_parameters(MODELS[shape.model](), seed=spec.seed)
+            data = load(self._workload, self._data)
         with self._start_part("startup_packages_s"):
-            start = framework(spec.framework).start()
-        calling = time.perf_counter()
-        run = start(
-            model=shape.model,
+            start = asked.start()
+        setup = Setup(
+            model=asked.model_file(self._workload),
             data=data,
-            parameters=parameters,
+            outputs=outputs_of(data["train"]),
+            loss=self._workload.loss,
+            hyperparameters=spec.hyperparameters,
+            execution=spec.execution,
+            seed=spec.seed,
             device=spec.device,
             threads=spec.threads,
-            **asdict(spec.hyperparameters),
-            **asdict(spec.execution),
         )
+        calling = time.perf_counter()
+        run = start(setup)
         self._run = run
         self._note_start_up(run.start_up(), called_s=time.perf_counter() - calling)
         self._training_samples = len(data["train"])
@@ -316,6 +330,7 @@ class Training:
         self._segment_began = run.clock() - startup_s
         with self._watch.charging("compile_s"):
             run.warm_up()
+        run.reset(read_weights(self._weights) if self._weights is not None else None)
         if self._model_file is not None:
             with self._watch.charging("checkpoint_s"):
                 run.load(self._model_file)
@@ -370,9 +385,10 @@ class Training:
                 ceil((boundary - state.samples) / self._batch_size),
                 max(1, int(CALL_S / self._seconds_per_batch)),
             )
+            learning_rates = self._next_rates(batches)
             before = self._ledger.train_s
             with self._watch.charging("train_s"):
-                progress = run.train(batches)
+                progress = run.train(learning_rates)
             self._ledger.charge("data_s", progress.data_s)
             self._seconds_per_batch = max((self._ledger.train_s - before) / batches, 1e-9)
             state.batches_left -= batches
@@ -382,10 +398,15 @@ class Training:
             self._loss_since = (loss_sum + progress.loss * progress.samples, samples + progress.samples)
             if not isfinite(progress.loss):
                 return False
-            if state.batches_left == 0 and self.spec.training_accuracy:
-                accuracy = run.evaluate("train").accuracy
-                state.best_training_accuracy = max(accuracy, state.best_training_accuracy or 0.0)
+            if state.batches_left == 0 and self.spec.training_score:
+                state.best_training_accuracy = _larger(state.best_training_accuracy, run.evaluate("train").accuracy)
         return True
+
+    def _next_rates(self, batches: int) -> npt.NDArray[np.float64]:
+        """Learning rates of the next steps."""
+        samples, epochs = self._training_samples, self.spec.epochs
+        done = self._state.epoch * ceil(samples / self._batch_size) - self._state.batches_left
+        return rates(self.spec.hyperparameters, first=done, count=batches, samples=samples, epochs=epochs)
 
     def _begin_epoch(self, run: Run) -> None:
         order = self._order(self._state.epoch)
@@ -411,7 +432,8 @@ class Training:
     def _judge(self, run: Run, evaluation: Evaluation, *, diverged: bool) -> None:
         """Note a crossing of the target, whether it held, and whether the training is over."""
         state, spec = self._state, self.spec
-        state.best_accuracy = max(state.best_accuracy, evaluation.validation_accuracy)
+        state.best_accuracy = _larger(state.best_accuracy, evaluation.validation_accuracy)
+        state.best_loss = _smaller(state.best_loss, evaluation.validation_loss)
         in_time = not self._out_of_time() and not diverged
         cold_s = self._ledger.total_s if all(segment["fresh_process"] for segment in state.segments) else None
         met = self._met_in_a_row()
@@ -431,7 +453,7 @@ class Training:
             state.outcome = "out_of_epochs"
         if state.outcome in ("out_of_time", "out_of_epochs") and state.warm_tta_s is not None:
             state.outcome = "reached"
-        if self.finished and spec.test_accuracy:
+        if self.finished and spec.test_score:
             score = run.evaluate("test")
             state.test_accuracy, state.test_loss = score.accuracy, _finite(score.loss)
 
@@ -440,8 +462,14 @@ class Training:
 
         The one at the end of the last epoch may come right after another: the two count once.
         """
-        met = takewhile(lambda each: each["validation_accuracy"] >= self.spec.target, reversed(self._state.evaluations))
+        met = takewhile(self._meets, reversed(self._state.evaluations))
         return len({each["samples"] // self.spec.evaluate_every_samples for each in met})
+
+    def _meets(self, evaluation: Record) -> bool:
+        if self.spec.metric == "accuracy":
+            return bool(evaluation["validation_accuracy"] >= self.spec.target)
+        loss = evaluation["validation_loss"]
+        return loss is not None and bool(loss <= self.spec.target)
 
     def _checkpoint(self, run: Run) -> None:
         """Save; where that fails the training goes on without, and only an interruption would show the difference."""
@@ -484,6 +512,14 @@ class Training:
 
 def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
+
+
+def _larger(best: float | None, now: float | None) -> float | None:
+    return best if now is None else now if best is None else max(best, now)
+
+
+def _smaller(best: float | None, now: float | None) -> float | None:
+    return best if now is None else now if best is None else min(best, now)
 
 
 def run_to_end(training: Training) -> Record:

@@ -1,0 +1,3 @@
+using FluxTrainer: lenet
+
+build() = lenet()

@@ -1,0 +1,3 @@
+using FluxTrainer: resnet18
+
+build() = resnet18()

@@ -1,0 +1,8 @@
+from trainables.pytorch.models import ResNet18, initialize
+
+__all__ = ["build", "initialize"]
+
+
+def build():
+    """ResNet-18 for one channel of 28 x 28 and 10 classes."""
+    return ResNet18()
