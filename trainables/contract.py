@@ -273,6 +273,12 @@ class Trace(Protocol):
     def load_parameters(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Set what `parameters` returns, as `Run.load_parameters`; the optimizer's state stays."""
 
+    def inputs(self, samples: Samples) -> dict[str, npt.NDArray[Any]]:
+        """What goes into every layer that holds tensors, and out of the model under the empty name, in the order of the computation.
+
+        By the layers' names in PyTorch, in its layout; parameters, statistics and optimizer stay as they are.
+        """
+
     def step(self, samples: Samples, rate: float) -> TracedStep:
         """Take one step on these samples with this learning rate."""
 

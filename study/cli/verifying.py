@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 from rich.console import Console
@@ -12,12 +11,12 @@ from rich.table import Table
 from study.console import Measure, Screen
 from study.store.certificate import certificate_path, write_certificate
 from trainables.frameworks import framework
-from trainables.verify.compare import OPTIMIZERS, PRECISIONS, Comparison, compare
-from trainables.workloads.shipped import Workload
+from trainables.verify.compare import KINDS, Comparison, compare
+from trainables.workloads.workload import Workload
 
 
 def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int, screen: Screen) -> dict[str, Any]:
-    """Compare frameworks in both optimizers and both precisions and write the certificate.
+    """Compare frameworks in all `KINDS` and write the certificate.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int
     """
     comparisons: list[Comparison] = []
     reference, *others = frameworks
-    kinds = list(product(others, OPTIMIZERS, PRECISIONS))
+    kinds = [(other, *kind) for other in others for kind in KINDS]
     done = 0
 
     def on_step(_: int) -> None:

@@ -3,13 +3,16 @@
 Each framework steps in a process of its own (torch and Julia must not share one); arrays travel through files. For
 every step the largest relative difference of each quantity is taken: max |a - b| over a tensor, divided by the largest
 magnitude in it. In float64 a difference is the formula or it is nothing; in float32 the code that real trainings run is
-checked, with the rounding that float32 brings.
+checked, with the rounding that float32 brings. The learning rate is another at every step (a one-cycle schedule), since
+that is where formulas of momentum part.
+
+Where a step differs, the layer in which the two part is found by what goes into each: the first that gets something
+else follows the culprit.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -25,43 +28,46 @@ import numpy as np
 
 from trainables.common.helpers import telling
 from trainables.common.house import python
-from trainables.contract import Optimizer, TracePrecision
-from trainables.determinism import initial_parameters, sample_order
+from trainables.contract import Hyperparameters, Optimizer, TracePrecision
+from trainables.determinism import sample_order
 from trainables.frameworks import framework, traced
-from trainables.verify.trace import GRADIENT, LOGITS, LOSS, PARAMETER, Arrays, state_file, step_file
-from trainables.workloads.architectures import MODELS, TensorSpec
-from trainables.workloads.prepared import load
-from trainables.workloads.shipped import Workload
+from trainables.verify.trace import (
+    GRADIENT,
+    INPUT,
+    LOSS,
+    OUTPUTS,
+    PARAMETER,
+    Arrays,
+    Request,
+    batch_file,
+    state_file,
+    step_file,
+)
+from trainables.workloads.prepared import load, outputs_of
+from trainables.workloads.workload import Workload
 
 STEPS = 50
 BATCH_SIZE = 32
 SEED = 0
 STEP_S = 900.0  # without an answer for so long, a side hangs; the first one compiles
 END_S = 10.0  # for a side that hung up to end
-PRECISIONS: tuple[TracePrecision, ...] = ("float64", "float32")
-OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
+# Every optimizer's formula; and in float32, what trainings run, those that most of them use.
+KINDS: tuple[tuple[Optimizer, TracePrecision], ...] = (
+    ("sgd", "float64"),
+    ("nesterov", "float64"),
+    ("adam", "float64"),
+    ("adamw", "float64"),
+    ("sgd", "float32"),
+    ("adam", "float32"),
+)
+# At its highest; small enough that training is not chaotic: otherwise rounding grows to everything within 50 steps.
+LEARNING_RATES: dict[Optimizer, float] = {"sgd": 0.005, "nesterov": 0.005, "adam": 1e-4, "adamw": 1e-4}
 INITIAL, STATISTIC, SYSTEMATIC = "initial parameter", "statistic", "systematic gradient"
-QUANTITIES = (INITIAL, LOGITS, LOSS, STATISTIC, GRADIENT, SYSTEMATIC, PARAMETER)  # as an error would spread
+QUANTITIES = (INITIAL, INPUT, OUTPUTS, LOSS, STATISTIC, GRADIENT, SYSTEMATIC, PARAMETER)  # as an error would spread
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
-
-FREE_RUNNING_IN_FLOAT32 = {"lenet"}
 SYSTEMATIC_STEPS = 4  # fewer do not tell what is systematic
-SYSTEMATIC_QUANTILE = {"lenet": 0.25, "resnet18": 0.0}  # few steps of a ResNet have no ReLU at zero
 
 Command = Callable[[str], Sequence[str]]  # a framework's name -> what starts its tracing process
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Largest difference allowed at a step: ``base * growth ** (step - 1)``, never above ``ceiling``."""
-
-    base: float
-    growth: float = 1.0
-    ceiling: float = float("inf")
-
-    def at(self, step: int) -> float:
-        """The bound at a step; steps count from 1, and 0 is before the first."""
-        return min(self.base * self.growth ** max(step - 1, 0), self.ceiling)
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Difference:
 
     step: int
     quantity: str
-    tensor: str  # empty for loss and logits
+    tensor: str  # empty for loss and outputs; of inputs, the layer that gives what differs
     value: float
     bound: float
 
@@ -131,50 +137,95 @@ def compare(
     RuntimeError
         When a process fails; the message is its last line.
     """
-    tensors = MODELS[workload.model]()
-    data = load(workload.dataset)["train"]
+    data = load(workload)["train"]
+    size = min(BATCH_SIZE, len(data))
     order = sample_order(seed=SEED, epoch=0, samples=len(data))
-    bounds = bounds_for(workload.model, precision)
+    bounds = BOUNDS[precision]
+    knobs = Hyperparameters(
+        learning_rate=LEARNING_RATES[optimizer],
+        batch_size=size,
+        num_workers=0,
+        optimizer=optimizer,
+        momentum=MOMENTUM,
+        weight_decay=WEIGHT_DECAY,
+        schedule="one_cycle",
+        options=dict(workload.options),
+    )
+    request = Request(
+        workload=str(workload.folder),
+        sample_shape=data.features.shape[1:],
+        outputs=outputs_of(data, workload.loss),
+        hyperparameters=knobs,
+        seed=SEED,
+        precision=precision,
+        threads=threads,
+        steps=steps,
+    )
     rows: list[Difference] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tuneoff-verify-")))
-        request = {
-            "model": workload.model,
-            "learning_rate": learning_rate(workload.model, optimizer),
-            "optimizer": optimizer,
-            "momentum": MOMENTUM,
-            "weight_decay": WEIGHT_DECAY,
-            "precision": precision,
-            "threads": threads,
-        }
-        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        np.savez(folder / "parameters.npz", **initial_parameters(tensors, seed=SEED))  # type: ignore[arg-type]
-        started = [stack.enter_context(_process(name, folder, command or _command)) for name in frameworks]
-        synchronized = precision == "float32" and workload.model not in FREE_RUNNING_IN_FLOAT32
-        reference: Arrays = {}
+        (folder / "request.json").write_text(request.to_json(), encoding="utf-8")
+        sides = [stack.enter_context(_process(name, folder, command or _command)) for name in frameworks]
+        reference = _begin(folder, sides)
         for step in range(steps + 1):
             if step > 0:
-                state_file(folder, step - 1).unlink(missing_ok=True)
-                if synchronized:
-                    state = {key.partition("/")[2]: array for key, array in reference.items() if PARAMETER in key}
-                    np.savez(state_file(folder, step), **state)  # type: ignore[arg-type]
-                chosen = order[(step - 1) * BATCH_SIZE % (len(data) - BATCH_SIZE) :][:BATCH_SIZE]
-                np.savez(folder / f"batch-{step}.npz", images=data.images[chosen], labels=data.labels[chosen])
-                for process in started:
-                    process.ask(step)
-            reference, other = (process.answer(step) for process in started)
-            rows += differences(step, reference, other, tensors, bounds)
+                chosen = order[(step - 1) * size % max(1, len(data) - size) :][:size]
+                np.savez(batch_file(folder, step), features=data.features[chosen], targets=data.targets[chosen])
+                if precision == "float32":  # from the same parameters, at every step
+                    _write_state(folder, step, reference)
+                for side in sides:
+                    side.ask(step)
+            before, (reference, other) = reference, [side.answer(step) for side in sides]
+            found = differences(step, reference, other, bounds)
+            rows += found
             on_step(step)
-            if not all(row.within for row in rows):
+            if not all(row.within for row in found):
+                if step > 0:
+                    rows += _where_they_part(folder, sides, step, before, bounds[OUTPUTS])
                 break
+            state_file(folder, step).unlink(missing_ok=True)
     if precision == "float32" and rows[-1].step >= SYSTEMATIC_STEPS:
-        rows += _systematic(rows, bounds[SYSTEMATIC], SYSTEMATIC_QUANTILE[workload.model])
+        rows += _systematic(rows, bounds[SYSTEMATIC])
     return Comparison(frameworks, workload.name, optimizer, precision, steps, _worst(rows), _first_failure(rows))
 
 
-def differences(
-    step: int, ours: Arrays, theirs: Arrays, tensors: tuple[TensorSpec, ...], bounds: dict[str, Bound]
+def _begin(folder: Path, sides: Sequence[_Process]) -> Arrays:
+    """The parameters that the reference drew, with which the others are asked to begin."""
+    sides[0].ask(0)
+    drawn = sides[0].answer(0)
+    _write_state(folder, 0, drawn)
+    for side in sides:
+        side.ask(0)
+    return drawn
+
+
+def _write_state(folder: Path, step: int, arrays: Arrays) -> None:
+    state = {key.partition("/")[2]: array for key, array in arrays.items() if key.startswith(f"{PARAMETER}/")}
+    np.savez(state_file(folder, step), **state)  # type: ignore[arg-type]
+
+
+def _where_they_part(
+    folder: Path, sides: Sequence[_Process], step: int, before: Arrays, bound: float
 ) -> list[Difference]:
+    """The first layer whose input differs, told under the name of the layer before it; none where all are the same."""
+    _write_state(folder, step, before)
+    for side in sides:
+        side.ask(-step)
+    ours, theirs = (side.answer(-step) for side in sides)
+    giving = ""
+    for key, array in ours.items():
+        layer = key.partition("/")[2]
+        if key not in theirs:
+            continue
+        same_shape = array.shape == theirs[key].shape
+        value = relative_difference(array, theirs[key]) if same_shape else inf
+        if not value <= bound:
+            return [Difference(step, INPUT, giving or layer, value, bound)]
+        giving = layer
+    return []
+
+
+def differences(step: int, ours: Arrays, theirs: Arrays, bounds: dict[str, float]) -> list[Difference]:
     """The difference of every tensor at one step.
 
     Raises
@@ -184,16 +235,15 @@ def differences(
     """
     if list(ours) != list(theirs):
         raise RuntimeError(f"the frameworks hold different tensors: {sorted(set(ours) ^ set(theirs)) or 'other order'}")
-    trained = {tensor.name: tensor.trained for tensor in tensors}
     found = []
     for key in ours:
         quantity, _, tensor = key.partition("/")
         if ours[key].shape != theirs[key].shape:
             raise RuntimeError(f"{key} has shape {ours[key].shape} on one side and {theirs[key].shape} on the other")
         if quantity == PARAMETER:
-            quantity = INITIAL if step == 0 else PARAMETER if trained[tensor] else STATISTIC
+            quantity = INITIAL if step == 0 else PARAMETER if f"{GRADIENT}/{tensor}" in ours else STATISTIC
         value = relative_difference(ours[key], theirs[key])
-        found.append(Difference(step, quantity, tensor, value, bounds[quantity].at(step)))
+        found.append(Difference(step, quantity, tensor, value, bounds[quantity]))
     return found
 
 
@@ -203,52 +253,31 @@ def relative_difference(ours: Any, theirs: Any) -> float:
     return float(np.abs(ours - theirs).max() / scale) if scale != 0 else 0.0
 
 
-def learning_rate(model: str, optimizer: Optimizer) -> float:
-    """Small enough that training is not chaotic: otherwise rounding grows to everything within 50 steps."""
-    return {("lenet", "sgd"): 0.01, ("lenet", "adam"): 1e-3, ("resnet18", "sgd"): 0.005, ("resnet18", "adam"): 1e-4}[
-        model, optimizer
-    ]
-
-
-def bounds_for(model: str, precision: TracePrecision) -> dict[str, Bound]:
-    """How large a difference is still rounding; measured values are of PyTorch 2.15 and Flux 0.16.9 on an x86 CPU.
-
-    float64: 1e-9 throughout, and the initial parameters are equal. Measured over 50 free steps: 1e-14 (LeNet), 1e-11
-    (ResNet-18). Anything else than the same formula is larger by orders of magnitude.
-
-    float32: one ReLU whose input lies within rounding of zero is open on one side and shut on the other, now and then;
-    the gradients behind it then differ much at that step (measured 0.45: ResNet's last stage has as many activations a
-    channel as the batch has samples). So a single step's gradients have a wide bound, and the sharp check is the
-    *systematic* gradient: a tensor's lower quartile (ResNets: smallest) over the steps, which an occasional ReLU does
-    not reach and a difference in the computation does, being there at every step (NNlib's own max-pooling: 1e-2 in
-    LeNet). What does not pass through such a ReLU, loss, logits and BatchNorm statistics, has sharp bounds at every
-    step. They grow with the step where both sides run free (LeNet). A ResNet with batches of 32 amplifies rounding to
-    everything within ten steps, in one framework as between two, so there every step starts from the reference's
-    parameters.
-    """
-    if precision == "float64":
-        return {quantity: Bound(1e-9) for quantity in QUANTITIES} | {INITIAL: Bound(0.0)}
-    if model in FREE_RUNNING_IN_FLOAT32:
-        return {
-            INITIAL: Bound(0.0),
-            LOGITS: Bound(1e-5, growth=1.1),  # 1e-3 at step 50; measured 2e-7 to 2e-5
-            LOSS: Bound(1e-5, growth=1.1),
-            GRADIENT: Bound(0.5),
-            SYSTEMATIC: Bound(1e-4),  # measured 2e-6
-            PARAMETER: Bound(
-                1e-4, growth=1.1
-            ),  # measured 2e-7 (SGD), 2e-5 (Adam, whose first steps are +-learning rate)
-            STATISTIC: Bound(0.0),  # there are none
-        }
-    return {
-        INITIAL: Bound(0.0),
-        LOGITS: Bound(2e-4),  # measured 2e-5; 3e-6 within PyTorch: Flux sums BatchNorm's moments one after the other
-        LOSS: Bound(2e-5),
-        GRADIENT: Bound(1.0),  # a wrong sign gives 2, another kernel 1.4; measured 0.45
-        SYSTEMATIC: Bound(2e-4),  # measured 5e-6 to 3e-5
-        PARAMETER: Bound(1.0),  # BatchNorm's biases start at zero, so a first step is all there is; measured 0.31
-        STATISTIC: Bound(5e-5),  # measured 3e-6
-    }
+# How large a difference is still rounding; measured values are of PyTorch 2.15 and Flux 0.16.9 on an x86 CPU.
+#
+# float64: 1e-9 throughout, and the initial parameters are equal. Measured over 50 free steps: 1e-14 (LeNet), 1e-11
+# (ResNet-18). Anything else than the same formula is larger by orders of magnitude.
+#
+# float32: every step starts from the reference's parameters, since a ResNet with batches of 32 amplifies rounding to
+# everything within ten steps, in one framework as between two. One ReLU whose input lies within rounding of zero is
+# open on one side and shut on the other, now and then; the gradients behind it then differ much at that step (measured
+# 0.45: ResNet's last stage has as many activations a channel as the batch has samples). So a single step's gradients
+# have a wide bound, and the sharp check is the *systematic* gradient: a tensor's smallest difference over the steps,
+# which an occasional ReLU does not reach and a difference in the computation does, being there at every step (NNlib's
+# own max-pooling: 1e-2 in LeNet). What does not pass through such a ReLU, loss, outputs and BatchNorm statistics, has
+# sharp bounds at every step.
+BOUNDS: dict[TracePrecision, dict[str, float]] = {
+    "float64": dict.fromkeys(QUANTITIES, 1e-09) | {INITIAL: 0.0},
+    "float32": {
+        INITIAL: 0.0,
+        OUTPUTS: 2e-4,  # measured 2e-5; 3e-6 within PyTorch: Flux sums BatchNorm's moments one after the other
+        LOSS: 2e-5,
+        GRADIENT: 1.0,  # a wrong sign gives 2, another kernel 1.4; measured 0.45
+        SYSTEMATIC: 2e-4,  # measured 5e-6 to 3e-5
+        PARAMETER: 1.0,  # BatchNorm's biases start at zero, so a first step is all there is; measured 0.31
+        STATISTIC: 5e-5,  # measured 3e-6
+    },
+}
 
 
 def sources_digest() -> str:
@@ -260,14 +289,14 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
-def _systematic(rows: list[Difference], bound: Bound, quantile: float) -> list[Difference]:
-    """For every tensor this quantile, over the steps, of its gradient's differences."""
-    found = []
-    for tensor in dict.fromkeys(row.tensor for row in rows if row.quantity == GRADIENT):
-        of_tensor = sorted((row for row in rows if row.quantity == GRADIENT and row.tensor == tensor), key=_size)
-        chosen = of_tensor[int(quantile * (len(of_tensor) - 1))]
-        found.append(replace(chosen, quantity=SYSTEMATIC, bound=bound.at(chosen.step)))
-    return found
+def _systematic(rows: list[Difference], bound: float) -> list[Difference]:
+    """For every tensor the smallest of its gradient's differences over the steps."""
+    gradients: dict[str, list[Difference]] = {}
+    for row in rows:
+        if row.quantity == GRADIENT:
+            gradients.setdefault(row.tensor, []).append(row)
+    smallest = [min(of_tensor, key=_size) for of_tensor in gradients.values()]
+    return [replace(row, quantity=SYSTEMATIC, bound=bound) for row in smallest]
 
 
 def _size(row: Difference) -> float:
@@ -289,13 +318,13 @@ def _worst(rows: list[Difference]) -> tuple[Difference, ...]:
 
 
 def _first_failure(rows: list[Difference]) -> Difference | None:
-    """Of the first step with a failure, the first quantity in `QUANTITIES`, its farthest tensor."""
+    """Of the first step with a failure, the first quantity in `QUANTITIES` that names a tensor, its farthest one."""
     failed = [row for row in rows if not row.within]
     if not failed:
         return None
     step = min(row.step for row in failed)
     of_step = [row for row in failed if row.step == step]
-    named = [row for row in of_step if row.tensor] or of_step  # loss and logits name no tensor
+    named = [row for row in of_step if row.tensor] or of_step
     first = min(QUANTITIES.index(row.quantity) for row in named)
     of_quantity = [row for row in named if QUANTITIES.index(row.quantity) == first]
     return max(of_quantity, key=_size)
@@ -357,4 +386,4 @@ def _process(name: str, folder: Path, command: Command) -> Iterator[_Process]:
             ours.close()
 
 
-__all__ = ["Comparison", "Difference", "bounds_for", "compare", "sources_digest"]
+__all__ = ["Comparison", "Difference", "compare", "sources_digest"]
