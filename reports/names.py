@@ -9,8 +9,6 @@ from contextvars import ContextVar
 
 from trainables.frameworks import FRAMEWORKS
 
-KNOB_NAMES = {"learning_rate": "learning rate", "batch_size": "batch size", "num_workers": "loader workers"}
-
 _sides: ContextVar[tuple[str, ...]] = ContextVar("sides", default=())
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reports.errors import ReportError
+from reports.knobs import with_options
 from reports.names import study_name
 from reports.schema import CHAIN_HEAD, EVALUATIONS, TRIALS, Column
 
@@ -23,7 +24,8 @@ _REBUILD = "records.jsonl beside it holds the same rows, to build it from again"
 class StudyRecords:
     """What a report is made from.
 
-    ``trials`` and ``evaluations`` have the columns of `reports.schema`; ``provenance`` is provenance.json,
+    ``trials`` and ``evaluations`` have the columns of `reports.schema`, and one for every option of a model
+    (`reports.knobs.with_options`); ``provenance`` is provenance.json,
     ``certificate`` what ``tuneoff verify`` wrote and ``plan`` the frozen plan, each empty where there is none.
     ``name`` is the one that the study was launched with; ``chain`` is the hash of the last line of the log that the
     records were built from, empty where an older version built them; ``files`` are the names of what lies in its
@@ -53,7 +55,7 @@ def read_records(folder: str | Path) -> StudyRecords:
     folder = Path(folder)
     if not folder.is_dir():
         raise ReportError(f"no folder {folder}")
-    trials = _table(folder / "trials.parquet", TRIALS)
+    trials = with_options(_table(folder / "trials.parquet", TRIALS))
     return StudyRecords(
         trials=trials,
         evaluations=_table(folder / "evaluations.parquet", EVALUATIONS),

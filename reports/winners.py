@@ -13,8 +13,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from reports.knobs import configuration
+
 MOVED = "moved"  # outcome of a run that was given up, for its machine was lost
-_HYPERPARAMETERS = ("learning_rate", "batch_size", "num_workers")
 
 
 def finalists(trials: Iterable[dict[str, Any]], k: int) -> dict[str, list[dict[str, Any]]]:
@@ -33,8 +34,7 @@ def finalists(trials: Iterable[dict[str, Any]], k: int) -> dict[str, list[dict[s
     hits = [row for row in trials if row["phase"] == "search" and row["reached"]]
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
     for row in sorted(hits, key=lambda row: (row["framework"], row["objective"], row["number"])):
-        configuration = tuple(row[name] for name in _HYPERPARAMETERS)
-        found.setdefault(row["framework"], {}).setdefault(configuration, row)
+        found.setdefault(row["framework"], {}).setdefault(configuration(row), row)
     return {name: list(rows.values())[:k] for name, rows in found.items()}
 
 
@@ -150,5 +150,5 @@ def _known(value: Any) -> Any:
 def _confirms(run: dict[str, Any], winner: dict[str, Any]) -> bool:
     number = _known(run.get("confirms"))
     if number is None:
-        return all(run[name] == winner[name] for name in _HYPERPARAMETERS)
+        return configuration(run) == configuration(winner)
     return bool(number == winner["number"])

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from reports.figures.drawing import INK, SIZE, by_framework, canvas, colour, drawn
+from reports.goals import Goal
 from reports.names import title
 from reports.tables.why import ACCOUNTS
 
@@ -16,22 +17,22 @@ ACCOUNT_NAMES = ("start-up", "compilation", "waiting for data", "training steps"
 
 
 @drawn
-def accuracy_against_time(curves: pd.DataFrame, *, target: float) -> Figure:
-    """Validation accuracy against seconds of training, a line per run.
+def metric_against_time(curves: pd.DataFrame, *, goal: Goal, target: float) -> Figure:
+    """What the target is about, on the validation split, against seconds of training, a line per run.
 
     Parameters
     ----------
     curves
-        `reports.tables.trials.accuracy_curves`.
+        `reports.tables.trials.metric_curves`.
     target
-        Drawn as a horizontal line; a fraction.
+        Drawn as a horizontal line.
     """
     figure, axes = canvas()
     for name, runs in by_framework(curves):
         for index, (_, run) in enumerate(runs.groupby("trial_id")):
             axes.plot(
                 run["train_s"],
-                run["validation_accuracy"],
+                run[goal.validation],
                 color=colour(name),
                 alpha=0.75,
                 linewidth=1.2,
@@ -39,8 +40,12 @@ def accuracy_against_time(curves: pd.DataFrame, *, target: float) -> Figure:
             )
     axes.axhline(target, color=INK, linestyle="--", linewidth=1, label=f"target {target:.4g}")
     axes.set_xlabel("seconds of training (warm clock)")
-    axes.set_ylabel("validation accuracy")
+    axes.set_ylabel(f"validation {goal.name}")
     axes.set_xlim(left=0)
+    if not goal.rises:
+        known = curves[goal.validation].dropna()
+        axes.set_ylim(0, max(3 * target, float(known.quantile(0.75)) if len(known) else 0.0))
+        return figure
     axes.set_ylim(max(0.0, target - 3 * (1 - target)), min(1.0, target + (1 - target) * 0.75) if target < 1 else 1.01)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     return figure
@@ -76,7 +81,7 @@ def reached_against_time(curves: pd.DataFrame, *, clock: str) -> Figure:
 
 @drawn
 def best_against_cost(curves: pd.DataFrame, bands: pd.DataFrame, found: pd.DataFrame) -> Figure:
-    """Best time to accuracy so far against what the search had cost by then; a diamond is what its winner really takes.
+    """Best time to the target so far against what the search had cost by then; a diamond is what its winner takes.
 
     The diamond stands at the search's whole cost, its race included; its bar is the 95 % interval of the median.
 
@@ -109,7 +114,7 @@ def best_against_cost(curves: pd.DataFrame, bands: pd.DataFrame, found: pd.DataF
             label=f"{title(name)}, confirmed",
         )  # fmt: skip
     axes.set_xlabel("search cost so far (slice-seconds)")
-    axes.set_ylabel("best time to accuracy (s)")
+    axes.set_ylabel("best time to the target (s)")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     return figure

@@ -6,7 +6,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -19,14 +18,14 @@ from reports.figures.drawing import (
     canvas,
     colour,
     drawn,
-    label_ticks,
     nice_ticks,
 )
-from reports.names import KNOB_NAMES, title
-from reports.tables.trials import KNOBS, phase
+from reports.figures.knob_axis import KnobAxis
+from reports.knobs import knob_title, searched_knobs
+from reports.names import title
+from reports.tables.trials import phase
 
 _MOST_SLOTS_LABELLED = 12
-_MOST_VALUES_LABELLED = 12
 _PALER = {"search": 0.9, "race": 0.55, "confirm": 0.3, "sweep": 0.9}  # opacity by phase, in a study's order
 MOST_LINES = 300  # more hide one another
 
@@ -40,15 +39,16 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
     trials
         The trial records.
     knob
-        One of `reports.tables.trials.KNOBS`.
+        A column of `reports.knobs.searched_knobs`.
     """
     figure, axes = canvas()
     search = phase(trials, "search").dropna(subset=["objective", knob])
+    axis = KnobAxis(knob, search[knob])
     spread = np.random.default_rng(0)
     for place, (name, group) in enumerate(by_framework(search)):
         reached = group["reached"].astype(bool)
-        x = group[knob].astype(float)
-        if knob == "num_workers":  # whole numbers: side by side, so that frameworks do not hide one another
+        x = pd.Series(axis.places(group[knob]), index=group.index)
+        if axis.whole:  # side by side, so that frameworks do not hide one another
             x = x + 0.16 * (place - 0.5) + spread.uniform(-0.05, 0.05, len(x))
         many = len(group) > RASTERISED_ABOVE
         size, alpha = (4, 0.3) if many else (18, 0.75)
@@ -62,7 +62,7 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
             linewidths=1, rasterized=many,
         )  # fmt: skip
     if len(search):
-        _scale(axes, knob, search[knob].astype(float))
+        axis.set(axes)
         axes.set_yscale("log")
         ends = search["objective"].astype(float)
         low, high = float(ends.min()) / 1.12, float(ends.max()) * 1.12
@@ -71,22 +71,9 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
         axes.yaxis.set_minor_formatter(NullFormatter())
     if not search["reached"].all():
         axes.plot([], [], "x", color=INK, markersize=4, label="missed the target")
-    axes.set_xlabel(KNOB_NAMES[knob])
+    axes.set_xlabel(knob_title(knob))
     axes.set_ylabel("objective (s)")
     return figure
-
-
-def _scale(axes: Axes, knob: str, values: pd.Series[float]) -> None:
-    """The axis of a hyperparameter: logarithmic, or whole numbers."""
-    low, high = float(values.min()), float(values.max())
-    if knob == "num_workers":
-        axes.set_xlim(low - 0.5, high + 0.5)
-        label_ticks(axes, sorted(set(values)))
-        return
-    axes.set_xscale("log", base=2 if knob == "batch_size" else 10)
-    axes.set_xlim(low / 1.2, high * 1.2)
-    few = knob == "batch_size" and values.nunique() <= _MOST_VALUES_LABELLED
-    label_ticks(axes, sorted(set(values)) if few else nice_ticks(low / 1.2, high * 1.2))
 
 
 @drawn
@@ -95,21 +82,19 @@ def parallel_coordinates(trials: pd.DataFrame) -> Figure:
 
     Of more than `MOST_LINES` trials, so many are drawn, spread evenly over their ranks.
     """
-    search = phase(trials, "search").dropna(subset=["objective", *KNOBS]).sort_values("objective")
+    knobs = searched_knobs(trials)
+    search = phase(trials, "search").dropna(subset=["objective"]).sort_values("objective")
     search = search.iloc[np.unique(np.linspace(0, len(search) - 1, MOST_LINES).astype(int))]
     figure, axes = canvas()
     axes.grid(visible=False)
-    logged = {"learning_rate", "batch_size", "objective"}
-    columns = [*KNOBS, "objective"]
+    columns = [*(knob for knob in knobs if search[knob].notna().any()), "objective"]
     heights = np.empty((len(search), len(columns)))
     for place, column in enumerate(columns):
-        values = search[column].astype(float).to_numpy()
-        scaled = np.log(values) if column in logged and (values > 0).all() else values
-        low, high = scaled.min(), scaled.max()
-        heights[:, place] = (scaled - low) / (high - low) if high > low else 0.5
+        axis = KnobAxis(column, search[column])
+        heights[:, place] = np.nan_to_num(axis.heights(search[column]), nan=-0.1)  # what the model does not take: below
         axes.plot([place] * 2, [0, 1], color=INK, linewidth=0.8)
-        for text, height, align in ((values.min(), -0.03, "top"), (values.max(), 1.03, "bottom")):
-            axes.text(place, height, f"{text:.3g}", ha="center", va=align, fontsize=8)
+        for text, height, align in zip(axis.ends(), (-0.03, 1.03), ("top", "bottom"), strict=True):
+            axes.text(place, height, text, ha="center", va=align, fontsize=8)
     rank = search["objective"].rank(pct=True).to_numpy()
     for name, _ in by_framework(search):
         mine = (search["framework"] == name).to_numpy()
@@ -120,7 +105,7 @@ def parallel_coordinates(trials: pd.DataFrame) -> Figure:
         axes.add_collection(LineCollection(lines, colors=colour(name), alpha=list(opacity), linewidths=1.2))
     axes.set_xlim(-0.25, len(columns) - 0.75)
     axes.set_ylim(-0.12, 1.14)
-    axes.set_xticks(range(len(columns)), [*(KNOB_NAMES[knob] for knob in KNOBS), "objective (s)"])
+    axes.set_xticks(range(len(columns)), [*map(knob_title, columns[:-1]), "objective (s)"])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     return figure
@@ -135,14 +120,15 @@ def importance_bars(importances: pd.DataFrame) -> Figure:
     importances
         `reports.tables.importance.importances`.
     """
-    figure, axes = canvas((SIZE[0], 2.6))
     groups = list(by_framework(importances))
+    knobs = list(dict.fromkeys(importances["hyperparameter"]))
+    figure, axes = canvas((SIZE[0], max(2.6, 0.9 + 0.5 * len(knobs))))
     height = 0.8 / max(1, len(groups))
     for place, (name, rows) in enumerate(groups):
-        mine = rows.set_index("hyperparameter")["importance"].reindex(KNOBS)
-        y = np.arange(len(KNOBS)) + (place - (len(groups) - 1) / 2) * height
+        mine = rows.set_index("hyperparameter")["importance"].reindex(knobs)
+        y = np.arange(len(knobs)) + (place - (len(groups) - 1) / 2) * height
         axes.barh(y, mine.fillna(0.0), height=height * 0.9, color=colour(name), label=title(name))
-    axes.set_yticks(range(len(KNOBS)), [KNOB_NAMES[knob] for knob in KNOBS])
+    axes.set_yticks(range(len(knobs)), list(map(knob_title, knobs)))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, 1)

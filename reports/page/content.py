@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from reports.knobs import is_text, is_whole, knob_title
 from reports.sentences import Row, Sentence, rows
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ class Column:
     def wordy(self) -> bool:
         """Whether it holds words, which stand on the left."""
         return self.form in ("text", "title")
+
+
+def knob_column(knob: str, trials: pd.DataFrame) -> Column:
+    """How a hyperparameter of these trials is shown."""
+    form = "text" if is_text(trials[knob]) else "count" if is_whole(knob, trials[knob]) else "number"
+    return Column(knob, knob_title(knob), form)
 
 
 @dataclass(frozen=True)

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from reports.figures import runs as figures
 from reports.figures import search as search_figures
 from reports.figures.sweeps import sweep_plot
-from reports.names import KNOB_NAMES, title
-from reports.page.content import Column, Picture, Section, Table, as_is
+from reports.goals import goal_of
+from reports.knobs import PREFIX, knob_title, searched_knobs, sweep_title
+from reports.names import title
+from reports.page.content import Column, Picture, Section, Table, as_is, knob_column
 from reports.records import StudyRecords
 from reports.sentences import Row, Sentence, rows
 from reports.tables import sweeps
 from reports.tables.cost import slots
 from reports.tables.importance import LEFT_OUT, importances
-from reports.tables.trials import KNOBS, accuracy_curves, all_trials, phase, reach_curves
+from reports.tables.trials import all_trials, metric_curves, phase, reach_curves
 
 
 def curves_section(records: StudyRecords, compared: pd.DataFrame) -> Section | None:
     """How the confirmation runs came to the target."""
     trials = records.trials
-    curves, reach = accuracy_curves(trials, records.evaluations), reach_curves(trials)
+    goal, curves, reach = goal_of(trials), metric_curves(trials, records.evaluations), reach_curves(trials)
     if curves.empty:
         return None
     whose = "confirmation runs" if len(reach) else "best trials; nothing was confirmed"
     target = float(trials["target"].iloc[0])
     drawn = [
         Picture(
-            "accuracy_against_time",
-            f"Validation accuracy against training time: {whose}.",
-            figures.accuracy_against_time(curves, target=target),
-            "accuracy_curves",
+            f"{goal.name}_against_time",
+            f"Validation {goal.name} against training time: {whose}.",
+            figures.metric_against_time(curves, goal=goal, target=target),
+            f"{goal.name}_curves",
         )
     ]
     for clock in reach["clock"].unique():
@@ -58,9 +62,9 @@ def curves_section(records: StudyRecords, compared: pd.DataFrame) -> Section | N
     said = tuple(_log_rank(row) for row in rows("other_measures", compared) if row.has("log_rank"))
     return Section(
         "curves",
-        "Accuracy and reaching the target against time",
+        f"{goal.name.capitalize()} and reaching the target against time",
         said=said,
-        tables=(measured, Table("accuracy_curves", curves), Table("reach_curves", reach)),
+        tables=(measured, Table(f"{goal.name}_curves", curves), Table("reach_curves", reach)),
         pictures=tuple(drawn),
     )
 
@@ -68,20 +72,22 @@ def curves_section(records: StudyRecords, compared: pd.DataFrame) -> Section | N
 def search_section(records: StudyRecords) -> Section | None:
     """What the search tried and what mattered."""
     trials = records.trials
-    search = phase(trials, "search").dropna(subset=["objective", *KNOBS])
+    search = phase(trials, "search").dropna(subset=["objective"])
     if search.empty:
         return None
-    importance = importances(trials, records.plan)
+    goal, importance = goal_of(trials), importances(trials, records.plan)
     occupied = slots(trials)
     some = f" ({search_figures.MOST_LINES} of {len(search)})" if len(search) > search_figures.MOST_LINES else ""
     drawn = [
         Picture(
-            f"{knob}_against_time",
-            f"Time to accuracy against {KNOB_NAMES[knob]}; a cross missed the target and stands above the limit.",
+            f"{knob.removeprefix(PREFIX)}_against_time",
+            f"{goal.time.capitalize()} against {knob_title(knob)}; a cross missed the target and stands above the "
+            "limit.",
             search_figures.knob_against_time(trials, knob),
             "trials",
         )
-        for knob in KNOBS
+        for knob in searched_knobs(trials)
+        if search[knob].notna().any()
     ]
     caption = f"The search's trials{some}; the stronger a line, the better."
     drawn.append(Picture("parallel_coordinates", caption, search_figures.parallel_coordinates(trials), "trials"))
@@ -117,18 +123,19 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         each(trials, knob) for each in (sweeps.seed_table, sweeps.missing_table, sweeps.finished_repeats)
     )
     published = sweeps.published(trials, knob)
-    heading = sweeps.HEADINGS[knob]
-    value = Column(knob, heading, "number" if knob == "learning_rate" else "count")
+    slug = knob.removeprefix(PREFIX)
+    heading, goal = sweep_title(knob), goal_of(trials)
+    value = replace(knob_column(knob, trials), heading=heading)
     theirs = tuple(
         Column(key, name, "percentage" if key.endswith("accuracy") else "number")
-        for key, name in sweeps.SEED_COLUMNS.items()
+        for key, name in sweeps.seed_columns(trials).items()
     )
     finished = Column("finished", "Repeats that finished", "count", of="repeats")
     tables = []
     for name in measured["framework"].unique():
         mine = measured[measured["framework"] == name].reset_index(drop=True)
         origin = f"{title(name)}, measured here: medians over the repeats that finished"
-        tables.append(Table(f"sweep_{knob}_{name}", mine, (value, *theirs, finished), origin))
+        tables.append(Table(f"sweep_{slug}_{name}", mine, (value, *theirs, finished), origin))
     met = (
         Column("warm_tta_s", "warm time to it (s)"),
         Column("cold_tta_s", "cold time to it (s)"),
@@ -140,13 +147,15 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
         Column("reached", "repeats that met the workload's target", "count", of="repeats"),
         *(met if missing["reached"].any() else ()),
         Column("samples_per_s", "samples per second"),
-        Column("best_validation_accuracy", "validation accuracy (%)", "percentage"),
-        Column("test_accuracy", "test accuracy (%)", "percentage"),
+        *(
+            Column(key, f"{split} {goal.name}{' (%)' * goal.rises}", "percentage" if goal.rises else "number")
+            for split, key in (("validation", goal.best), ("test", goal.test))
+        ),
         Column("loader_workers", "loader workers that really ran (count)", "count"),
     )
     tables.append(
         Table(
-            f"sweep_{knob}_more",
+            f"sweep_{slug}_more",
             missing,
             lacked,
             "What the benchmark's tables lacked: medians over the repeats that finished",
@@ -156,29 +165,29 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
     if len(published):
         tables.append(
             Table(
-                f"published_{knob}",
+                f"published_{slug}",
                 published,
                 shown,
                 "As published by the-praxs/dl-benchmark; not measured here",
                 folded=True,
             )
         )
-    tables.append(Table(f"sweep_{knob}_repeats", repeats))
+    tables.append(Table(f"sweep_{slug}_repeats", repeats))
     plots = tuple(
         Picture(
-            f"sweep_{knob}_{column}",
-            f"{sweeps.SEED_COLUMNS[column]} against {KNOB_NAMES[knob]}. A dot: a repeat; the line: their medians; "
+            f"sweep_{slug}_{column}",
+            f"{sweeps.SEED_COLUMNS[column]} against {knob_title(knob)}. A dot: a repeat; the line: their medians; "
             "a bar, from five repeats on: fastest to slowest; a cross: no repeat finished."
             + " Dotted: as published, on other hardware."
             * (len(published) > 0),
             sweep_plot(measured, repeats, published, knob, column),
-            f"sweep_{knob}_repeats",
+            f"sweep_{slug}_repeats",
         )
         for column in ("epoch_train_s", "train_s")
     )
     return Section(
-        f"sweep_{knob}",
-        "The seed's experiment: " * (len(published) > 0) + f"{KNOB_NAMES[knob]} swept, all else held",
+        f"sweep_{slug}",
+        "The seed's experiment: " * (len(published) > 0) + f"{knob_title(knob)} swept, all else held",
         said=_idle_workers(missing) if knob == "num_workers" else (),
         note="Total training function time is the warm clock, waiting for data included; epoch training time leaves "
         "the waiting out." + f" {sweeps.WRONG}" * (len(published) > 0),

@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 
 from reports.figures import runs as figures
+from reports.goals import goal_of
+from reports.knobs import searched_knobs
 from reports.names import compared, title
-from reports.page.content import Column, Picture, Section, Table, as_is
+from reports.page.content import Column, Picture, Section, Table, as_is, knob_column
 from reports.records import StudyRecords
 from reports.sentences import Row, Sentence, rows
 from reports.tables.cautions import cautions
@@ -35,18 +37,16 @@ _RECORDS = (
 
 def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any]) -> Section:
     """Best configuration per framework, what confirmed it, and what to be careful with."""
+    goal = goal_of(trials)
     columns = [
         Column("framework", "", "title"),
-        Column("learning_rate", "learning rate"),
-        Column("batch_size", "batch size", "count"),
-        Column("num_workers", "loader workers", "count"),
-        Column("optimizer", "optimizer", "text"),
+        *(knob_column(knob, trials) for knob in dict.fromkeys((*searched_knobs(trials), "optimizer"))),
         Column("reached", "confirmation runs that reached the target", "count", of="runs"),
-        Column("warm_s", "warm time to accuracy", "seconds", interval=True),
-        Column("cold_s", "cold time to accuracy", "seconds", interval=True),
+        Column("warm_s", f"warm {goal.time}", "seconds", interval=True),
+        Column("cold_s", f"cold {goal.time}", "seconds", interval=True),
         Column("expected_warm_s", "expected warm time to the target", "seconds"),
         Column("with_evaluation_s", "warm time with evaluation inside, as MLPerf counts", "seconds"),
-        Column("test_accuracy", "test accuracy", "percent"),
+        Column(goal.test, f"test {goal.name}", "percent" if goal.rises else "number"),
         Column("samples_to_target", "samples to target"),
         Column("samples_per_s", "samples per second"),
         Column("loader_workers", "loader workers that really ran", "count"),
@@ -54,7 +54,8 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         Column("trial_id", "found by", "text"),
     ]
     if len(best) and best["mean_warm_s"].notna().any():
-        columns.insert(8, Column("mean_warm_s", "mean warm time, cut at the common limit", "seconds"))
+        after = [column.key for column in columns].index("cold_s") + 1
+        columns.insert(after, Column("mean_warm_s", "mean warm time, cut at the common limit", "seconds"))
     warned, aim = cautions(trials, plan), target_table(trials)
     raced = len(best) > 1 and len(phase(trials, "race")) > 0
     return Section(

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
+from reports.knobs import PREFIX, is_text, knob_title, searched_knobs, told
 from reports.names import title
 from reports.tables.machines import machine_cautions
 from reports.tables.statistics import FEWEST
-from reports.tables.trials import KNOBS, confirmation_runs, frameworks, search_winners
+from reports.tables.trials import confirmation_runs, frameworks, search_winners
 from reports.tables.weakness import few_reached
 from reports.tables.why import attribution
 
 EDGE = 0.02  # of a range's width, on its own scale
-_NAMES = {"learning_rate": "learning rate", "batch_size": "batch size", "num_workers": "number of loader workers"}
 
 
 def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
@@ -44,7 +44,8 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
             continue
         space = plan.get("space", {}).get(name, {})
         mine = trials[trials["framework"] == name]
-        said = [_edge(knob, space.get(knob, {}), float(best[name][knob])) for knob in KNOBS]
+        numbers = [knob for knob in searched_knobs(trials) if not is_text(mine[knob]) and best[name][knob] is not None]
+        said = [_edge(knob, space.get(knob.removeprefix(PREFIX), {}), float(best[name][knob])) for knob in numbers]
         said.append(_workers(mine))
         said.append(_few(len(confirmation_runs(mine))))
         table += [(name, f"{title(name)}: {each}") for each in said if each]
@@ -52,13 +53,13 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(table, columns=["framework", "caution"])
 
 
-def _edge(knob: str, searched: dict[str, Any], value: float) -> str:
-    if "choices" in searched:
-        low, high = min(searched["choices"]), max(searched["choices"])
+def _edge(knob: str, asked: dict[str, Any], value: float) -> str:
+    if "choices" in asked:
+        low, high = min(asked["choices"]), max(asked["choices"])
         lies_at = [("lower", low)] * (value == low) + [("upper", high)] * (value == high)
-    elif searched:
-        low, high = searched["low"], searched["high"]
-        place = _place(value, low, high, log=searched.get("log", False))
+    elif asked:
+        low, high = asked["low"], asked["high"]
+        place = _place(value, low, high, log=asked.get("log", False))
         lies_at = [("lower", low)] * (place <= EDGE) + [("upper", high)] * (place >= 1 - EDGE)
     else:
         return ""
@@ -67,9 +68,13 @@ def _edge(knob: str, searched: dict[str, Any], value: float) -> str:
     side, end = lies_at[0]
     widen = "a slice with more CPUs" if knob == "num_workers" else "a wider space"
     return (
-        f"the best {_NAMES[knob]}, {value:.4g}, lies at the {side} edge of the search space ({end:.4g}); "
+        f"the best {_counted(knob)}, {value:.4g}, lies at the {side} edge of the search space ({end:.4g}); "
         f"{widen} may hold a better one."
     )
+
+
+def _counted(knob: str) -> str:
+    return f"number of {knob_title(knob)}" if knob == "num_workers" else knob_title(knob)
 
 
 def _place(value: float, low: float, high: float, *, log: bool) -> float:
@@ -111,10 +116,12 @@ def _searched_apart(trials: pd.DataFrame, best: dict[str, dict[str, Any]]) -> li
     table = []
     for row in parts[parts["part"] == "samples to target"].to_dict("records"):
         name, against = row["framework"], row["against"]
-        differ = [knob for knob in KNOBS if best[name][knob] != best[against][knob]]
+        differ = [knob for knob in searched_knobs(trials) if best[name][knob] != best[against][knob]]
         if not differ or math.isnan(row["ratio_low"]) or row["ratio_low"] <= 1.0 <= row["ratio_high"]:
             continue
-        values = ", ".join(f"{_NAMES[knob]} {best[name][knob]:.3g} and {best[against][knob]:.3g}" for knob in differ)
+        values = ", ".join(
+            f"{_counted(knob)} {told(best[name][knob])} and {told(best[against][knob])}" for knob in differ
+        )
         table.append(
             (
                 name,

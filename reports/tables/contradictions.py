@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.goals import ACCURACY, LOSS
 from reports.names import title
 from reports.tables.budget import budgets
 from reports.winners import MOVED
@@ -96,12 +97,12 @@ def among_themselves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> list[st
 
 def _from_evaluations(trial: dict[str, Any], mine: pd.DataFrame) -> dict[str, Any]:
     """What follows for a trial from its evaluations by the rule of `trainables.training`: columns and values."""
-    points = _rows(mine)
+    points, aim = _rows(mine), LOSS if trial.get("metric") == "loss" else ACCURACY
     holds, cadence = _known(trial["holds"]) or 1, _known(trial["evaluate_every_samples"])
     row: list[dict[str, Any]] = []
     first = held = None
     for point in points:
-        row = [*row, point] if point["validation_accuracy"] >= trial["target"] else []
+        row = [*row, point] if aim.met(_number(point[aim.validation]), trial["target"]) else []
         if trial["outcome"] == "diverged" and point is points[-1]:
             break
         if not row or _elapsed(trial, point) > trial["limit_s"]:
@@ -110,8 +111,9 @@ def _from_evaluations(trial: dict[str, Any], mine: pd.DataFrame) -> dict[str, An
         known = cadence and all(_known(each["samples"]) for each in row)
         if held is None and len({each["samples"] // cadence for each in row} if known else row) >= holds:
             held = point
-    best = max((point["validation_accuracy"] for point in points), default=None)
-    said = {"reached": held is not None, "warm_tta_s": held and held["train_s"], "best_validation_accuracy": best}
+    known = [value for point in points if (value := _known(point[aim.validation])) is not None]
+    best = (max if aim.rises else min)(known, default=None)
+    said = {"reached": held is not None, "warm_tta_s": held and held["train_s"], aim.best: best}
     if held and _known(held["samples"]) is not None:
         said["samples_to_target"] = held["samples"]
     if held and _known(trial["cold_tta_s"]) is not None and all(_known(held[key]) is not None for key in _ACCOUNTS):
@@ -128,6 +130,11 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _elapsed(trial: dict[str, Any], point: dict[str, Any]) -> float:
     keys = _ACCOUNTS if trial["objective_clock"] == "cold" else ("train_s",)
     return sum(_known(point[key]) or 0.0 for key in keys)
+
+
+def _number(value: Any) -> float:
+    """NaN, which meets no target, for what is not known."""
+    return math.nan if value is None else float(value)
 
 
 def _known(value: Any) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.tables.trials import KNOBS, frameworks, phase
+from reports.knobs import PREFIX, is_text, is_whole, searched_knobs
+from reports.tables.trials import frameworks, phase
 
 FEWEST = 8  # trials; the forest of fewer explains noise
 MOST = 300  # trials given to the forest, spread evenly over the search: more change little and take minutes
@@ -39,8 +40,11 @@ def importances(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     """
     table = []
     for name in frameworks(trials):
-        search = phase(trials[trials["framework"] == name], "search").dropna(subset=["objective", *KNOBS])
-        varied = [knob for knob in KNOBS if search[knob].nunique() > 1]
+        search = phase(trials[trials["framework"] == name], "search")
+        # What another framework's model alone takes, this one has no value of.
+        varied = [knob for knob in searched_knobs(trials) if search[knob].dropna().nunique() > 1]
+        search = search.dropna(subset=["objective", *varied])
+        varied = [knob for knob in varied if search[knob].nunique() > 1]
         if len(search) < FEWEST or not varied or search["objective"].nunique() < 2:
             continue
         p_values = {knob: _p_value(search, knob) for knob in varied}
@@ -59,7 +63,7 @@ def _p_value(search: pd.DataFrame, knob: str) -> float:
     Between its values, or between thirds of them where there are many: by ranks, so that trials that missed the target
     count as the worst, and an optimum in the middle is seen as well.
     """
-    few = search[knob].nunique() <= len(search) / 3
+    few = is_text(search[knob]) or search[knob].nunique() <= len(search) / 3
     key = search[knob] if few else pd.qcut(search[knob].rank(method="first"), 3, labels=False)
     return float(stats.kruskal(*(group.to_numpy() for _, group in search.groupby(key)["objective"])).pvalue)
 
@@ -69,7 +73,9 @@ def _fanova(search: pd.DataFrame, knobs: list[str], space: dict[str, Any]) -> di
     import optuna  # here: a report whose search was too small never needs it
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    distributions = {knob: _distribution(knob, space.get(knob, {}), search[knob]) for knob in knobs}
+    distributions = {
+        knob: _distribution(knob, space.get(knob.removeprefix(PREFIX), {}), search[knob]) for knob in knobs
+    }
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -80,7 +86,7 @@ def _fanova(search: pd.DataFrame, knobs: list[str], space: dict[str, Any]) -> di
     study.add_trials(
         [
             optuna.trial.create_trial(
-                params={knob: _param(knob, row[knob]) for knob in knobs},
+                params={knob: _param(distributions[knob], row[knob]) for knob in knobs},
                 distributions=distributions,
                 value=float(row["objective"]),
             )
@@ -94,19 +100,25 @@ def _fanova(search: pd.DataFrame, knobs: list[str], space: dict[str, Any]) -> di
     return {knob: float(value) for knob, value in found.items()}
 
 
-def _distribution(knob: str, searched: dict[str, Any], tried: pd.Series[float]) -> Any:
+def _distribution(knob: str, asked: dict[str, Any], tried: pd.Series[Any]) -> Any:
     """The plan's distribution; without a plan, or with values tried outside it, the range of what was tried."""
     import optuna
 
-    if "choices" in searched and set(tried) <= set(searched["choices"]):
-        return optuna.distributions.CategoricalDistribution([_param(knob, each) for each in searched["choices"]])
-    low = min(searched.get("low", tried.min()), tried.min())
-    high = max(searched.get("high", tried.max()), tried.max())
-    log = bool(searched.get("log", knob != "num_workers" and low > 0))
-    if knob == "learning_rate":
-        return optuna.distributions.FloatDistribution(float(low), float(high), log=log)
-    return optuna.distributions.IntDistribution(int(low), int(high), log=log)
+    choices = asked.get("choices", sorted(set(tried), key=str) if is_text(tried) else None)
+    if choices is not None and set(tried) <= set(choices):
+        return optuna.distributions.CategoricalDistribution(choices)
+    low = min(asked.get("low", tried.min()), tried.min())
+    high = max(asked.get("high", tried.max()), tried.max())
+    log = bool(asked.get("log", knob != "num_workers" and low > 0))
+    if is_whole(knob, tried):
+        return optuna.distributions.IntDistribution(int(low), int(high), log=log)
+    return optuna.distributions.FloatDistribution(float(low), float(high), log=log)
 
 
-def _param(knob: str, value: float) -> float | int:
-    return float(value) if knob == "learning_rate" else int(value)
+def _param(distribution: Any, value: Any) -> Any:
+    """A recorded value as Optuna had it: tables hold whole numbers as floats where cells are empty."""
+    import optuna
+
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return next(each for each in distribution.choices if each == value)
+    return int(value) if isinstance(distribution, optuna.distributions.IntDistribution) else float(value)

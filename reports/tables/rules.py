@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.goals import goal_of
 from reports.sentences import Row, Sentence
 from reports.tables.target import target_table
 
@@ -24,8 +25,8 @@ def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     Returns
     -------
     One row, none where nothing was searched. Columns: trials, sampler and scheduler of each search; cpus and gpus of a
-    slice; limit_s on the objective's clock; target, every_samples (how often it is looked for), evaluation_share (of
-    the time that confirmation runs trained and evaluated) and holds (evaluations in a row that must meet it);
+    slice; limit_s on the objective's clock; metric, accuracy or loss, and its target; every_samples (how often it is looked for),
+    evaluation_share (of the time that confirmation runs trained and evaluated) and holds (evaluations in a row that must meet it);
     configurations and race_runs of the race; runs of the confirmation.
     """
     searched = trials[trials["phase"] != "sweep"]
@@ -44,6 +45,7 @@ def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
         "gpus": first["gpus"],
         "limit_s": first["limit_s"],
         "clock": first["objective_clock"] or "warm",
+        "metric": goal_of(searched).name,
         "target": first["target"],
         "every_samples": first["evaluate_every_samples"],
         "evaluation_share": float(evaluation_s[confirmed].sum()) / trained_s if trained_s else np.nan,
@@ -87,7 +89,11 @@ def _sliced(row: Row) -> Sentence:
 
 
 def _aimed(row: Row) -> Sentence:
-    said: Sentence = ("; target ", row.say("target", "aim"))
+    about_loss = row["metric"] == "loss"
+    said: Sentence = (
+        "; target loss " if about_loss else "; target ",
+        row.say("target", "number" if about_loss else "aim"),
+    )
     if row.has("holds") and row["holds"] > 1:
         said += (" in ", row.say("holds", "count"), " evaluations in a row")
     if row.has("every_samples"):

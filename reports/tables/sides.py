@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.errors import ReportError
+from reports.goals import goal_of
 from reports.names import title
 from reports.records import StudyRecords
 from reports.tables.trials import frameworks
@@ -47,8 +48,10 @@ def check_goal(studies: dict[str, StudyRecords]) -> None:
             raise ReportError(f"{study} has no trial of a search, so it is no side of a comparison")
     goals = _goals(studies)
     if len(goals) > 1:
+        spelled = {name: goal_of(_searched(records)).spelled for name, records in studies.items()}
         told = "; ".join(
-            f"{', '.join(names)}: {100 * target:.4g} % on {workload}" for (workload, target), names in goals.items()
+            f"{', '.join(names)}: {spelled[names[0]](target)} on {workload}"
+            for (workload, target), names in goals.items()
         )
         raise ReportError(f"studies are compared as sides where all train to the same target; these do not ({told})")
 

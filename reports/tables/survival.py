@@ -1,4 +1,4 @@
-"""Times to accuracy of which some are infinite; tests and curves of them are scipy's and lifelines'.
+"""Times to the target of which some are infinite; tests and curves of them are scipy's and lifelines'.
 
 A miss is an infinite time: a run that ended without reaching the target, for whatever reason, counts as never reaching
 it. To take a run that diverged after a second for one that was merely not watched for longer would make diverging look
@@ -28,7 +28,7 @@ class Times:
     Attributes
     ----------
     seconds
-        Shape (runs,): the time to accuracy; infinite for a run that missed the target.
+        Shape (runs,): the time to the target; infinite for a run that missed the target.
     watched
         Shape (runs,): the same, but of a run that missed the time at which it was given up.
     spent
@@ -127,7 +127,7 @@ def horizon(*samples: Times) -> float:
 
 
 def restricted_mean(sample: Times, limit_s: float) -> float:
-    """Mean time to accuracy, each time cut at the limit; NaN for no runs."""
+    """Mean time to the target, each time cut at the limit; NaN for no runs."""
     return float(np.minimum(sample.seconds, limit_s).mean()) if len(sample.seconds) else math.nan
 
 

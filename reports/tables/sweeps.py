@@ -7,14 +7,10 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
+from reports.goals import goal_of
+from reports.knobs import PREFIX, column_of
 from reports.tables.statistics import Values
 from reports.tables.trials import frameworks, phase, sweep_runs
-
-HEADINGS = {
-    "num_workers": "Workers (count)",
-    "batch_size": "Batch Size (samples)",
-    "learning_rate": "Learning Rate",
-}
 
 # The benchmark's own headings, in its order; a loss is in nats, where it said per cent.
 SEED_COLUMNS = {
@@ -24,6 +20,13 @@ SEED_COLUMNS = {
     "train_s": "Total Training Function Time (s)",
     "average_training_loss": "Average Training Loss (nats)",
 }
+
+
+def seed_columns(trials: pd.DataFrame) -> dict[str, str]:
+    """`SEED_COLUMNS`, without the accuracy where trials have none."""
+    return {key: name for key, name in SEED_COLUMNS.items() if goal_of(trials).rises or not key.endswith("accuracy")}
+
+
 _TIMES = ("epoch_train_s", "train_s")
 _PUBLISHED = ("mnist-lenet", 10)  # what the benchmark trained, and for how many epochs
 WRONG = (
@@ -37,9 +40,10 @@ WRONG = (
 
 
 def swept(trials: pd.DataFrame) -> list[str]:
-    """The settings that the sweep varied."""
-    varied = set(phase(trials, "sweep")["varied"])
-    return [knob for knob in HEADINGS if knob in varied]
+    """Columns of the settings that the sweep varied: the benchmark's own first, others as they came."""
+    varied = list(dict.fromkeys(phase(trials, "sweep")["varied"]))
+    ours = [name for name in ("num_workers", "batch_size", "learning_rate") if name in varied]
+    return [column_of(name, trials) for name in dict.fromkeys((*ours, *varied))]
 
 
 def seed_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
@@ -53,7 +57,7 @@ def seed_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
     waiting for data; both times with _low and _high, the fastest and the slowest repeat).
     """
     rows = _rows(trials, knob)
-    table = _medians(rows, knob, list(SEED_COLUMNS))
+    table = _medians(rows, knob, list(seed_columns(trials)))
     for column in _TIMES:
         table[f"{column}_low"], table[f"{column}_high"] = (
             _each(rows, table, knob, column, how) for how in ("min", "max")
@@ -68,11 +72,13 @@ def missing_table(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
     -------
     Columns: framework, the knob's, repeats, finished, reached; train_s with _low and _high (the fastest and the slowest
     repeat), warm_tta_s and cold_tta_s (of the repeats that reached the target), samples_per_s,
-    best_validation_accuracy, test_accuracy, loader_workers (the most that really ran).
+    what the target is about, at its best on the validation split and on the test split, and loader_workers (the most
+    that really ran).
     """
     rows = _rows(trials, knob)
     rows["samples_per_s"] = rows["samples"] / rows["train_s"].where(rows["train_s"] > 0)
-    columns = ["train_s", "warm_tta_s", "cold_tta_s", "samples_per_s", "best_validation_accuracy", "test_accuracy"]
+    goal = goal_of(trials)
+    columns = ["train_s", "warm_tta_s", "cold_tta_s", "samples_per_s", goal.best, goal.test]
     table = _medians(rows, knob, columns)
     table["train_s_low"], table["train_s_high"] = (_each(rows, table, knob, "train_s", how) for how in ("min", "max"))
     every = rows.assign(finished=True)  # of what was reached and what ran, all repeats tell
@@ -112,7 +118,7 @@ def published(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
 def _rows(trials: pd.DataFrame, knob: str) -> pd.DataFrame:
     """The sweep's rows that vary this setting."""
     sweep = sweep_runs(trials)
-    sweep = sweep[sweep["varied"] == knob].copy()
+    sweep = sweep[sweep["varied"] == knob.removeprefix(PREFIX)].copy()
     numbers = ["train_s", "data_s", "samples", "best_training_accuracy", "average_training_loss", "loader_workers"]
     sweep[numbers] = sweep[numbers].astype(float)
     sweep["epoch_train_s"] = sweep["train_s"] - sweep["data_s"]

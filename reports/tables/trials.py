@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from collections.abc import Callable, Mapping
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.goals import goal_of
+from reports.knobs import COLUMNS, OPTIONS, searched_knobs
 from reports.names import place_among_sides
 from reports.tables.statistics import FEWEST, Estimate, median
 from reports.tables.survival import CLOCKS, Times, expected_time, horizon, kaplan_meier, restricted_mean, times
@@ -17,7 +20,7 @@ from reports.winners import confirmations, confirming, finalists, standing, winn
 from reports.winners import race_runs as _race_runs
 from trainables.frameworks import FRAMEWORKS
 
-KNOBS = ("learning_rate", "batch_size", "num_workers")
+_CONFIGURATION = (*COLUMNS, OPTIONS)
 
 
 def frameworks(trials: pd.DataFrame) -> list[str]:
@@ -45,7 +48,7 @@ def search_winners(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
 def finalist_ranks(trials: pd.DataFrame) -> dict[str, dict[int, int]]:
     """The place of each trial in its framework's search, from 1, by its number; see `reports.winners.finalists`."""
     hits = trials[(trials["phase"] == "search") & trials["reached"].astype(bool)]
-    columns = ["phase", "reached", "framework", "objective", "number", *KNOBS]
+    columns = ["phase", "reached", "framework", "objective", "number", *_CONFIGURATION]
     ordered = finalists(_rows(hits[columns]), len(hits))
     return {name: {int(row["number"]): place for place, row in enumerate(found, 1)} for name, found in ordered.items()}
 
@@ -71,8 +74,8 @@ def replaced_runs(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(trials: pd.DataFrame, choose: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> pd.DataFrame:
-    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", "seed", *KNOBS]
-    columns += ["attempt", "outcome", "hosts"]
+    columns = ["trial_id", "phase", "framework", "number", "reached", "objective", "confirms", "seed"]
+    columns += ["attempt", "outcome", "hosts", *_CONFIGURATION]
     again = trials["phase"].isin(["race", "confirm"])
     candidates = trials.loc[again | trials["reached"].astype(bool), columns]
     wanted = {row["trial_id"] for row in choose(_rows(candidates))}
@@ -96,11 +99,12 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     where half of them missed) with _low and _high, mean_warm_s and mean_cold_s (where any framework's runs missed: of
     times cut at limit_warm_s and limit_cold_s, which all share), expected_warm_s and expected_cold_s (total time over
     successes); with_evaluation_s (median of the warm time with the evaluations up to the target inside, as MLPerf
-    counts, over the runs that reached it); test_accuracy,
-    samples_to_target, samples_per_s (medians); loader_workers (the most that really ran); command, which runs it again.
+    counts, over the runs that reached it); test_accuracy or test_loss, samples_to_target,
+    samples_per_s (medians); loader_workers (the most that really ran); command, which runs it again.
     """
     best, confirmed = search_winners(trials), confirmation_runs(trials)
     limits = {clock: _limit(_samples(trials, clock)) for clock in CLOCKS}
+    knobs, goal = searched_knobs(trials), goal_of(trials)
     table = []
     for name in frameworks(trials):
         if name not in best:
@@ -109,7 +113,7 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
         hits = runs[runs["reached"].astype(bool)]
         row = {
             "framework": name,
-            **{key: winner[key] for key in ("trial_id", *KNOBS, "optimizer", "momentum", "weight_decay")},
+            **{key: winner[key] for key in ("trial_id", *dict.fromkeys((*COLUMNS, *knobs)))},
             "search_s": winner["objective"],
             "runs": len(runs),
             "reached": len(hits),
@@ -125,7 +129,7 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
             }
         row |= {
             "with_evaluation_s": (hits["warm_tta_s"].astype(float) + hits["eval_s"].astype(float)).dropna().median(),
-            "test_accuracy": runs["test_accuracy"].astype(float).median(),
+            goal.test: runs[goal.test].astype(float).median(),
             "samples_to_target": hits["samples_to_target"].astype(float).median(),
             "samples_per_s": (runs["samples"].astype(float) / runs["train_s"].astype(float)).median(),
             "loader_workers": runs["loader_workers"].astype(float).max(),
@@ -146,6 +150,9 @@ def command(trial: Mapping[str, Any]) -> str:
         ("optimizer", shlex.quote(str(trial["optimizer"]))),
         ("momentum", _flag(trial["momentum"])),
         ("weight-decay", _flag(trial["weight_decay"])),
+        ("schedule", _unless("constant", trial.get("schedule"))),
+        ("warm-up", _unless("0", _flag(trial.get("warm_up")))),
+        *(("option", shlex.quote(f"{name}={_spelled(value)}")) for name, value in _options(trial).items()),
         ("precision", _unless("float32", trial["precision"])),
         ("memory-format", _unless("contiguous", trial["memory_format"])),
         ("target", _flag(trial["target"])),
@@ -169,18 +176,18 @@ def typical_times(trials: pd.DataFrame, clock: str) -> dict[str, float]:
     return {name: middle if np.isfinite(middle) else np.nan for name, middle in middles.items()}
 
 
-def accuracy_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy against training time: of the confirmation runs, or of the winners where nothing was confirmed.
+def metric_curves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+    """What the target is about against training time: of the confirmation runs, or of the winners where there are none.
 
     Returns
     -------
-    Columns: framework, trial_id, train_s, validation_accuracy.
+    Columns: framework, trial_id, train_s, and `Goal.validation` of the trials.
     """
     wanted = set(confirmation_runs(trials)["trial_id"])
     if not wanted:
         wanted = {row["trial_id"] for row in search_winners(trials).values()}
     chosen = evaluations[evaluations["trial_id"].isin(wanted)]
-    columns = ["framework", "trial_id", "train_s", "validation_accuracy"]
+    columns = ["framework", "trial_id", "train_s", goal_of(trials).validation]
     return chosen.sort_values(["framework", "trial_id", "evaluation"])[columns].reset_index(drop=True)
 
 
@@ -208,13 +215,14 @@ def reach_curves(trials: pd.DataFrame) -> pd.DataFrame:
 
 def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Every trial in the order in which it ended; without an objective where nothing was searched."""
+    goal = goal_of(trials)
     columns = [
-        "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", *KNOBS, "loader_workers", "seed",
-        "best_validation_accuracy", "test_accuracy", "samples", "startup_s", "compile_s", "train_s", "data_s", "eval_s",
+        "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", *searched_knobs(trials), "loader_workers",
+        "seed", goal.best, goal.test, "samples", "startup_s", "compile_s", "train_s", "data_s", "eval_s",
         "slice_s", "lost_s", "fresh_process", "host", "hosts", "cpu", "gpu", "load_start", "load_end", "error",
     ]  # fmt: skip
-    searched = bool((trials["phase"] != "sweep").any())
-    shown = [column for column in columns if searched or column != "objective"]
+    has_search = bool((trials["phase"] != "sweep").any())
+    shown = [column for column in columns if has_search or column != "objective"]
     return trials.sort_values("ended_at", kind="stable")[shown].reset_index(drop=True)
 
 
@@ -232,6 +240,16 @@ def _limit(samples: dict[str, Times]) -> float | None:
 
 def _flag(value: Any) -> str:
     return "" if value is None or pd.isna(value) else f"{value:.6g}"
+
+
+def _options(trial: Mapping[str, Any]) -> dict[str, Any]:
+    text = trial.get(OPTIONS)
+    return dict(json.loads(text)) if isinstance(text, str) else {}
+
+
+def _spelled(value: Any) -> str:
+    """An option's value as TOML has it; a text by itself."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _unless(usual: str, value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.goals import goal_of
 from reports.names import compared, title
 from reports.sentences import Row, Sentence, plain, rows
 from reports.tables.budget import budgets
@@ -64,7 +65,7 @@ def verdict(trials: pd.DataFrame) -> str:
 def goal(trials: pd.DataFrame) -> str:
     """Target and workload in words."""
     first = trials.iloc[0]
-    return f"{100 * first['target']:.4g} % validation accuracy on {first['workload']}"
+    return f"{goal_of(trials).told(first['target'])} on {first['workload']}"
 
 
 def _compared(claimed: list[Row], *, among_several: bool) -> list[Sentence]:

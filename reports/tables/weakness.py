@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reports.goals import goal_of
 from reports.names import title
 from reports.tables.disturbance import disturbances, measured
 from reports.tables.gpus import on_troubled_gpus
@@ -39,7 +40,8 @@ def few_reached(trials: pd.DataFrame) -> pd.DataFrame:
             continue
         missed = search.loc[~search["reached"].astype(bool), "outcome"].value_counts()
         why = ", ".join(f"{count} {_WORDS.get(str(outcome), outcome)}" for outcome, count in missed.items())
-        counted = f"{hits or 'none'} of {len(search)} search trials reached {100 * search['target'].iloc[0]:.4g} %"
+        target = goal_of(trials).spelled(search["target"].iloc[0])
+        counted = f"{hits or 'none'} of {len(search)} search trials reached {target}"
         rests = "; its best configuration rests on few" if hits else ""
         table.append((name, f"{title(name)}: {counted} ({why}){rests}."))
     return pd.DataFrame(table, columns=["framework", "caution"])

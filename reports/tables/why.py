@@ -25,7 +25,7 @@ def attribution(trials: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Three rows per pair. Columns: framework, against, part (`time to accuracy`, `samples to target`, `seconds per
+    Three rows per pair. Columns: framework, against, part (`time to target`, `samples to target`, `seconds per
     sample`), ratio with _low and _high (geometric mean), log_ratio (natural; the last two add up to the first), share
     of the first (empty where there is next to nothing to share out), pairs, missed (runs of both that missed the target
     and are not in it).
@@ -44,11 +44,11 @@ def attribution(trials: pd.DataFrame) -> pd.DataFrame:
             for each in (name, against)
         ]
         parts = {
-            "time to accuracy": one.seconds / other.seconds,
+            "time to target": one.seconds / other.seconds,
             "samples to target": samples[0] / samples[1],
             "seconds per sample": (one.seconds / samples[0]) / (other.seconds / samples[1]),
         }
-        whole = float(np.log(parts["time to accuracy"]).mean())
+        whole = float(np.log(parts["time to target"]).mean())
         for part, ratios in parts.items():
             estimate, log_ratio = geometric_mean(ratios), float(np.log(ratios).mean())
             table.append(
