@@ -42,7 +42,9 @@ class Hyperparameters:
     num_workers: int
     optimizer: Optimizer = "sgd"
     momentum: float = 0.9  # of sgd and nesterov
-    weight_decay: float = 0.0  # L2, added to the gradient first; of adamw: ``p -= rate * weight_decay * p`` before the step
+    weight_decay: float = (
+        0.0  # L2, added to the gradient first; of adamw: ``p -= rate * weight_decay * p`` before the step
+    )
     schedule: Schedule = "constant"  # `trainables.schedules`
     warm_up: float = 0.0  # share of all steps over which the rate rises to ``learning_rate``
     options: Mapping[str, Option] = field(default_factory=dict)  # what the model's ``build`` is called with

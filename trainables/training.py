@@ -311,7 +311,7 @@ class Training:
         setup = Setup(
             model=asked.model_file(self._workload),
             data=data,
-            outputs=outputs_of(data["train"]),
+            outputs=outputs_of(data["train"], self._workload.loss),
             loss=self._workload.loss,
             hyperparameters=spec.hyperparameters,
             execution=spec.execution,

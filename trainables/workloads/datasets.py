@@ -1,8 +1,7 @@
 """The data sets: where their files come from, and what they must contain.
 
-Every data set ends as one ``.npz`` file in the cache folder, written in one step (two processes that prepare it at
-once are safe) and checked against the checksums below whenever it is read. What trainings read is made from that by
-`trainables.workloads.prepared`.
+Every data set ends as one ``.npz`` file in the cache folder, written in one step (two processes that fetch it at once
+are safe) and checked against the checksums below whenever it is read. The shipped workloads' data.py ask for it here.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from trainables.common.helpers import ask, telling
 from trainables.common.house import python
 from trainables.common.places import local_path
 from trainables.common.suggest import nearest
-from trainables.workloads import idx, store
+from trainables.workloads import idx
 from trainables.workloads.folders import candidates, check_folder
 
 DOWNLOAD_TIMEOUT_S = 600
@@ -41,23 +40,20 @@ _REMEDIES = {
     "not found or corrupted": "look whether this network wants a login first",
 }
 
+_BRIGHTEST_DIGIT = 16  # pixel value that becomes 1.0
+
 Arrays = dict[str, npt.NDArray[np.uint8]]
+Images = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Labels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set.
-
-    ``md5`` is of each array as an uncompressed IDX file (``zcat FILE | md5sum``); ``arrays`` is the
-    `trainables.workloads.store.content_hash` of what trainings get.
-    """
+    """A data set; ``md5`` is of each array as an uncompressed IDX file (``zcat FILE | md5sum``)."""
 
     name: str
     title: str
-    brightest: int  # pixel value that becomes 1.0
-    training_samples: int  # after the split
     md5: dict[str, str]
-    arrays: str
     torchvision: str | None = None  # the class that can download it
     debian_folder: Path | None = None  # where the Debian package puts it
     debian_package: str | None = None
@@ -77,38 +73,29 @@ DATASETS = {
         Dataset(
             name="digits",
             title="scikit-learn's handwritten digits (UCI, 1,797 images)",
-            brightest=16,
-            training_samples=1_079,
             md5={"images": "a5adabccf8d3e2540826a202a7bfb422", "labels": "497796a0698e25d3920a9422b635bf34"},
-            arrays="c28448f174491647558a8c6a8b98081f",
         ),
         Dataset(
             name="mnist",
             title="MNIST",
-            brightest=255,
-            training_samples=50_000,
             md5={
                 "train_images": "6bbc9ace898e44ae57da46a324031adb",
                 "train_labels": "a25bea736e30d166cdddb491f175f624",
                 "test_images": "2646ac647ad5339dbf082846283269ea",
                 "test_labels": "27ae3e4e09519cfbb04c329615203637",
             },
-            arrays="bcb464d9ee5bb5763fc99ae86627cfbd",
             torchvision="MNIST",
             shapes=_SHAPES,
         ),
         Dataset(
             name="fashion",
             title="Fashion-MNIST",
-            brightest=255,
-            training_samples=50_000,
             md5={
                 "train_images": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
                 "train_labels": "9018921c3c673c538a1fc5bad174d6f9",
                 "test_images": "8181f5470baa50b63fa0f6fddb340f0a",
                 "test_labels": "15d484375f8d13e6eb1aabb0c3f46965",
             },
-            arrays="220bb6a15f3d9c8e84c5b7ea0e441f8f",
             torchvision="FashionMNIST",
             debian_folder=Path("/usr/share/datasets/fashion-mnist"),
             debian_package="dataset-fashion-mnist",
@@ -143,12 +130,25 @@ def cache_folder() -> Path:
         raise UserError("this user has no home folder; set TUNEOFF_CACHE to a folder for data sets") from None
 
 
-def arrays_folder(wanted: Dataset) -> Path:
-    """Where the cache has a data set as trainings read it, once it was made; see `trainables.workloads.prepared`."""
-    return cache_folder() / "arrays" / wanted.arrays
+def images_of(name: str, data_dir: Path | None = None) -> dict[str, tuple[Images, Labels]]:
+    """A data set as data.py gives it: images of one channel of 28 x 28, and labels.
+
+    MNIST and its like were published as train and test. Digits, of which every pixel is made 3 x 3 with a border of 2,
+    were not split.
+
+    Raises
+    ------
+    DatasetError
+        As `fetch`.
+    """
+    arrays = published(dataset(name), data_dir)
+    if "images" in arrays:
+        images = _enlarged(arrays["images"]).astype(np.float32) / np.float32(_BRIGHTEST_DIGIT)
+        return {"train": (images[:, None], arrays["labels"])}
+    return {split: (arrays[f"{split}_images"][:, None], arrays[f"{split}_labels"]) for split in ("train", "test")}
 
 
-def prepare(name: str, *, data_dir: Path | None = None) -> Path:
+def fetch(name: str, *, data_dir: Path | None = None) -> Path:
     """Make sure that the data set lies in the cache, checked.
 
     Sources, in this order: ``data_dir`` if given; the cache; scikit-learn's own file (digits); Debian's package;
@@ -177,8 +177,6 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     if "images" in wanted.md5:
         data_dir = None
     if data_dir is None and cached.exists():
-        if not store.seems_whole(arrays_folder(wanted)):  # else nothing has to be made from it
-            _read_cached(wanted, cached)
         return cached
     arrays = _from_idx_folder(wanted, data_dir) if data_dir is not None else _from_anywhere(wanted)
     try:
@@ -192,16 +190,15 @@ def prepare(name: str, *, data_dir: Path | None = None) -> Path:
     return cached
 
 
-def published(wanted: Dataset) -> Arrays:
-    """The arrays of a data set as they were published; prepares it where that was not done.
+def published(wanted: Dataset, data_dir: Path | None = None) -> Arrays:
+    """The arrays of a data set as they were published, each byte checked; fetches them where that was not done.
 
     Raises
     ------
     DatasetError
-        As `prepare`.
+        As `fetch`; when the cache's file is damaged.
     """
-    cached = _cached(wanted)
-    return _read_cached(wanted, cached if cached.exists() else prepare(wanted.name))
+    return _read_cached(wanted, fetch(wanted.name, data_dir=data_dir))
 
 
 def checksums(name: str) -> dict[str, str]:
@@ -216,6 +213,12 @@ def where_to_get(wanted: Dataset) -> str:
         ways.append(f"or `apt-get install {wanted.debian_package}`")
     ways.append("or connect to the internet, so that torchvision can download it")
     return ", ".join(ways)
+
+
+def _enlarged(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """8 x 8 to 28 x 28."""
+    larger = images.repeat(3, axis=1).repeat(3, axis=2)
+    return np.pad(larger, ((0, 0), (2, 2), (2, 2)))
 
 
 def _cached(wanted: Dataset) -> Path:

@@ -1,65 +1,125 @@
-"""A data set as trainings read it: split, scaled and stored, in the cache once and in every study.
+"""A workload's data as trainings read them: split, checked and stored, in the cache once and in every study.
 
-What that must be, bit for bit, is known beforehand: `Dataset.arrays`, the name of the folder, is the hash of it.
+The folder's name is the hash of all bytes, so nobody trains on others. A workload may say beforehand which they must be
+(``[made]``), as all do that come with tuneoff.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from trainables.common.errors import DatasetError
-from trainables.contract import LabelledImages, Split
+from trainables.common.files import write_text
+from trainables.common.helpers import ask
+from trainables.common.house import python
+from trainables.contract import Loss, Samples, Split
 from trainables.workloads import store
-from trainables.workloads.datasets import Dataset, arrays_folder, dataset, published
-from trainables.workloads.splits import SPLITS, split_and_scale
+from trainables.workloads.datasets import cache_folder
+from trainables.workloads.folders import check_folder
+from trainables.workloads.making import Answer, Request
+from trainables.workloads.splits import SPLITS
+from trainables.workloads.workload import Made, Workload
 
 _LEFT_BEHIND_S = 3600.0  # by then a writer has ended, on whatever host
+_RULES = 1  # changes with what is made of the same files
+
+_found: dict[str, Made] = {}  # what this process knows, by `_key`
 
 
-def load(name: str, stored: Path | None = None) -> dict[Split, LabelledImages]:
-    """A data set as trainings get it, memory-mapped; see `trainables.workloads.splits` for what that is.
+def load(workload: Workload, stored: Path | None = None) -> dict[Split, Samples]:
+    """A workload's data as trainings get them, memory-mapped.
 
     Parameters
     ----------
     stored
-        A folder that holds it, as `store_in` made it. None for the cache's own, made where it is missing or damaged;
-        where the cache cannot be written, the arrays are made in memory.
+        A folder that holds them, as `store_in` made it. None for the cache's own, made where it is missing or damaged;
+        where the cache cannot be written, they are made for this process alone.
 
     Returns
     -------
-    Images scaled to [0, 1] and labels, by split; see `LabelledImages` for shapes and types. They cannot be written.
+    Features and targets by split; see `Samples` for shapes and types. They cannot be written.
 
     Raises
     ------
     DatasetError
         As `prepare`; when the folder is damaged.
     """
-    wanted = dataset(name)
     if stored is None:
-        arrays = _from_cache(wanted)
+        arrays = _from_cache(workload)
     else:
         try:
             arrays = store.read(stored)
         except store.Damaged as damage:
             raise DatasetError(f"{damage}; `tuneoff resume` makes it again") from None
-    return {split: LabelledImages(arrays[split]["images"], arrays[split]["labels"]) for split in SPLITS}
+    return {split: Samples(arrays[split]["features"], arrays[split]["targets"]) for split in SPLITS}
 
 
-def is_stored_in(parent: Path, name: str) -> bool:
-    """Whether a folder seems to hold what `store_in` makes."""
-    return store.seems_whole(parent / dataset(name).arrays)
+def outputs_of(samples: Samples, loss: Loss) -> int:
+    """How many numbers a model gives a sample, from the training split: classes, or columns of the targets."""
+    return int(samples.targets.max()) + 1 if loss == "cross_entropy" else samples.targets.shape[1]
 
 
-def store_in(parent: Path, name: str, *, say: Callable[[str], None]) -> Path:
-    """Make sure that a folder holds the data set as trainings read it, every byte checked.
+def prepare(workload: Workload, *, data_dir: Path | None = None, hear: Callable[[str], None] = lambda _: None) -> Made:
+    """Make sure that the data are there and good, in the cache where that can be written.
+
+    data.py runs at most once in a process's life, unless a folder is given; not at all where `Workload.made` says what
+    must come and the cache has it. Arrays in files are read again when a file has changed.
+
+    Parameters
+    ----------
+    data_dir
+        What the function ``load`` of data.py is called with, for example a folder with downloaded files.
+    hear
+        Told what data.py printed, if it did.
+
+    Raises
+    ------
+    DatasetError
+        When they are missing or not what they must be: one line, with what the code of a user printed as its note.
+    """
+    if data_dir is not None:
+        data_dir = check_folder(data_dir).resolve()
+    elif (made := _remembered(workload)) is not None and store.seems_whole(_in_cache(made)):
+        return made
+    with store.alone(_cached_arrays()):
+        return _make(workload, data_dir, hear=hear)
+
+
+def facts(workload: Workload) -> Made:
+    """What the data come to; they are made where that is not known.
+
+    Raises
+    ------
+    DatasetError
+        As `prepare`.
+    """
+    return _remembered(workload) or prepare(workload)
+
+
+def is_stored_in(parent: Path, workload: Workload) -> bool:
+    """Whether a study's folder seems to hold what `store_in` makes."""
+    held = _held(parent, workload)
+    return held is not None and store.seems_whole(held)
+
+
+def store_in(parent: Path, workload: Workload, *, say: Callable[[str], None]) -> Path:
+    """Make sure that a folder holds the data as trainings read them, every byte checked.
 
     Parameters
     ----------
     parent
-        The folder, to which no other process writes now.
+        A study's folder for this one workload, to which no other process writes now. What it holds stays what it is,
+        whatever the workload's data are by now.
     say
         Told of what is damaged or missing there, and made again.
 
@@ -70,64 +130,178 @@ def store_in(parent: Path, name: str, *, say: Callable[[str], None]) -> Path:
     Raises
     ------
     DatasetError
-        As `prepare`.
+        As `prepare`; when what is damaged cannot be made again, since the data have changed.
     OSError
         When the folder cannot be written.
     """
-    wanted = dataset(name)
-    there = parent / wanted.arrays
     store.remove_leftovers(parent)
-    problem = store.problem(there)
-    if problem is None:
-        return there
+    held = _held(parent, workload)
+    problem = store.problem(held) if held is not None else None
+    if held is not None and problem is None:
+        return held
     if parent.exists():
-        say(f"{problem}; the data set is made again")
-    try:
-        if (made := store.problem(store.copy(_stored(wanted), parent))) is not None:  # the cache's own is damaged
-            say(f"{made}; the data set is made again")
-            store.copy(_make(wanted, arrays_folder(wanted).parent), parent)
-    except (OSError, store.Damaged):  # the cache cannot be written, or keeps nothing
-        _make(wanted, parent)
+        say(f"{problem or f'{parent} holds no data'}; they are made again")
+    there = parent / (held.name if held is not None else prepare(workload).arrays)
+    _fill(there, workload, say)
     if (problem := store.problem(there)) is not None:
         raise DatasetError(f"{problem}, although it was written just now; see to the storage")
     return there
 
 
-def _stored(wanted: Dataset) -> Path:
-    """That folder, made where it is missing or obviously damaged; OSError where it cannot be."""
-    there = arrays_folder(wanted)
-    if not store.seems_whole(there):
-        with store.alone(there.parent):
-            if not store.seems_whole(there):
-                store.remove_leftovers(there.parent, older_than_s=_LEFT_BEHIND_S)
-                _make(wanted, there.parent)
-    return there
+def _held(parent: Path, workload: Workload) -> Path | None:
+    """The set of a study's folder, whole or not."""
+    if workload.made is not None and (parent / workload.made.arrays).exists():
+        return parent / workload.made.arrays
+    sets = [path.parent for path in sorted(parent.glob(f"[!.]*/{store.MANIFEST}"))]
+    return sets[0] if sets and workload.made is None else None
 
 
-def _from_cache(wanted: Dataset) -> store.Arrays:
+def _fill(there: Path, workload: Workload, say: Callable[[str], None]) -> None:
+    """From the cache where that has it, else from the data."""
     try:
-        try:
-            return store.read(_stored(wanted))
-        except store.Damaged:
-            return store.read(_make(wanted, arrays_folder(wanted).parent))
-    except (OSError, store.Damaged):
-        return _prepared(wanted)
+        if (problem := store.problem(store.copy(_cached_arrays() / there.name, there.parent))) is None:
+            return
+        say(f"{problem}; they are made again")  # the cache's own is damaged, and shared
+        _check_same(there, _make(workload, anew=True))
+        store.copy(_cached_arrays() / there.name, there.parent)
+    except (OSError, store.Damaged):  # the cache cannot be written, or keeps nothing
+        made = _run(workload, there.parent, anew=True)
+        _check_same(there, made)
 
 
-def _make(wanted: Dataset, parent: Path) -> Path:
-    """Store the data set as trainings read it below a folder."""
-    made = store.write(parent, _prepared(wanted))
-    if made.name != wanted.arrays:
+def _check_same(there: Path, made: Made) -> None:
+    if made.arrays != there.name:
         raise DatasetError(
-            f"{wanted.title} became other arrays here than it must ({made.name}, not {wanted.arrays}): NumPy "
-            f"{np.__version__} does not compute as it should; install another"
+            f"{there} cannot be made again: the data are others now ({made.arrays}); bring back those that the study "
+            "began with, or begin another"
         )
+
+
+def _from_cache(workload: Workload) -> store.Arrays:
+    try:
+        made = prepare(workload)
+        try:
+            return store.read(_in_cache(made))
+        except store.Damaged:
+            return store.read(_in_cache(_make(workload, anew=True)))
+    except (OSError, store.Damaged):
+        pass
+    try:
+        with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:  # what is mapped stays when the files are gone
+            return store.read(Path(folder) / _run(workload, Path(folder)).arrays)
+    except (OSError, store.Damaged) as error:
+        raise DatasetError(
+            f"no room for the data of {workload.name}, neither in the cache nor in a temporary folder ({error}); set "
+            "TUNEOFF_CACHE to a folder that has some"
+        ) from None
+
+
+def _cached_arrays() -> Path:
+    return cache_folder() / "arrays"
+
+
+def _in_cache(made: Made) -> Path:
+    return _cached_arrays() / made.arrays
+
+
+def _make(
+    workload: Workload,
+    data_dir: Path | None = None,
+    *,
+    anew: bool = False,
+    hear: Callable[[str], None] = lambda _: None,
+) -> Made:
+    """Store the data in the cache, or see what they come to where it cannot be written, and remember it."""
+    store.remove_leftovers(_cached_arrays(), older_than_s=_LEFT_BEHIND_S)
+    try:
+        made = _run(workload, _cached_arrays(), data_dir, anew=anew, hear=hear)
+    except _Unwritten as told:
+        made = told.made
+    _found[_key(workload)] = made
+    if workload.data.suffix != ".py":
+        _note(workload, made)
     return made
 
 
-def _prepared(wanted: Dataset) -> store.Arrays:
-    arrays = published(wanted)
-    return {
-        split: {"images": part.images, "labels": part.labels}
-        for split, part in split_and_scale(arrays, brightest=wanted.brightest).items()
-    }
+class _Unwritten(OSError):
+    """The data are good, and could not be stored."""
+
+    def __init__(self, why: str, made: Made) -> None:
+        super().__init__(why)
+        self.made = made
+
+
+def _run(
+    workload: Workload,
+    parent: Path,
+    data_dir: Path | None = None,
+    *,
+    anew: bool = False,
+    hear: Callable[[str], None] = lambda _: None,
+) -> Made:
+    """Have a process of its own read, check and store the data below a folder."""
+    request = Request(str(workload.folder), str(parent), str(data_dir) if data_dir else None, anew)
+    asked = ask(python("trainables.workloads.making", json.dumps(asdict(request))), timeout_s=math.inf)
+    try:
+        answer = Answer(**json.loads(asked.out))
+    except (ValueError, TypeError):
+        answer = Answer(problem=f"{workload.data} cannot be read: the process that does {asked.problem or 'ended'}")
+    if answer.made is None:
+        problem = DatasetError(answer.problem)
+        if asked.err.strip():
+            problem.add_note(asked.err.rstrip())
+        raise problem
+    if asked.err.strip():
+        hear(asked.err.rstrip())
+    made = Made(**answer.made)
+    if workload.made is not None and made != workload.made:
+        raise DatasetError(_others(workload, workload.made, made))
+    if answer.unwritten:
+        raise _Unwritten(answer.unwritten, made)
+    return made
+
+
+def _others(workload: Workload, must: Made, made: Made) -> str:
+    """What is wrong when the data are not those that the workload says they are."""
+    if made.arrays != must.arrays:
+        return (
+            f"the data of {workload.name} became other arrays here than [made] in {workload.folder}/workload.toml says "
+            f"({made.arrays}, not {must.arrays}); take [made] out, or install another NumPy than {np.__version__}"
+        )
+    return f"{workload.folder}/workload.toml: [made] says {must}, and the data come to {made}; mend it, or take it out"
+
+
+def _remembered(workload: Workload) -> Made | None:
+    """What the data come to, as far as it is known without reading them."""
+    if workload.made is not None:
+        return workload.made
+    try:
+        key = _key(workload)
+        if key not in _found and workload.data.suffix != ".py":
+            _found[key] = Made.model_validate_json(_notes(key).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+    return _found.get(key)
+
+
+def _note(workload: Workload, made: Made) -> None:
+    """Spare the next process the reading."""
+    path = _notes(_key(workload))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, made.model_dump_json())
+    except OSError:
+        return
+
+
+def _notes(key: str) -> Path:
+    return cache_folder() / "known" / f"{key}.json"
+
+
+def _key(workload: Workload) -> str:
+    """Of the files that the data lie in, as they are now, and of what is made of them."""
+    data = workload.data
+    files = sorted(data.glob("*.npy")) if data.is_dir() else [data]
+    states = [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
+    told = repr((_RULES, workload.loss, str(data), states, sys.byteorder))
+    return hashlib.sha256(told.encode()).hexdigest()[:32]

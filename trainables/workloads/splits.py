@@ -1,60 +1,54 @@
-"""From a data set as it was published to what trainings get: split by index, images of 28 x 28, scaled to [0, 1].
+"""The splits: those that the data name, and where they name fewer than three the rest by index.
 
-MNIST and Fashion-MNIST keep their 10,000 test images, and every sixth training image (index % 6 == 5) is for
-validation: 50,000 / 10,000 / 10,000. Digits: index % 5 == 3 is for validation, 4 for test: 1,079 / 359 / 359. No random
-generator is involved.
+With train and test alone every sixth training sample (index % 6 == 5) is for validation. With train alone index % 5
+== 3 is for validation, and index % 5 == 4 for test. No random generator is involved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import get_args
 
-import numpy as np
-import numpy.typing as npt
+from trainables.common.errors import DatasetError
+from trainables.common.suggest import nearest
+from trainables.contract import Split
+from trainables.workloads.columns import Column, Parts
 
-from trainables.contract import LabelledImages, Split
-
-IMAGE_SIZE = 28
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-_Bytes = npt.NDArray[np.uint8]
 
-
-def split_and_scale(arrays: Mapping[str, _Bytes], *, brightest: int) -> dict[Split, LabelledImages]:
-    """The splits of a data set.
+def complete(parts: Parts, said: str) -> dict[Split, tuple[Column, Column]]:
+    """All three splits.
 
     Parameters
     ----------
-    arrays
-        ``images`` and ``labels``, or ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``.
-    brightest
-        Pixel value that becomes 1.0.
+    said
+        Where the parts come from, to begin a message with.
+
+    Raises
+    ------
+    DatasetError
+        When a split is missing, or there is one of another name.
     """
-    return {split: _labelled(*part, brightest=brightest) for split, part in _split(arrays).items()}
-
-
-def _split(arrays: Mapping[str, _Bytes]) -> dict[Split, tuple[_Bytes, _Bytes]]:
-    if "images" in arrays:
-        images, labels = _enlarge(arrays["images"]), arrays["labels"]
-        fold = np.arange(len(labels)) % 5
-        parts: dict[Split, npt.NDArray[np.bool_]] = {"train": fold < 3, "validation": fold == 3, "test": fold == 4}
-        return {split: (images[chosen], labels[chosen]) for split, chosen in parts.items()}
-    images, labels = arrays["train_images"], arrays["train_labels"]
-    validation = np.arange(len(labels)) % 6 == 5
-    return {
-        "train": (images[~validation], labels[~validation]),
-        "validation": (images[validation], labels[validation]),
-        "test": (arrays["test_images"], arrays["test_labels"]),
-    }
-
-
-def _enlarge(images: _Bytes) -> _Bytes:
-    """8 x 8 to 28 x 28: every pixel three times as wide and high, and a border of 2."""
-    larger = images.repeat(3, axis=1).repeat(3, axis=2)
-    return np.pad(larger, ((0, 0), (2, 2), (2, 2)))
-
-
-def _labelled(images: _Bytes, labels: _Bytes, *, brightest: int) -> LabelledImages:
-    scaled = images.astype(np.float32) / np.float32(brightest)
-    return LabelledImages(scaled.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE), labels.astype(np.int64))
+    for name in parts:
+        if name not in SPLITS:
+            raise DatasetError(f"{said}: there is a split '{name}'{nearest(name, SPLITS)}")
+    if "train" not in parts:
+        raise DatasetError(
+            f"{said}: there is no train split; give train, train and test, or all of {', '.join(SPLITS)}"
+        )
+    features, targets = parts["train"]
+    if set(parts) == {"train"}:
+        return {
+            "train": (features.where(lambda index: index % 5 < 3), targets.where(lambda index: index % 5 < 3)),
+            "validation": (features.where(lambda index: index % 5 == 3), targets.where(lambda index: index % 5 == 3)),
+            "test": (features.where(lambda index: index % 5 == 4), targets.where(lambda index: index % 5 == 4)),
+        }
+    if "test" not in parts:
+        raise DatasetError(f"{said}: there is no test split; give test, too, or train alone, of which the rest is cut")
+    if "validation" not in parts:
+        return {
+            "train": (features.where(lambda index: index % 6 != 5), targets.where(lambda index: index % 6 != 5)),
+            "validation": (features.where(lambda index: index % 6 == 5), targets.where(lambda index: index % 6 == 5)),
+            "test": parts["test"],
+        }
+    return {split: parts[split] for split in SPLITS}

@@ -2,7 +2,8 @@
 
 A stored set is a folder ``HASH`` with a file ``SPLIT.NAME.npy`` for every array and `MANIFEST`, which says what each
 must be: type, shape and SHA-256 of its bytes. ``HASH`` is that of the manifest, so that a folder's name says what is in
-it, wherever it lies. Nothing here knows what the arrays mean, and none has to fit into memory.
+it, wherever it lies. Nothing here knows what the arrays mean, and none has to fit into memory: one that comes in pieces
+(`Pieces`) is written piece by piece.
 """
 
 from __future__ import annotations
@@ -18,19 +19,36 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
 Array = npt.NDArray[Any]
+
+
+class Pieces(Protocol):
+    """An array of any size that is read in pieces."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def pieces(self) -> Iterator[Array]:
+        """The array, cut along its first dimension; may be asked for more than once."""
+
+
 Arrays = Mapping[str, Mapping[str, Array]]  # by split, by name
+Given = Mapping[str, Mapping[str, Array | Pieces]]
 
 MANIFEST = "manifest.json"
 _VERSION = 1
 _HASH_LETTERS = 32
 _PAGE_BYTES = 4096
+PIECE_BYTES = 2**24
 _PATIENCE_S = 120.0  # for another process to finish
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
@@ -51,15 +69,15 @@ class _Entry:
 
     @property
     def file(self) -> str:
-        return f"{self.split}.{self.name}.npy"
+        return _file(self.split, self.name)
 
 
-def content_hash(arrays: Arrays) -> str:
+def content_hash(arrays: Given) -> str:
     """The name of the folder in which these arrays are stored."""
-    return _hash([_entry(split, name, array) for split, name, array in _each(arrays)])
+    return _hash([_written(split, name, array, None) for split, name, array in _each(arrays)])
 
 
-def write(parent: Path, arrays: Arrays) -> Path:
+def write(parent: Path, arrays: Given) -> Path:
     """Store arrays, in one step: a reader sees all of them or none. Those that are there already are replaced.
 
     Parameters
@@ -76,9 +94,8 @@ def write(parent: Path, arrays: Arrays) -> Path:
     def fill(folder: Path) -> list[_Entry]:
         entries = []
         for split, name, array in _each(arrays):
-            entries.append(_entry(split, name, array))
-            with (folder / entries[-1].file).open("wb") as file:
-                np.save(file, array, allow_pickle=False)
+            with (folder / _file(split, name)).open("wb") as file:
+                entries.append(_written(split, name, array, file))
         return entries
 
     return _publish(parent, fill)
@@ -168,19 +185,47 @@ def alone(parent: Path) -> Iterator[None]:
         lock.release()
 
 
-def _each(arrays: Arrays) -> Iterator[tuple[str, str, Array]]:
+def pieces(array: Array) -> Iterator[Array]:
+    """An array, or a map of a file, in pieces that fit into memory, each in C order."""
+    if array.ndim == 0 or array.nbytes <= PIECE_BYTES:
+        yield np.asarray(array, order="C")
+        return
+    rows = max(1, PIECE_BYTES * len(array) // array.nbytes)
+    for begin in range(0, len(array), rows):
+        yield np.asarray(array[begin : begin + rows], order="C")
+
+
+def _file(split: str, name: str) -> str:
+    return f"{split}.{name}.npy"
+
+
+def _each(arrays: Given) -> Iterator[tuple[str, str, Array | Pieces]]:
     for split, named in arrays.items():
         for name, array in named.items():
-            yield split, name, np.asarray(array, order="C")
+            yield split, name, array
 
 
-def _entry(split: str, name: str, array: Array) -> _Entry:
-    return _Entry(split, name, array.dtype.str, array.shape, _sha256(array))
+def _written(split: str, name: str, array: Array | Pieces, file: IO[bytes] | None) -> _Entry:
+    """What an array is, each byte of it seen and, where there is a file, written to it."""
+    digest = hashlib.sha256()
+    if file is not None:
+        header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+    for piece in pieces(array) if isinstance(array, np.ndarray) else array.pieces():
+        raw = _bytes(piece)
+        digest.update(raw)
+        if file is not None:
+            file.write(raw)
+    return _Entry(split, name, array.dtype.str, array.shape, digest.hexdigest())
+
+
+def _bytes(array: Array) -> memoryview:
+    """The elements in C order, without a file's header, which differs between versions of NumPy."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _sha256(array: Array) -> str:
-    """Of the elements in C order, without the file's header, which differs between versions of NumPy."""
-    return hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
+    return hashlib.sha256(_bytes(array)).hexdigest()
 
 
 def _hash(entries: list[_Entry]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,7 +26,7 @@ from trainables.contract import Loss, Option
 
 FILE = "workload.toml"
 SHIPPED = Path(__file__).parent / "shipped"
-MODEL_FILES: Mapping[str, str] = MappingProxyType({"python": "model.py", "julia": "model.jl"})  # where no other is named
+MODEL_FILES: Mapping[str, str] = MappingProxyType({"python": "model.py", "julia": "model.jl"})  # if none is named
 DATA_FILES = ("data.py", "data.npz", "data")
 
 # Evaluations in a row that must meet the target, in every plan that does not say another number: one alone is a noisy
@@ -61,9 +61,9 @@ class _File(_Table):
     epochs: int = Field(ge=1, description="epochs after which a run is censored")
     holds: int = Field(default=HOLDS, ge=1, description="evaluations in a row that must meet the target")
     models: dict[Literal["python", "julia"], str] = Field(default={}, description="files, if not model.py and model.jl")
-    options: dict[str, Option] = Field(default={}, description="what build takes, with the values where none is searched")
+    options: dict[str, Option] = Field(default={}, description="what build takes, with values where none is searched")
     training: dict[str, Any] = Field(default={}, description="keys of a plan's [training], where a plan says nothing")
-    space: dict[str, Annotated[dict[str, Any], Field()]] = Field(default={}, description="what is searched, as in a plan")
+    space: dict[str, dict[str, Any]] = Field(default={}, description="what is searched, as in a plan")
     made: Made | None = Field(default=None, description="what the data come to, where that is known")
 
 
@@ -202,7 +202,7 @@ def _data(folder: Path, named: str, where: Path) -> Path:
     return found[0]
 
 
-def _models(folder: Path, named: Mapping[str, str], where: Path) -> Mapping[str, Path]:
+def _models(folder: Path, named: Mapping[Any, str], where: Path) -> Mapping[str, Path]:
     found = {each: folder / file for each, file in MODEL_FILES.items() if (folder / file).is_file()}
     found |= {each: _inside(folder, file, where, f"models.{each}") for each, file in named.items()}
     if not found:
@@ -214,7 +214,7 @@ def _inside(folder: Path, named: str, where: Path, key: str) -> Path:
     """A path of the workload's; what lies elsewhere would not travel with a study."""
     path = (folder / named).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise UserError(f"{where}: {key} is {named}, which lies outside of {folder}; put it, or a link's target, inside")
+        raise UserError(f"{where}: {key} is {named}, outside of {folder}; put it, or a link's target, inside")
     if not path.exists():
         raise UserError(f"{where}: {key} is {named}, and there is no such file")
     return path

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import multiprocessing
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +14,18 @@ import numpy as np
 import pytest
 
 from trainables.common.errors import DatasetError
+from trainables.contract import Samples
 from trainables.spec import TrainingSpec
-from trainables.training import Training, run_to_end
-from trainables.workloads import datasets, store
-from trainables.workloads.datasets import DATASETS, arrays_folder, prepare
-from trainables.workloads.prepared import is_stored_in, load, store_in
+from trainables.workloads import prepared, store
+from trainables.workloads.prepared import facts, is_stored_in, load, outputs_of, prepare, store_in
+from trainables.workloads.workload import Made, find, shipped
 
-# SHA-256 of the bytes of images and labels: of the version before arrays were stored. A difference would make trainings
-# of before and after incomparable.
+WORKLOAD = find("digits-lenet")
+assert WORKLOAD.made is not None
+HASH = WORKLOAD.made.arrays
+
+# SHA-256 of the bytes of features and targets: of the version before arrays were stored. A difference would make
+# trainings of before and after incomparable.
 DIGITS = {
     "train": "b1845b8e42002cf26868371932b4eef638bf85f448d9d31cdeb2ee3d07d63833",
     "validation": "20d8fcf8d978614c6165ad0ec175bf2301341c73598f64f382f41e1ed52caaad",
@@ -35,6 +37,7 @@ DIGITS = {
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache and a temporary folder of its own."""
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(prepared, "_found", {})
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     return tmp_path / "cache"
@@ -45,8 +48,21 @@ def said() -> list[str]:
     return []
 
 
-def digest(part: datasets.Dataset | object) -> str:
-    return hashlib.sha256(part.images.tobytes() + part.labels.tobytes()).hexdigest()  # type: ignore[attr-defined]
+@pytest.fixture
+def makings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Commands of the processes that read data."""
+    asked: list[str] = []
+    ask = prepared.ask
+    monkeypatch.setattr(prepared, "ask", lambda command, **more: (asked.append(command[-1]), ask(command, **more))[1])
+    return asked
+
+
+def digest(part: Samples) -> str:
+    return hashlib.sha256(part.features.tobytes() + part.targets.tobytes()).hexdigest()
+
+
+def arrays(cache: Path) -> Path:
+    return cache / "arrays" / HASH
 
 
 def damage(path: Path) -> None:
@@ -57,127 +73,173 @@ def damage(path: Path) -> None:
 
 
 def same(stored: Path | None) -> bool:
-    return {split: digest(part) for split, part in load("digits", stored).items()} == DIGITS
+    return {split: digest(part) for split, part in load(WORKLOAD, stored).items()} == DIGITS
 
 
 @pytest.mark.parametrize("place", ["cache", "study"])
 def test_trainings_get_the_bytes_of_ever(tmp_path: Path, said: list[str], place: str) -> None:
-    stored = None if place == "cache" else store_in(tmp_path / "data", "digits", say=said.append)
-    for part in load("digits", stored).values():
-        assert part.images.dtype == np.float32
-        assert part.labels.dtype == np.int64
-        assert part.images.flags.c_contiguous
-        assert not part.images.flags.writeable
+    stored = None if place == "cache" else store_in(tmp_path / "data", WORKLOAD, say=said.append)
+    for part in load(WORKLOAD, stored).values():
+        assert part.features.dtype == np.float32
+        assert part.targets.dtype == np.int64
+        assert part.features.flags.c_contiguous
+        assert not part.features.flags.writeable
     assert same(stored)
     assert said == []
 
 
-def test_the_hashes_in_the_catalogue_are_those_of_the_arrays() -> None:
-    assert load("digits")  # digits are here; the other two are held by `_make`, wherever their files are
-    assert [path.name for path in arrays_folder(DATASETS["digits"]).parent.glob("[!.]*")] == [DATASETS["digits"].arrays]
-    assert len({each.arrays for each in DATASETS.values()}) == len(DATASETS)
+# Of each array: the bytes that were stored as images and labels before workloads were folders.
+OLD = {
+    "digits-lenet": (
+        "c28448f174491647558a8c6a8b98081f",
+        (1079, 359, 359),
+        "35072babb98e05257d510f52933f42b8667b7344948f3b69dfc89016adc83c64",
+        "f00226536de8c1b885aa37f80c276036b1fef0138ec2e40217d32e1ace25c6a0",
+        "5a2384f9c6bcaa109f7d944bf37a2147595d17cd1c84e52fa922561b3f71c763",
+        "f7b62d04ff635384f5e3ccb028dd82a1524885e066c8c07e948b90ee13a64f7b",
+        "93d52ac520b27e0459e7e0cc3fb3c39866de9588a23e9988b964f0c4f2256eb4",
+        "5b60d960d691c63f4e10de32b748c8dadcfa8c4000d9b6fe5efbd78200686ddc",
+    ),
+    "mnist-lenet": (
+        "bcb464d9ee5bb5763fc99ae86627cfbd",
+        (50_000, 10_000, 10_000),
+        "0be4ef9fda76d5f828fa2953e9cafba78ae934fc0ac25257b3b9bd90bca2e908",
+        "4a677e4a4d6ad0d81be0aa560aff34aae6c19b048ad56dc9a470800203325d42",
+        "a1491184603b3f93c392818d5604229f2d292c7628ced91d841fb451cd0d4c74",
+        "7e1de6caee7e77ad599bb37fb0c46109919aa2fa239d8241da4d3f9ca00f9407",
+        "bc9f8f501f39b3ca61f899a2f402edf2024bde012b73223431b6bd735e47a165",
+        "2fd8de6bdb8d11780b4b96dc57847bcfe6953f7c32aa48bfcd8237c3b7847243",
+    ),
+    "fashion-lenet": (
+        "220bb6a15f3d9c8e84c5b7ea0e441f8f",
+        (50_000, 10_000, 10_000),
+        "4f9d3f975b2f605b1e207e546e21958cba2db6d6e90533039d2d4ef7d5ab0509",
+        "d5aace675facd14afe0d241a9685e16098858d72dc89ef07a78fb49760db0a86",
+        "91cd11fcefdb045487d347813d700be838a14f17d650f30bade23210be10f58d",
+        "616fee5c9c9db98eac165be841b757b2b112647c830cad0378d9fbc034052489",
+        "0c0f08b9d95e81a9c662a7e200cbb82a22e7669e3a79c4e861585d1dbf736efd",
+        "d51d859896c55775b9e9e219b77ff03bcec1b6ac322f313544dc3f9e7bc94fae",
+    ),
+}
 
 
-def test_arrays_that_are_not_those_of_the_catalogue_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DATASETS, "digits", replace(DATASETS["digits"], arrays="0" * 32))
-    with pytest.raises(DatasetError, match="became other arrays here than it must"):
-        load("digits")
+@pytest.mark.parametrize("name", shipped())
+def test_what_a_shipped_workload_says_of_its_data_is_the_old_bytes_under_new_names(name: str) -> None:
+    """A set's name is the hash of its arrays' names, types, shapes and bytes."""
+    old, counts, *digests = OLD[name.replace("resnet18", "lenet")]
+
+    def named(features: str, targets: str) -> str:
+        kinds = (
+            (split, *kind)
+            for split, count in zip(("train", "validation", "test"), counts, strict=True)
+            for kind in ((features, "<f4", (count, 1, 28, 28)), (targets, "<i8", (count,)))
+        )
+        return store._hash([store._Entry(*kind, sha) for kind, sha in zip(kinds, digests, strict=True)])
+
+    made = find(name).made
+    assert named("images", "labels") == old
+    assert made == Made(arrays=named("features", "targets"), training_samples=counts[0], shape=(1, 28, 28), outputs=10)
 
 
-def test_the_published_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads: list[str] = []
-    read = datasets._read_cached
-    monkeypatch.setattr(
-        datasets, "_read_cached", lambda wanted, path: (reads.append(wanted.name), read(wanted, path))[1]
-    )
-    for _ in range(3):
-        prepare("digits")
-        load("digits")
-    assert reads == ["digits"]
+def test_what_a_workload_says_of_its_data_is_what_they_come_to(cache: Path) -> None:
+    assert prepare(replace(WORKLOAD, made=None)) == WORKLOAD.made
+    assert [path.name for path in (cache / "arrays").glob("[!.]*")] == [HASH]
+    train = load(WORKLOAD)["train"]
+    assert (len(train), train.features.shape[1:], outputs_of(train, "cross_entropy")) == (1079, (1, 28, 28), 10)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"arrays": "0" * 32}, "became other arrays here"), ({"outputs": 9}, "the data come to")]
+)
+def test_arrays_that_are_not_those_that_must_come_are_refused(wrong: dict[str, object], said: str) -> None:
+    assert WORKLOAD.made is not None
+    with pytest.raises(DatasetError, match=said):
+        load(replace(WORKLOAD, made=WORKLOAD.made.model_copy(update=wrong)))
+
+
+def test_data_are_read_once(makings: list[str]) -> None:
+    for workload in (WORKLOAD, replace(WORKLOAD, made=None), find("digits-lenet")):
+        facts(workload)
+        prepare(workload)
+        load(workload)
+    assert len(makings) == 2  # of what must come, and of what comes
 
 
 def test_a_study_is_told_what_was_damaged_or_missing_and_has_it_again(tmp_path: Path, said: list[str]) -> None:
     parent = tmp_path / "data"
-    stored = store_in(parent, "digits", say=said.append)
-    assert store_in(parent, "digits", say=said.append) == stored
+    stored = store_in(parent, WORKLOAD, say=said.append)
+    assert store_in(parent, WORKLOAD, say=said.append) == stored
     assert said == []
     for harm in (damage, Path.unlink):
-        harm(stored / "train.images.npy")
-        with pytest.raises(DatasetError, match=r"train\.images\.npy .*; `tuneoff resume` makes it again"):
-            load("digits", stored)
-        store_in(parent, "digits", say=said.append)
-        assert "train.images.npy" in said[0]
-        assert said[-1].endswith("; the data set is made again")
+        harm(stored / "train.features.npy")
+        with pytest.raises(DatasetError, match=r"train\.features\.npy .*; `tuneoff resume` makes it again"):
+            load(WORKLOAD, stored)
+        store_in(parent, WORKLOAD, say=said.append)
+        assert "train.features.npy" in said[0]
+        assert said[-1].endswith("; they are made again")
         assert same(stored)
         said.clear()
     shutil.rmtree(stored)
-    assert not is_stored_in(parent, "digits")
-    store_in(parent, "digits", say=said.append)
+    assert not is_stored_in(parent, WORKLOAD)
+    store_in(parent, WORKLOAD, say=said.append)
     assert len(said) == 1
-    assert is_stored_in(parent, "digits")
+    assert is_stored_in(parent, WORKLOAD)
     assert [path.name for path in parent.iterdir()] == [stored.name]
 
 
-def test_damage_that_the_cache_shares_is_mended_in_both(tmp_path: Path, said: list[str]) -> None:
+def test_damage_that_the_cache_shares_is_mended_in_both(tmp_path: Path, cache: Path, said: list[str]) -> None:
     """Hard links: what damages one damages both."""
-    stored = store_in(tmp_path / "data", "digits", say=said.append)
-    ours = arrays_folder(DATASETS["digits"])
-    assert (ours / "test.images.npy").samefile(stored / "test.images.npy")
-    damage(stored / "test.images.npy")
-    store_in(tmp_path / "data", "digits", say=said.append)
+    stored = store_in(tmp_path / "data", WORKLOAD, say=said.append)
+    ours = arrays(cache)
+    assert (ours / "test.features.npy").samefile(stored / "test.features.npy")
+    damage(stored / "test.features.npy")
+    store_in(tmp_path / "data", WORKLOAD, say=said.append)
     assert store.problem(ours) is None
     assert same(stored)
     assert same(None)
 
 
-def test_a_damaged_cache_is_made_again_by_who_reads_it() -> None:
+def test_a_damaged_cache_is_made_again_by_who_reads_it(cache: Path) -> None:
     assert same(None)
-    damage(arrays_folder(DATASETS["digits"]) / "train.images.npy")
+    damage(arrays(cache) / "train.features.npy")
     assert same(None)
-    assert store.problem(arrays_folder(DATASETS["digits"])) is None
+    assert store.problem(arrays(cache)) is None
 
 
 def test_a_study_needs_no_cache_once_it_has_the_arrays(tmp_path: Path, cache: Path, said: list[str]) -> None:
-    stored = store_in(tmp_path / "data", "digits", say=said.append)
+    stored = store_in(tmp_path / "data", WORKLOAD, say=said.append)
     shutil.rmtree(cache)
     moved = tmp_path / "elsewhere"
     shutil.copytree(tmp_path / "data", moved)
     shutil.rmtree(tmp_path / "data")
-    assert is_stored_in(moved, "digits")
-    assert same(store_in(moved, "digits", say=said.append))
+    assert is_stored_in(moved, WORKLOAD)
+    assert same(store_in(moved, WORKLOAD, say=said.append))
     assert not cache.exists()
     assert not stored.exists()
     assert said == []
 
 
 @pytest.fixture
-def closed_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A cache to which nothing can be added: full, or read-only. (A test may run as root, whom no mode stops.)"""
-    prepare("digits")
-    write = store.write
-
-    def refused(parent: Path, arrays: store.Arrays) -> Path:
-        if cache in parent.parents:
-            raise OSError(errno.EROFS, "Read-only file system")
-        return write(parent, arrays)
-
-    monkeypatch.setattr(store, "write", refused)
+def closed_cache(cache: Path) -> Path:
+    """A cache in which nothing can be made. (A test may run as root, whom no mode stops.)"""
+    prepare(WORKLOAD)
+    shutil.rmtree(cache / "arrays")
+    (cache / "arrays").write_text("no folder")
     return cache
 
 
 def test_a_cache_that_cannot_be_written_still_serves(closed_cache: Path, tmp_path: Path, said: list[str]) -> None:
+    assert prepare(WORKLOAD) == WORKLOAD.made
     assert same(None)
-    assert same(store_in(tmp_path / "data", "digits", say=said.append))
-    assert not arrays_folder(DATASETS["digits"]).exists()
+    assert same(store_in(tmp_path / "data", WORKLOAD, say=said.append))
+    assert [path.name for path in closed_cache.iterdir()] == ["digits.npz", "arrays"]
+    assert list((tmp_path / "tmp").glob("tuneoff-*/*.npy")) == []
 
 
-def test_a_study_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(store, "_publish", full)
-    with pytest.raises(OSError, match="No space left"):
-        store_in(tmp_path / "data", "digits", say=print)
+def test_a_study_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(OSError, match=r"cannot write below .*data \(File exists\)"):
+        store_in(tmp_path / "data", WORKLOAD, say=print)
 
 
 def _read(folder: str, temporary: str, barrier: object, checks: object) -> None:
@@ -193,7 +255,7 @@ def _read(folder: str, temporary: str, barrier: object, checks: object) -> None:
 
     store._check_whole = counted  # type: ignore[assignment]
     barrier.wait()  # type: ignore[attr-defined]
-    load("digits")
+    load(WORKLOAD)
 
 
 def test_trials_at_once_make_and_check_it_once(tmp_path: Path, cache: Path) -> None:
@@ -207,12 +269,14 @@ def test_trials_at_once_make_and_check_it_once(tmp_path: Path, cache: Path) -> N
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 4
     assert checks.value == 1
-    assert [path.name for path in (cache / "arrays").glob("[!.]*")] == [DATASETS["digits"].arrays]
+    assert [path.name for path in (cache / "arrays").glob("[!.]*")] == [HASH]
     assert list((cache / "arrays").glob(".*.tmp")) == []
 
 
 def test_a_training_reads_the_folder_that_it_is_given(spec: TrainingSpec, tmp_path: Path, cache: Path) -> None:
-    stored = store_in(tmp_path / "data", "digits", say=print)
+    from trainables.training import Training, run_to_end
+
+    stored = store_in(tmp_path / "data", WORKLOAD, say=print)
     shutil.rmtree(cache)
     assert run_to_end(Training(spec, data=stored))["outcome"] == "reached"
     assert not cache.exists()
@@ -225,12 +289,12 @@ def test_a_training_reads_the_folder_that_it_is_given(spec: TrainingSpec, tmp_pa
 def test_pytorch_reads_the_map_itself_and_does_not_warn(num_workers: int) -> None:
     from trainables.pytorch.loader import Loader
 
-    train = load("digits")["train"]
+    train = load(WORKLOAD)["train"]
     order = np.arange(len(train))[::-1].copy()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loader = Loader(train, batch_size=100, num_workers=num_workers, pin_memory=False)
         batches = list(loader.epoch(order))
         loader.close()
-    assert np.array_equal(np.concatenate([images for images, _ in batches]), train.images[::-1])
-    assert np.array_equal(np.concatenate([labels for _, labels in batches]), train.labels[::-1])
+    assert np.array_equal(np.concatenate([images for images, _ in batches]), train.features[::-1])
+    assert np.array_equal(np.concatenate([labels for _, labels in batches]), train.targets[::-1])

@@ -2,5 +2,5 @@ from trainables.workloads.datasets import images_of
 
 
 def load(data_dir=None):
-    """Fashion-MNIST, by split; from a folder of IDX files where one is given."""
+    """Fashion-MNIST, train and test; from a folder of IDX files where one is given."""
     return images_of("fashion", data_dir)

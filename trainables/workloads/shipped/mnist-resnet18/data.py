@@ -2,5 +2,5 @@ from trainables.workloads.datasets import images_of
 
 
 def load(data_dir=None):
-    """MNIST, by split; from a folder of IDX files where one is given."""
+    """MNIST, train and test; from a folder of IDX files where one is given."""
     return images_of("mnist", data_dir)
