@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from trainables.common.temporary import SHARED_MEMORY
-from trainables.contract import Device, LabelledImages, Loading, Readiness
+from trainables.contract import Device, Loading, Readiness, Samples
 from trainables.pytorch.loader import PREFETCHED, Loader
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -93,9 +93,9 @@ def _no_room(loading: Loading) -> str | None:
 
 def _hand_over(batch_size: int) -> str | None:
     """Let one worker hand one batch over: why it cannot, or None when it can."""
-    images, labels = _batch(batch_size)
+    features, targets = _batch(batch_size)
     loader = Loader(
-        LabelledImages(images, labels), batch_size=batch_size, num_workers=1, pin_memory=False, timeout_s=WAIT_S
+        Samples(features, targets), batch_size=batch_size, num_workers=1, pin_memory=False, timeout_s=WAIT_S
     )
     try:
         with loader.telling():

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from trainables.common.helpers import telling
 from trainables.common.temporary import SHARED_MEMORY, folder_for_sockets
-from trainables.contract import LabelledImages
+from trainables.contract import Samples
 
 Batch = tuple[Tensor, Tensor]
 
@@ -62,7 +62,7 @@ class Loader:
 
     def __init__(
         self,
-        samples: LabelledImages,
+        samples: Samples,
         *,
         batch_size: int,
         num_workers: int,
@@ -83,6 +83,7 @@ class Loader:
             prefetch_factor=PREFETCHED if num_workers > 0 else None,
             timeout=timeout_s if num_workers > 0 else 0,
             worker_init_fn=prepare,
+            generator=torch.Generator(),  # not the one from which a model's dropout draws
         )
 
     def epoch(self, order: npt.NDArray[np.int64]) -> Iterator[Batch]:
@@ -131,11 +132,16 @@ class Loader:
         return f"{first}: {words}" if words else None
 
 
-def tensors(samples: LabelledImages) -> Batch:
+def tensors(samples: Samples) -> Batch:
     """A split's arrays as tensors, without a copy."""
     with warnings.catch_warnings():  # that they must not be written; nothing here does
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(samples.images), torch.from_numpy(samples.labels)
+        return torch.from_numpy(samples.features), torch.from_numpy(samples.targets)
+
+
+def zeros(like: Tensor, samples: int) -> Tensor:
+    """So many samples of the kind that a tensor holds, all zero."""
+    return torch.zeros(samples, *like.shape[1:], dtype=like.dtype, device=like.device)
 
 
 class _LastWords:
@@ -202,20 +208,20 @@ class _EpochOrder(Sampler[int]):
 class _ArrayDataset(Dataset[Batch]):
     """Arrays in memory, fetched a batch at a time: the per-sample path costs more than LeNet's step."""
 
-    def __init__(self, samples: LabelledImages) -> None:
-        self._images, self._labels = tensors(samples)
+    def __init__(self, samples: Samples) -> None:
+        self._features, self._targets = tensors(samples)
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._targets)
 
     def __getitem__(self, index: int) -> Batch:
-        return self._images[index], self._labels[index]
+        return self._features[index], self._targets[index]
 
     def __getitems__(self, indices: list[int]) -> Batch:  # DataLoader calls this one when it exists
         if indices[0] == _DUMMY:
-            return torch.zeros(len(indices), *self._images.shape[1:]), torch.zeros(len(indices), dtype=torch.int64)
+            return zeros(self._features, len(indices)), zeros(self._targets, len(indices))
         chosen = torch.tensor(indices)
-        return self._images[chosen], self._labels[chosen]
+        return self._features[chosen], self._targets[chosen]
 
 
 def _already_a_batch(batch: Any) -> Any:

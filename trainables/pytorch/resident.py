@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from trainables.pytorch.loader import Batch
+from trainables.pytorch.loader import Batch, zeros
 
 
 class Resident:
@@ -18,7 +18,7 @@ class Resident:
     Parameters
     ----------
     split
-        All images and labels, on the device.
+        All features and targets, on the device.
     batch_size
         Samples a batch; the last one of an epoch is kept, however small.
     """
@@ -30,17 +30,15 @@ class Resident:
     def epoch(self, order: npt.NDArray[np.int64]) -> Iterator[Batch]:
         """The batches of an epoch."""
         assert self._split is not None, "closed"
-        images, labels = self._split
-        chosen = torch.from_numpy(np.ascontiguousarray(order)).to(labels.device)
-        return ((images[some], labels[some]) for some in chosen.split(self._batch_size))
+        features, targets = self._split
+        chosen = torch.from_numpy(np.ascontiguousarray(order)).to(targets.device)
+        return ((features[some], targets[some]) for some in chosen.split(self._batch_size))
 
     def dummy(self, samples: int) -> Iterator[Batch]:
         """An epoch of zeros, so many of them."""
         assert self._split is not None, "closed"
-        images, labels = (
-            torch.zeros(samples, *each.shape[1:], dtype=each.dtype, device=each.device) for each in self._split
-        )
-        return zip(images.split(self._batch_size), labels.split(self._batch_size), strict=True)
+        features, targets = (zeros(each, samples).split(self._batch_size) for each in self._split)
+        return zip(features, targets, strict=True)
 
     def telling(self) -> AbstractContextManager[None]:
         """As a `Loader`'s: there are no workers whose death would need explaining."""

@@ -1,0 +1,82 @@
+"""Python files that a user wrote: loaded as modules of their own, and what they raise told by file and line."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+_loaded: dict[tuple[Path, int, int], ModuleType] = {}
+
+
+def load(path: Path) -> ModuleType:
+    """The module in a file, run once in a process; what lies beside it can be imported there, then and later.
+
+    Raises
+    ------
+    Exception
+        Whatever the file raises; `telling` makes a line of it.
+    """
+    path = path.resolve()
+    state = path.stat()
+    key = (path, state.st_mtime_ns, state.st_size)
+    if key in _loaded:
+        _prefer(path.parent)
+        return _loaded[key]
+    spec = importlib.util.spec_from_file_location(f"tuneoff_{path.stem}_{len(_loaded)}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    _prefer(path.parent)
+    sys.modules[spec.name] = module  # dataclasses and pickle look there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    _loaded[key] = module
+    return module
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Around a call of what a user's file has: what it raises there comes as a RuntimeError of one line.
+
+    What is raised without its taking part passes as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (line := _line(error, path.resolve().parent)) is None:
+            raise
+        raise RuntimeError(line) from error
+
+
+def _line(error: Exception, folder: Path) -> str | None:
+    """File, line and error; None where none of the files in the folder is to blame."""
+    said = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if isinstance(error, SyntaxError) and _lies_in(error.filename, folder):
+        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _lies_in(frame.filename, folder)]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: {what}" if frames else None
+
+
+def _lies_in(file: str | None, folder: Path) -> bool:
+    return file is not None and Path(file).is_relative_to(folder)
+
+
+def _prefer(folder: Path) -> None:
+    """Let imports find this folder first, and forget the modules that another workload's gave under the same names."""
+    for other in {path.parent for path, _, _ in _loaded} - {folder}:
+        while str(other) in sys.path:
+            sys.path.remove(str(other))
+        for name, module in list(sys.modules.items()):
+            if _lies_in(getattr(module, "__file__", None), other) and not name.startswith("tuneoff_"):
+                del sys.modules[name]
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
