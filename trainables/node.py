@@ -22,9 +22,8 @@ import numpy as np
 
 from trainables.common.house import code_digest
 from trainables.common.machine import cpus, memory, processor
-from trainables.contract import Loading, Record
-from trainables.rehearsal import Rehearsal, rehearse
-from trainables.spec import TrainingSpec
+from trainables.contract import Record
+from trainables.rehearsal import Piece, Rehearsal, rehearse
 
 TRAINABLE = "trainables.tune_trainable"
 
@@ -40,12 +39,12 @@ class Request:
     marker
         A file that the driver has written into the study's folder; None where there is no study.
     trainings
-        One of each framework, with what its loader workers will have to do.
+        One of each framework.
     """
 
     code: str
     marker: str | None
-    trainings: tuple[tuple[TrainingSpec, tuple[Loading, ...]], ...]
+    trainings: tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class NodeFacts:
 def look(request: Request) -> dict[str, Any]:
     """Fields of the `NodeFacts` of the machine that this runs on, apart from those that only the driver knows."""
     ours, usable = cpus(), memory()
-    rehearsals = [rehearse(spec, loadings) for spec, loadings in request.trainings]
+    rehearsals = [rehearse(each) for each in request.trainings]
     versions = {name: number for each in rehearsals for name, number in each.versions.items()}
     return {
         "lacks": tuple(_lacks(request, rehearsals)),

@@ -8,26 +8,61 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from math import isfinite
+from pathlib import Path
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from trainables.common.helpers import ask
 from trainables.common.house import python
 from trainables.common.process import hide_gpus, pin_threads
-from trainables.contract import LabelledImages, Loading, Look, Readiness, Split
-from trainables.determinism import initial_parameters, sample_order
+from trainables.contract import Loading, Look, Loss, Readiness, Samples, Setup, Split
+from trainables.determinism import sample_order
 from trainables.examination import LIMIT_S
 from trainables.frameworks import framework
+from trainables.schedules import rates
 from trainables.spec import TrainingSpec
-from trainables.workloads.architectures import MODELS
-from trainables.workloads.shipped import workload
+from trainables.workloads.workload import FILE, Made, read
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is rehearsed.
+
+    Parameters
+    ----------
+    spec
+        The training; its data are not touched.
+    workload
+        The folder of what it trains.
+    made
+        What the data come to.
+    loadings
+        What loader workers will have to do, at most; each is tried.
+    """
+
+    spec: TrainingSpec
+    workload: str
+    made: Made
+    loadings: tuple[Loading, ...] = ()
+
+    def as_json(self) -> str:
+        """For another process."""
+        told = {**asdict(self), "spec": self.spec.as_dict(), "made": self.made.model_dump(mode="json")}
+        return json.dumps(told)
+
+    @classmethod
+    def from_json(cls, text: str) -> Piece:
+        """Inverse of `as_json`."""
+        told = json.loads(text)
+        spec, made = TrainingSpec.from_dict(told["spec"]), Made.model_validate(told["made"])
+        return cls(spec, told["workload"], made, tuple(Loading(**each) for each in told["loadings"]))
 
 
 @dataclass(frozen=True)
@@ -49,21 +84,14 @@ class Rehearsal:
     gpus: tuple[str, ...] = ()
 
 
-def rehearse(spec: TrainingSpec, loadings: Sequence[Loading]) -> Rehearsal:
-    """Take one step of a training on this machine.
-
-    Parameters
-    ----------
-    spec
-        The training; its data set is not touched.
-    loadings
-        What loader workers will have to do, at most; each is tried.
-    """
-    asked = framework(spec.framework)
+def rehearse(piece: Piece) -> Rehearsal:
+    """Take one step of a training on this machine."""
+    asked = framework(piece.spec.framework)
     if problem := asked.missing():
         return Rehearsal(problem)
-    request = json.dumps({"spec": spec.as_dict(), "loadings": [asdict(each) for each in loadings]})
-    answer = ask(python("trainables.rehearsal", request), timeout_s=LIMIT_S)
+    if not (Path(piece.workload) / FILE).is_file():
+        return Rehearsal(f"it does not see the workload in {piece.workload}")
+    answer = ask(python("trainables.rehearsal", piece.as_json()), timeout_s=LIMIT_S)
     try:
         values = json.loads(answer.out.strip().rpartition("\n")[2])
         return Rehearsal(**{**values, "gpus": tuple(values["gpus"])})
@@ -71,8 +99,9 @@ def rehearse(spec: TrainingSpec, loadings: Sequence[Loading]) -> Rehearsal:
         return Rehearsal(f"a training step of {asked.title} {answer.problem or 'says nothing of use'}")
 
 
-def _here(spec: TrainingSpec, loadings: Sequence[Loading]) -> Rehearsal:
+def _here(piece: Piece) -> Rehearsal:
     """What `rehearse` asks for, in this process."""
+    spec, loadings = piece.spec, piece.loadings
     asked = framework(spec.framework)
     if spec.device == "cpu":
         hide_gpus()
@@ -88,39 +117,50 @@ def _here(spec: TrainingSpec, loadings: Sequence[Loading]) -> Rehearsal:
         return replace(so_far, problem=problem)
     if spec.device == "cuda" and not found.devices:
         return replace(so_far, problem=f"{asked.title} sees {found.gpus}")
-    loss = _step(spec)
+    loss = _step(piece)
     return so_far if isfinite(loss) else replace(so_far, problem=f"a training step of {asked.title} gives {loss}")
 
 
-def _step(spec: TrainingSpec) -> float:
+def _step(piece: Piece) -> float:
     """The loss of one step; whatever the framework raises where it cannot take one."""
-    size = spec.hyperparameters.batch_size
+    spec, knobs, made = piece.spec, piece.spec.hyperparameters, piece.made
+    workload, asked = read(Path(piece.workload), called=spec.workload), framework(spec.framework)
+    size = knobs.batch_size
     stream = np.random.RandomState(spec.seed)
-    made_up = LabelledImages(
-        stream.uniform(size=(size, 1, 28, 28)).astype(np.float32), stream.randint(10, size=size).astype(np.int64)
+    made_up = Samples(
+        stream.uniform(size=(size, *made.shape)).astype(np.float32), _targets(stream, size, made.outputs, workload.loss)
     )
-    model = workload(spec.workload).model
-    run = framework(spec.framework).start()(
-        model=model,
+    setup = Setup(
+        model=asked.model_file(workload),
         data=dict.fromkeys(_SPLITS, made_up),
-        parameters=initial_parameters(MODELS[model](), seed=spec.seed),
+        outputs=made.outputs,
+        loss=workload.loss,
+        hyperparameters=knobs,
+        execution=spec.execution,
+        seed=spec.seed,
         device=spec.device,
         threads=spec.threads,
-        **asdict(spec.hyperparameters),
-        **asdict(spec.execution),
     )
+    run = asked.start()(setup)
     try:
+        run.reset(None)
         run.begin_epoch(sample_order(seed=spec.seed, epoch=0, samples=size))
-        return run.train(1).loss
+        return run.train(rates(knobs, first=0, count=1, samples=size, epochs=spec.epochs)).loss
     finally:
         run.close()
 
 
+def _targets(
+    stream: np.random.RandomState, size: int, outputs: int, loss: Loss
+) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+    if loss == "cross_entropy":
+        return stream.randint(outputs, size=size).astype(np.int64)
+    return stream.normal(size=(size, outputs)).astype(np.float32)
+
+
 def main() -> None:
     """Rehearse what the argument says, and print how it went."""
-    asked = json.loads(sys.argv[1])
-    spec = TrainingSpec.from_dict(asked["spec"])
-    print(json.dumps(asdict(_here(spec, [Loading(**each) for each in asked["loadings"]]))))
+    print(json.dumps(asdict(_here(Piece.from_json(sys.argv[1])))))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,14 @@ from trainables.common.lease import Lease
 from trainables.common.process import hide_gpus
 from trainables.spec import TrainingSpec
 from trainables.training import Training
+from trainables.workloads.workload import read
 
 # What a Tune config of this trainable holds, besides the hyperparameters that Tune shows in its own logs.
 SPEC = "spec"  # `TrainingSpec.as_dict()`
 FOLDER = "folder"  # where this trial keeps its checkpoints
-DATA = "data"  # where its data set lies
+WORKLOAD = "workload"  # the study's copy of it, a folder
+DATA = "data"  # where its data lie
+WEIGHTS = "weights"  # a file with its initial parameters; None where its framework draws them itself
 LEASE = "lease"  # `Lease.as_dict()` of the driver that runs it; None where there is none
 CODE = "code"  # `code_digest()` of the driver
 NODE = "node"  # Ray's id of the node on which it must run
@@ -34,7 +37,7 @@ OBJECTIVE = "objective"
 HISTORY = "history"  # evaluations since the result before; with the first result, all before an interruption too
 RESULT = "result"  # `Training.result()`
 NOTICES = "notices"  # what the user must be told, since the result before
-ACCURACY = "validation_accuracy"
+ACCURACY, LOSS = "validation_accuracy", "validation_loss"
 
 # A report makes the driver work beside the training that is being timed, and the training wait for it. Evaluations that
 # follow one another faster than this are told together: 128 reports in 4 s cost a 4 s training 9 %.
@@ -69,7 +72,9 @@ class TrainingTrainable(Trainable):
         self._started = time.perf_counter()
         self._spec = TrainingSpec.from_dict(config[SPEC])
         self._folder = Path(config[FOLDER])
+        self._workload = Path(config[WORKLOAD])
         self._data = Path(config[DATA])
+        self._weights = Path(config[WEIGHTS]) if config[WEIGHTS] else None
         self._lease = Lease(**config[LEASE]) if config[LEASE] else None
         self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
         self._code = config[CODE]
@@ -83,7 +88,14 @@ class TrainingTrainable(Trainable):
             _check_code(self._code)
             if self._spec.device == "cpu":
                 hide_gpus()
-            self._training = Training(self._spec, folder=self._folder, data=self._data, started=self._started)
+            self._training = Training(
+                self._spec,
+                workload=read(self._workload, called=self._spec.workload),
+                folder=self._folder,
+                data=self._data,
+                weights=self._weights,
+                started=self._started,
+            )
             history = [asdict(evaluation) for evaluation in self._training.evaluations]
         began = time.perf_counter()
         try:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from functools import wraps
-from typing import Any
-
-from trainables.simulated import backend
+from trainables.contract import Setup
+from trainables.simulated.backend import SimulatedRun
 
 SLOWNESS = 1.5
 
 
-@wraps(backend.start)
-def start(**given: Any) -> backend.SimulatedRun:
+def start(setup: Setup) -> SimulatedRun:
     """The same run on a slower clock."""
-    return backend.SimulatedRun(
-        len(given["data"]["train"]),
-        given["learning_rate"],
-        given["batch_size"],
-        given["num_workers"],
-        dict(given["parameters"]),
-        SLOWNESS,
-    )
+    return SimulatedRun(setup, SLOWNESS)
