@@ -1,6 +1,6 @@
 """What is searched, per framework, as Optuna distributions; never how it is searched, and no framework."""
 
-from search_spaces.ranges import Choices, Range, Searched, distributions
-from search_spaces.spaces import SPACES, space
+from search_spaces.names import ALWAYS, HYPERPARAMETERS
+from search_spaces.ranges import Choices, Range, Searched, Value, distributions
 
-__all__ = ["SPACES", "Choices", "Range", "Searched", "distributions", "space"]
+__all__ = ["ALWAYS", "HYPERPARAMETERS", "Choices", "Range", "Searched", "Value", "distributions"]

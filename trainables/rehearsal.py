@@ -124,7 +124,7 @@ def _here(piece: Piece) -> Rehearsal:
 def _step(piece: Piece) -> float:
     """The loss of one step; whatever the framework raises where it cannot take one."""
     spec, knobs, made = piece.spec, piece.spec.hyperparameters, piece.made
-    workload, asked = read(Path(piece.workload), called=spec.workload), framework(spec.framework)
+    workload, asked = read(Path(piece.workload)), framework(spec.framework)
     size = knobs.batch_size
     stream = np.random.RandomState(spec.seed)
     made_up = Samples(

@@ -90,7 +90,7 @@ class TrainingTrainable(Trainable):
                 hide_gpus()
             self._training = Training(
                 self._spec,
-                workload=read(self._workload, called=self._spec.workload),
+                workload=read(self._workload),
                 folder=self._folder,
                 data=self._data,
                 weights=self._weights,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from search_spaces import Choices, Range, Searched
-from search_spaces.spaces import HYPERPARAMETERS
+from search_spaces import ALWAYS, Choices, Range, Searched, Value
+from search_spaces.ranges import kind_of
 from trainables.common.digits import plain
 from trainables.common.suggest import nearest
+from trainables.contract import Optimizer, Schedule
 
 SMALLEST_SHARE = 0.01  # of a GPU; Ray counts in ten-thousandths
 OF_A_SLICE = "the CPUs of a slice"
-_HOW = "write { low, high, log }, { choices = [...] } or one number"
+_HOW = "write { low, high, log }, { choices = [...] } or one value"
 
 
 class Limits(NamedTuple):
@@ -22,13 +23,18 @@ class Limits(NamedTuple):
     high: float
     whole: bool
     said: str = ""  # what the upper one is
+    below: bool = False  # the upper one itself is too much
 
 
 LIMITS = {
     "learning_rate": Limits(1e-12, 1000, whole=False),
     "batch_size": Limits(1, 2**20, whole=True),
     "num_workers": Limits(0, 1024, whole=True),
+    "momentum": Limits(0, 1, whole=False, below=True),
+    "weight_decay": Limits(0, 1000, whole=False),
+    "warm_up": Limits(0, 1, whole=False),
 }
+WORDS: Mapping[str, tuple[str, ...]] = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
 
 
 def check_values(
@@ -57,38 +63,88 @@ def check_values(
             raise ValueError(f"{key} {has} {shown}; it takes {'whole ' * limits.whole}numbers")
         if limits.whole and isinstance(value, float) and not (floats and value.is_integer()):
             raise ValueError(f"{key} {has} {shown}; it takes whole numbers")
-        if not limits.low <= value <= limits.high:
+        if not limits.low <= value <= limits.high or (limits.below and value == limits.high):
             said = f" ({limits.said})" if limits.said else ""
+            top = f"{'below ' * limits.below}{plain(limits.high)}"
+            raise ValueError(f"{key} {has} {shown}; it must lie between {plain(limits.low)} and {top}{said}")
+
+
+def check_knob(
+    key: str,
+    name: str,
+    values: Iterable[Value],
+    *,
+    cpus: int | None = None,
+    options: Mapping[str, Value],
+    several: bool = True,
+    floats: bool = False,
+) -> None:
+    """Refuse values that a hyperparameter, or an option of the workload's models, cannot have.
+
+    Parameters
+    ----------
+    cpus
+        Of a slice, where loader workers are held to them.
+    options
+        Of the workload's models, with their usual values: what is given must be of the same kind.
+
+    Raises
+    ------
+    ValueError
+        As `check_values`.
+    """
+    values = list(values)
+    if name in LIMITS:
+        limits = LIMITS[name]
+        if name == "num_workers" and cpus is not None:
+            limits = limits._replace(high=cpus, said=OF_A_SLICE)
+        check_values(key, values, limits, several=several, floats=floats)
+    elif name in WORDS:
+        if wrong := [value for value in values if value not in WORDS[name]]:
+            raise ValueError(f"{key} {'has' if several else 'is'} {wrong[0]!r}{nearest(str(wrong[0]), WORDS[name])}")
+    elif name in options:
+        wanted = kind_of(options[name])
+        if wrong := [value for value in values if kind_of(value) != wanted]:
+            usual = _as_written(options[name])
             raise ValueError(
-                f"{key} {has} {shown}; it must lie between {plain(limits.low)} and {plain(limits.high)}{said}"
+                f"{key} {'has' if several else 'is'} {_as_written(wrong[0])}; it takes {wanted}: "
+                f"the workload says options.{name} = {usual}"
             )
 
 
-def check_space(framework_name: str, searched: Mapping[str, Searched], cpus: int) -> None:
+def check_space(framework_name: str, searched: Mapping[str, Searched], cpus: int, options: Mapping[str, Value]) -> None:
     """Refuse a framework's search space that holds what no training can have; `ValueError` as `check_values`."""
-    for name in searched:
-        if name not in HYPERPARAMETERS:
-            raise ValueError(f"unknown hyperparameter space.{framework_name}.{name}{nearest(name, HYPERPARAMETERS)}")
-    for name, limits in LIMITS.items():
-        values = searched[name]
-        several = not isinstance(values, Choices) or len(values.choices) > 1
-        if name == "num_workers":
-            limits = limits._replace(high=cpus, said=OF_A_SLICE)
-        given = values.choices if isinstance(values, Choices) else (values.low, values.high)
-        check_values(f"space.{framework_name}.{name}", given, limits, several=several)
+    for name in ALWAYS:
+        if name not in searched:
+            raise ValueError(
+                f"space.{framework_name}.{name} is missing: neither the plan nor the workload's [space.all] says it"
+            )
+    for name, values in searched.items():
+        key = f"space.{framework_name}.{name}"
+        several = not (isinstance(values, Choices) and values.single)
+        check_knob(key, name, values.ends, cpus=cpus, options=options, several=several)
 
 
-def check_point(point: Mapping[str, float], searched: Mapping[str, Searched]) -> None:
-    """Refuse a point that lies outside a search space."""
-    if set(point) != set(HYPERPARAMETERS):
-        raise ValueError(
-            f"search.initial_points: each point needs exactly {', '.join(HYPERPARAMETERS)}; got {dict(point)}"
-        )
-    for name, value in point.items():
-        values = searched[name]
-        inside = value in values.choices if isinstance(values, Choices) else values.low <= value <= values.high
-        if not inside:
-            raise ValueError(f"search.initial_points: {name} = {plain(value)} is outside the search space")
+def check_point(point: Mapping[str, Value], spaces: Mapping[str, Mapping[str, Searched]]) -> None:
+    """Refuse a point that lies outside the search space of a framework."""
+    known = list(dict.fromkeys(name for searched in spaces.values() for name in searched))
+    for name in point:
+        if name not in known:
+            raise ValueError(f"search.initial_points: nothing searched is called {name}{nearest(name, known)}")
+    for searched in spaces.values():
+        needed = [name for name, values in searched.items() if name in ALWAYS or not values.single]
+        if not set(needed) <= set(point):
+            raise ValueError(f"search.initial_points: each point needs {', '.join(needed)}; got {dict(point)}")
+        for name, value in point.items():
+            if name in searched and not searched[name].contains(value):
+                raise ValueError(f"search.initial_points: {name} = {_as_written(value)} is outside the search space")
+
+
+def _as_written(value: Value) -> str:
+    """A value as TOML has it, more or less."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) else plain(value)
 
 
 def check_gpus(gpus: float, *, sharing: bool) -> None:
@@ -108,13 +164,10 @@ def as_searched(values: object) -> object:
     """What a plan writes for a searched hyperparameter, read; `ValueError` where it is none of the ways to write it."""
     if isinstance(values, Range | Choices):
         return values
-    try:
-        if isinstance(values, int | float) and not isinstance(values, bool):
-            return Choices((values,))
-        if isinstance(values, dict) and set(values) == {"choices"} and isinstance(values["choices"], list | tuple):
-            return Choices(tuple(values["choices"]))
-        if isinstance(values, dict) and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
-            return Range(**values)
-    except TypeError:  # texts where numbers belong
-        pass
+    if isinstance(values, Value):
+        return Choices((values,))
+    if isinstance(values, dict) and set(values) == {"choices"} and isinstance(values["choices"], list | tuple):
+        return Choices(tuple(values["choices"]))
+    if isinstance(values, dict) and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
+        return Range(**values)
     raise ValueError(f"it is {values!r}; {_HOW}")

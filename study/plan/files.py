@@ -7,28 +7,25 @@ after an upgrade that changes a default.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from search_spaces import Choices, Searched, space
+from search_spaces import Choices, Searched
+from study.plan.completing import complete
 from study.plan.plan import Plan, parse
-from study.plan.possible import refuse_impossible
 from study.plan.shelf import shipped_plans, text
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
 from trainables.common.places import local_path
 from trainables.common.suggest import nearest
-from trainables.frameworks import FRAMEWORKS, available, framework
-from trainables.workloads.shipped import HOLDS, workload
+from trainables.workloads.workload import FILE, shipped
 
 # Of the benchmark that sweeps reproduce (the-praxs/dl-benchmark), which trains so long whatever the accuracy.
 SWEEP_TRAINING = {"epochs": 10, "weight_decay": 5e-4, "limit_s": 1e6}
-AVAILABLE = "available"  # as frameworks: every real framework that can run here
+COPIES = "workload"  # a folder beside a study's frozen plan: its own copy of its workload, under that's name
 
 
 def sweep_plan(
@@ -62,7 +59,7 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
     Parameters
     ----------
     source
-        A shipped plan's name or the path of a TOML file.
+        A shipped plan's name, the path of a TOML file, or a workload's folder, which is a plan that says nothing else.
     settings
         ``key=value`` overrides with dotted keys, values in TOML.
     frameworks
@@ -73,21 +70,42 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
     UserError
         Unknown plan, key, workload or framework (the nearest valid one is named), or a value out of range.
     """
-    path = local_path(source, "PLAN")
-    if source in shipped_plans():
-        written, where = text(source), f"plan {source}"
-    elif os.path.exists(path):  # noqa: PTH110 - Path's raises where a name is too long or a folder closed
-        written, where = _read(path), str(path)
-    elif len(path.parts) > 1 and not os.path.exists(path.parent):  # noqa: PTH110
-        raise UserError(f"unknown plan '{source}', and no such file: there is no folder {path.parent}")
-    else:
-        raise UserError(f"unknown plan '{source}', and no such file{nearest(source, shipped_plans())}")
-    values = _parse(written, where)
+    values, where = _said_by(source)
     for setting in settings or []:
         apply(values, setting)
     if frameworks:
         values["frameworks"] = frameworks
     return complete(values, where)
+
+
+def _said_by(source: str) -> tuple[dict[str, Any], str]:
+    """The values of a plan, and where they come from."""
+    path = local_path(source, "PLAN")
+    if source in shipped_plans():
+        where = f"plan {source}"
+        return _parse(text(source), where), where
+    if os.path.isfile(path / FILE):  # noqa: PTH113 - Path's raises where a name is too long or a folder closed
+        return {"workload": str(path)}, ""
+    if os.path.isdir(path):  # noqa: PTH112
+        raise UserError(f"{source} is a folder, and no workload: it has no {FILE}; `tuneoff new NAME` writes one")
+    if os.path.exists(path):  # noqa: PTH110
+        values = _parse(_read(path), str(path))
+        if isinstance(values.get("workload"), str):
+            values["workload"] = _beside(path, values["workload"])
+        return values, str(path)
+    if len(path.parts) > 1 and not os.path.exists(path.parent):  # noqa: PTH110
+        raise UserError(f"unknown plan '{source}', and no such file: there is no folder {path.parent}")
+    raise UserError(f"unknown plan '{source}', and no such file or folder{nearest(source, shipped_plans())}")
+
+
+def _beside(plan: Path, workload: str) -> str:
+    """What a plan's file means by a workload: a folder beside it, where there is one; of a study, its own copy."""
+    if workload in shipped():
+        return workload
+    for folder in (plan.parent / workload, plan.parent / COPIES / workload):
+        if (folder / FILE).is_file():
+            return str(folder)
+    return workload
 
 
 def freeze(plan: Plan, path: Path) -> None:
@@ -136,134 +154,6 @@ def apply(values: dict[str, Any], setting: str) -> None:
         if not isinstance(values, dict):
             raise UserError(f"--set {setting}: {section} is not a section")
     values[last] = value
-
-
-def complete(values: dict[str, Any], where: str) -> Plan:
-    """A plan from its values, those that were not given at their defaults.
-
-    Parameters
-    ----------
-    values
-        As in a plan's file.
-    where
-        They come from, for messages; may be empty.
-
-    Raises
-    ------
-    UserError
-        Naming the first thing that is wrong, under the key that was given.
-    """
-    try:
-        return _complete(values)
-    except UserError as error:
-        message = _as_given(str(error), values)
-    raise UserError(f"{where}: {message}" if where else message)
-
-
-def _as_given(message: str, values: dict[str, Any]) -> str:
-    """A message with the keys that were given; every framework's part has what ``space.all`` says."""
-    space = values["space"] if isinstance(values.get("space"), dict) else {}
-
-    def given(found: re.Match[str]) -> str:
-        name, knob = found.groups()
-        return found[0] if name in space and knob in space[name] else f"space.all.{knob}"
-
-    return re.sub(rf"\bspace\.({'|'.join(FRAMEWORKS)})\.(\w+)", given, message)
-
-
-def _complete(values: dict[str, Any]) -> Plan:
-    if not isinstance(values.get("workload"), str):
-        raise UserError('workload is missing; name one, as in workload = "mnist-lenet"')
-    chosen = workload(values["workload"])
-    names = values.get("frameworks", [AVAILABLE])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f'frameworks is {names!r}; write a list of names, or ["{AVAILABLE}"]')
-    if names == [AVAILABLE]:
-        names = available()
-        if not names:
-            raise UserError("no framework can run here; run `tuneoff doctor` to see what is missing")
-    for name in names:
-        framework(name)
-    if len(set(names)) != len(names):
-        raise UserError(f"frameworks names one twice: {', '.join(names)}")
-    trials = _section(values, "search").get("trials", 30)
-    defaults: dict[str, Any] = {
-        "seed": 0,
-        "search": {
-            "trials": 30,
-            "sampler": "tpe",
-            "startup_trials": max(1, min(10, trials // 3)) if isinstance(trials, int) else 10,
-            "scheduler": "fifo",
-            "grace_evaluations": 3,
-            "objective": "warm",
-            "max_failures": 1,
-            "initial_points": [],
-        },
-        "race": {"configurations": 5, "runs": 4},
-        "confirm": {"runs": 10},
-        "slice": {"cpus": 1, "gpus": 0, "max_concurrent": 0, "allow_shared_gpu": False, "pinned": True},
-        "training": {
-            "optimizer": "sgd",
-            "momentum": 0.9,
-            "weight_decay": 0.0,
-            "target": chosen.target,
-            "limit_s": chosen.limit_s,
-            "epochs": chosen.epochs,
-            "evaluate_every_samples": chosen.evaluate_every_samples,
-            "holds": HOLDS,
-            "precision": "float32",
-            "memory_format": "contiguous",
-            "data_on_device": False,
-        },
-    }
-    complete = {**defaults, **values, "frameworks": names}
-    for section in ("search", "race", "confirm", "slice", "training"):
-        complete[section] = {**defaults[section], **_section(values, section)}
-    complete["space"] = _complete_space(values, names, chosen.name, complete["slice"]["cpus"])
-    plan = parse(complete, "")
-    refuse_impossible(
-        chosen,
-        batch_sizes=_batch_sizes(plan),
-        target=plan.training.target,
-        epochs=plan.training.epochs,
-        evaluate_every_samples=plan.training.evaluate_every_samples,
-        holds=plan.training.holds,
-    )
-    return plan
-
-
-def _batch_sizes(plan: Plan) -> dict[str, int | Iterable[int]]:
-    """All that a trial of the plan may get, by the key that says so."""
-    if plan.sweep is not None:
-        varied = {name for name in plan.sweep.over if name != "batch_size"}
-        fixed: dict[str, int | Iterable[int]] = {"sweep.batch_size": plan.sweep.batch_size} if varied else {}
-        return {"sweep.over.batch_size": [int(each) for each in plan.sweep.over.get("batch_size", ())], **fixed}
-    sizes: dict[str, int | Iterable[int]] = {}
-    for name, searched in plan.space.items():
-        values = searched["batch_size"]
-        single = isinstance(values, Choices) and len(values.choices) == 1
-        sizes[f"space.{name}.batch_size"] = next(iter(values.whole())) if single else values.whole()
-    return sizes
-
-
-def _complete_space(
-    values: dict[str, Any], names: list[str], workload_name: str, cpus: object
-) -> dict[str, dict[str, Any]]:
-    """Default space, then the plan's ``[space.all]``, then its ``[space.FRAMEWORK]``."""
-    given = _section(values, "space")
-    for name in given:
-        if name != "all" and name not in names:
-            raise UserError(f"space.{name} is for no framework of this plan{nearest(name, ['all', *names])}")
-        _section(given, name, "space.")
-    default = space(workload_name, cpus=cpus if isinstance(cpus, int) else 1)
-    return {name: {**default, **given.get("all", {}), **given.get(name, {})} for name in names}
-
-
-def _section(values: dict[str, Any], name: str, above: str = "") -> dict[str, Any]:
-    section = values.get(name, {})
-    if not isinstance(section, dict):
-        raise UserError(f"{above}{name} is {section!r}; it must be a table, as in [{above}{name}]")
-    return section
 
 
 def _as_toml(values: Searched) -> dict[str, Any]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from search_spaces import Choices, Searched
+from typing import Any
+
+from search_spaces import Searched, Value
 from study.plan.plan import Plan
 from trainables.contract import Loading
 from trainables.spec import TrainingSpec
-from trainables.workloads.datasets import dataset
-from trainables.workloads.shipped import workload
 
 
-def loadings(plan: Plan, framework_name: str, *, fitting: int) -> list[Loading]:
+def loadings(plan: Plan, framework_name: str, *, samples: int, fitting: int) -> list[Loading]:
     """What a framework's loader workers must do on one machine; of a search, the most; empty where all load in line.
 
     Parameters
     ----------
+    samples
+        Of the training split.
     fitting
         Slices that the machine holds at once.
     """
-    samples = dataset(workload(plan.workload).dataset).training_samples
     if plan.sweep is None:
         space = plan.space[framework_name]
         points = {(_largest(space["batch_size"]), _largest(space["num_workers"]))}
@@ -32,13 +33,14 @@ def loadings(plan: Plan, framework_name: str, *, fitting: int) -> list[Loading]:
 
 def smallest(plan: Plan, framework_name: str) -> TrainingSpec:
     """The smallest training of a search: one step of it shows whether a machine can train at all."""
-    point = {name: float(_least(values)) for name, values in plan.space[framework_name].items()}
+    point: dict[str, Any] = {name: _least(values) for name, values in plan.space[framework_name].items()}
     return plan.spec(framework_name, {**point, "num_workers": 0}, seed=0)
 
 
-def _least(values: Searched) -> float:
-    return min(values.choices) if isinstance(values, Choices) else values.low
+def _least(values: Searched) -> Value:
+    """The least number; of texts the first."""
+    return min(values.ends, key=lambda each: 0.0 if isinstance(each, str) else each)
 
 
 def _largest(values: Searched) -> int:
-    return int(max(values.choices) if isinstance(values, Choices) else values.high)
+    return max(int(each) for each in values.ends)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from search_spaces import Searched
-from search_spaces.spaces import HYPERPARAMETERS
-from study.plan.checks import LIMITS, as_searched, check_gpus, check_point, check_space, check_values
+from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
+from study.plan.checks import as_searched, check_gpus, check_knob, check_point, check_space
 from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
-from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision
-from trainables.spec import Clock, TrainingSpec
+from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision, Schedule
+from trainables.spec import Clock, Metric, TrainingSpec
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _as_value(value: object) -> object:
+    if not isinstance(value, Value):
+        raise ValueError(f"it is {value!r}; write a number, a text, true or false")
+    return value
+
+
+Given = Annotated[Value, BeforeValidator(_as_value)]
 
 
 class SearchPlan(_Section):
@@ -33,7 +42,7 @@ class SearchPlan(_Section):
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
     objective: Clock = Field(description="warm or cold: the clock whose time is minimised")
     max_failures: int = Field(ge=0, description="times a trial that dies is started again")
-    initial_points: tuple[dict[str, float], ...] = Field(description="configurations to try first")
+    initial_points: tuple[dict[str, Given], ...] = Field(description="configurations to try first")
 
 
 class RacePlan(_Section):
@@ -69,12 +78,15 @@ class SlicePlan(_Section):
 
 
 class TrainingPlan(_Section):
-    """What every trial of the study shares."""
+    """What every trial of the study shares; the first five, where they are not searched."""
 
-    optimizer: Optimizer = Field(description="sgd or adam")
-    momentum: float = Field(ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(ge=0, description="L2, added to the gradient")
-    target: float = Field(gt=0, le=1, description="validation accuracy, a fraction")
+    optimizer: Optimizer = Field(description="sgd, nesterov, adam or adamw")
+    momentum: float = Field(ge=0, lt=1, description="of sgd and nesterov")
+    weight_decay: float = Field(ge=0, le=1000, description="L2, added to the gradient; of adamw, apart from it")
+    schedule: Schedule = Field(default="constant", description="of the learning rate: constant, cosine or one_cycle")
+    warm_up: float = Field(default=0.0, ge=0, le=1, description="share of all steps over which the rate rises")
+    metric: Metric = Field(default="accuracy", description="what target is of: accuracy, or loss")
+    target: float = Field(gt=0, description="validation accuracy at least, a fraction; or validation loss at most")
     limit_s: float = Field(gt=0, description="seconds after which a run is censored")
     epochs: int = Field(ge=1, description="epochs after which a run is censored")
     evaluate_every_samples: int = Field(ge=1, description="the same for every batch size and framework")
@@ -92,7 +104,7 @@ class TrainingPlan(_Section):
 class SweepPlan(_Section):
     """One training at fixed hyperparameters, again for each value of one of them: ``tuneoff sweep``."""
 
-    over: dict[str, tuple[float, ...]] = Field(min_length=1, description="values by hyperparameter, each varied alone")
+    over: dict[str, tuple[Given, ...]] = Field(min_length=1, description="values by name, each varied alone")
     repeats: int = Field(ge=1, description="trainings per value, each with a seed of its own")
     learning_rate: float = Field(description="where it is not varied")
     batch_size: int = Field(description="where it is not varied")
@@ -103,22 +115,34 @@ class SweepPlan(_Section):
         """How many a framework runs."""
         return self.repeats * sum(len(values) for values in self.over.values())
 
-    def point(self, name: str, value: float) -> dict[str, float]:
-        """All hyperparameters, with one set to a value."""
-        fixed: dict[str, float] = {each: getattr(self, each) for each in HYPERPARAMETERS}
+    def point(self, name: str, value: Value) -> dict[str, Value]:
+        """The hyperparameters that a sweep says, with one set to a value."""
+        fixed: dict[str, Value] = {each: getattr(self, each) for each in ALWAYS}
         return {**fixed, name: value}
 
     @model_validator(mode="after")
     def _check(self) -> SweepPlan:
         for name, values in self.over.items():
-            if name not in HYPERPARAMETERS:
-                raise ValueError(f"unknown hyperparameter sweep.over.{name}{nearest(name, HYPERPARAMETERS)}")
             if not values or len(set(values)) != len(values):
-                raise ValueError(f"sweep.over.{name} needs values, each once; it has {', '.join(map(plain, values))}")
-            check_values(f"sweep.over.{name}", values, LIMITS[name], floats=True)
-        for name in HYPERPARAMETERS:
-            check_values(f"sweep.{name}", [getattr(self, name)], LIMITS[name], several=False, floats=True)
+                raise ValueError(f"sweep.over.{name} needs values, each once; it has {', '.join(map(_shown, values))}")
+            if isinstance(problem := _mixed(values), str):
+                raise ValueError(f"sweep.over.{name}: {problem}")
+        for name in ALWAYS:
+            check_knob(f"sweep.{name}", name, [getattr(self, name)], options={}, several=False, floats=True)
         return self
+
+
+def _shown(value: Value) -> str:
+    return str(value) if isinstance(value, str | bool) else plain(value)
+
+
+def _mixed(values: tuple[Value, ...]) -> str | None:
+    """What is wrong with values that stand beside one another."""
+    try:
+        Choices(values)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 Space = dict[str, Annotated[Searched, BeforeValidator(as_searched)]]
@@ -127,7 +151,7 @@ Space = dict[str, Annotated[Searched, BeforeValidator(as_searched)]]
 class Plan(_Section):
     """A complete plan."""
 
-    workload: str = Field(description="data set and model: digits-lenet, mnist-lenet, ...")
+    workload: str = Field(description="data and model: a shipped one's name, or a folder with a workload.toml")
     frameworks: tuple[str, ...] = Field(min_length=1, description="names; ['available']: all that can run")
     seed: int = Field(ge=0, lt=2**31, description="of samplers, sample orders and initial weights")
     search: SearchPlan
@@ -135,6 +159,7 @@ class Plan(_Section):
     confirm: ConfirmPlan
     slice: SlicePlan
     training: TrainingPlan
+    options: dict[str, Given] = Field(default={}, description="of the workload's models, where they are not searched")
     space: dict[str, Space]
     sweep: SweepPlan | None = None  # instead of search and confirmation
 
@@ -142,10 +167,15 @@ class Plan(_Section):
     def _check(self) -> Plan:
         check_gpus(self.slice.gpus, sharing=self.slice.allow_shared_gpu)
         for name, searched in self.space.items():
-            check_space(name, searched, self.slice.cpus)
+            check_space(name, searched, self.slice.cpus, self.options)
         for point in self.search.initial_points:
-            for name in self.frameworks:
-                check_point(point, self.space[name])
+            check_point(point, {name: self.space[name] for name in self.frameworks})
+        for name, values in (self.sweep.over if self.sweep is not None else {}).items():
+            check_knob(f"sweep.over.{name}", name, values, options=self.options, floats=True)
+        if self.training.metric == "accuracy" and self.training.target > 1:
+            raise ValueError(
+                f"training.target is {plain(self.training.target)}; it must be a fraction above 0 and at most 1"
+            )
         for name in self.frameworks:
             if problem := not_offered(
                 name, self.training.execution, key="training.{}", todo="--set training.{}={}, or leave {} out"
@@ -170,28 +200,37 @@ class Plan(_Section):
             return {
                 f"space.{name}.num_workers": max(space["num_workers"].whole()) for name, space in self.space.items()
             }
-        varied = {"sweep.over.num_workers": max(self.sweep.over.get("num_workers", (0,)))}
+        varied = {"sweep.over.num_workers": max(map(float, self.sweep.over.get("num_workers", (0,))))}
         return (
             varied
             if set(self.sweep.over) == {"num_workers"}
             else {**varied, "sweep.num_workers": self.sweep.num_workers}
         )
 
-    def spec(self, framework_name: str, searched: dict[str, float], *, seed: int, **extra: Any) -> TrainingSpec:
+    def hyperparameters(self, point: Mapping[str, Any]) -> Hyperparameters:
+        """What a point stands for: where it says nothing, ``[training]`` and ``[options]`` do."""
+        training, mine = self.training, set(point) - set(HYPERPARAMETERS)
+        return Hyperparameters(
+            learning_rate=float(point["learning_rate"]),
+            batch_size=int(point["batch_size"]),
+            num_workers=int(point["num_workers"]),
+            optimizer=point.get("optimizer", training.optimizer),
+            momentum=float(point.get("momentum", training.momentum)),
+            weight_decay=float(point.get("weight_decay", training.weight_decay)),
+            schedule=point.get("schedule", training.schedule),
+            warm_up=float(point.get("warm_up", training.warm_up)),
+            options={**self.options, **{name: point[name] for name in point if name in mine}},
+        )
+
+    def spec(self, framework_name: str, point: Mapping[str, Any], *, seed: int, **extra: Any) -> TrainingSpec:
         """The training that a point of the search space stands for."""
         training = self.training
         return TrainingSpec(
             framework=framework_name,
             workload=self.workload,
-            hyperparameters=Hyperparameters(
-                learning_rate=float(searched["learning_rate"]),
-                batch_size=int(searched["batch_size"]),
-                num_workers=int(searched["num_workers"]),
-                optimizer=training.optimizer,
-                momentum=training.momentum,
-                weight_decay=training.weight_decay,
-            ),
+            hyperparameters=self.hyperparameters(point),
             seed=seed,
+            metric=training.metric,
             target=training.target,
             evaluate_every_samples=training.evaluate_every_samples,
             limit_s=training.limit_s,

@@ -2,64 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.contract import Execution
 from trainables.frameworks import framework
-from trainables.workloads.architectures import MODELS
-from trainables.workloads.datasets import dataset
-from trainables.workloads.shipped import Workload
+from trainables.spec import Metric
 
 NO_LOADER = "no loader runs where the training split lies on the device"
 
+BatchSizes = Mapping[str, int | Iterable[int]]  # by the key that says so; several, where any of them may be drawn
 
-def refuse_impossible(
-    workload: Workload,
-    *,
-    batch_sizes: Mapping[str, int | Iterable[int]],
-    target: float,
-    epochs: int,
-    evaluate_every_samples: int,
-    holds: int = 1,
-    target_key: str = "training.target",
-) -> None:
-    """Refuse what no framework could do; whatever might work in any of them passes.
+
+def refuse_target(target: float, metric: Metric, *, key: str = "training.target") -> None:
+    """Refuse a target that no training could have; `UserError` naming the key under which it was asked for."""
+    if metric == "accuracy" and not 0 < target <= 1:
+        raise UserError(f"{key} is {plain(target)}; it must be a fraction above 0 and at most 1")
+    if target <= 0:
+        raise UserError(f"{key} is {plain(target)}; a loss to come down to is above 0")
+
+
+def refuse_seldom(samples: int, *, epochs: int, evaluate_every_samples: int, holds: int = 1) -> None:
+    """Refuse a cadence at which nobody would look for the target.
 
     Parameters
     ----------
-    batch_sizes
-        By the key under which they were asked for; several, where any of them may be drawn.
+    samples
+        Of the training split.
     holds
         Evaluations in a row that must meet the target.
-    target_key
-        Under which the target was asked for.
 
     Raises
     ------
     UserError
-        Naming the key, its value and what is impossible about it.
+        Naming the keys.
     """
-    for key, sizes in batch_sizes.items():
-        verb, each_of = ("is", [sizes]) if isinstance(sizes, int) else ("has", sizes)
-        for size in each_of:
-            if problem := _batch_problem(workload, size):
-                raise UserError(f"{key} {verb} {size}, {problem}")
-    if not 0 < target <= 1:
-        raise UserError(f"{target_key} is {plain(target)}; it must be a fraction above 0 and at most 1")
-    samples = epochs * dataset(workload.dataset).training_samples
-    if evaluate_every_samples > samples:
+    seen = epochs * samples
+    if evaluate_every_samples > seen:
         raise UserError(
             f"training.evaluate_every_samples is {evaluate_every_samples}, but training.epochs = {epochs} are "
-            f"{samples} samples: the target would be looked for once, when all is over; evaluate more often"
+            f"{seen} samples: the target would be looked for once, when all is over; evaluate more often"
         )
-    evaluations = samples // evaluate_every_samples
+    evaluations = seen // evaluate_every_samples
     if holds > evaluations:
         raise UserError(
             f"training.holds is {holds}, but training.epochs = {epochs} have room for {evaluations} "
             "evaluations: no run could meet the target so many times in a row"
         )
+
+
+def refuse_large(batch_sizes: BatchSizes, samples: int, *, workload: str) -> None:
+    """Refuse batches larger than the training split; `UserError` naming the key."""
+    for key, verb, size in _each(batch_sizes):
+        if size > samples:
+            raise UserError(f"{key} {verb} {size}, more than the {samples} training samples of {workload}")
+
+
+def refuse_lonely(batch_sizes: BatchSizes, samples: int, *, why: str) -> None:
+    """Refuse batches of one sample, the last one of an epoch too, where a model cannot learn from them.
+
+    Parameters
+    ----------
+    why
+        It cannot, for the message: ``the BatchNorm of ...``.
+
+    Raises
+    ------
+    UserError
+        Naming the key.
+    """
+    for key, verb, size in _each(batch_sizes):
+        if size == 1:
+            raise UserError(f"{key} {verb} 1, but {why} needs 2 samples or more in every batch")
+        if samples % size == 1:
+            raise UserError(
+                f"{key} {verb} {size}, which leaves a last batch of 1 of {samples} training samples, "
+                f"but {why} needs 2 samples or more"
+            )
+
+
+def _each(batch_sizes: BatchSizes) -> Iterator[tuple[str, str, int]]:
+    for key, sizes in batch_sizes.items():
+        verb, each_of = ("is", [sizes]) if isinstance(sizes, int) else ("has", sizes)
+        for size in each_of:
+            yield key, verb, size
 
 
 def not_offered(name: str, wanted: Execution, *, key: str, todo: str) -> str | None:
@@ -78,21 +105,3 @@ def not_offered(name: str, wanted: Execution, *, key: str, todo: str) -> str | N
         todo = todo.format(wish, usual, asked.title)
         return f"{key.format(wish)} is {said}, which {asked.title} does not offer; {todo}"
     return None
-
-
-def _batch_problem(workload: Workload, size: int) -> str | None:
-    samples = dataset(workload.dataset).training_samples
-    if size > samples:
-        return f"more than the {samples} training samples of {workload.name}"
-    if not _has_batch_norm(workload.model):
-        return None
-    needs = f"the BatchNorm of {workload.model} needs 2 samples or more"
-    if size == 1:
-        return f"but {needs} in every batch"
-    if samples % size == 1:
-        return f"which leaves a last batch of 1 of {samples} training samples, but {needs}"
-    return None
-
-
-def _has_batch_norm(model: str) -> bool:
-    return any(not tensor.trained for tensor in MODELS[model]())

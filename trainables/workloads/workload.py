@@ -118,7 +118,7 @@ class Workload:
         return digest.hexdigest()
 
     def copy_to(self, folder: Path) -> Workload:
-        """The same one in another folder, which must not be there yet."""
+        """The same one in another folder, which must not be there yet, and should have its name."""
         for path in self.files():
             there = folder / path.relative_to(self.folder)
             there.parent.mkdir(parents=True, exist_ok=True)
