@@ -240,6 +240,29 @@ class Look(Protocol):
     def __call__(self, *, device: Device, loadings: Sequence[Loading]) -> Readiness: ...
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What came of building a model and showing it samples, by the ``try_model`` of a ``check`` module.
+
+    Parameters
+    ----------
+    problem
+        Why it cannot be trained, in one line that begins with file and line; None where it can.
+    alone
+        What of it cannot learn from a batch of one sample, as ``BatchNorm``; empty where nothing is so.
+    """
+
+    problem: str | None = None
+    alone: str = ""
+
+
+class TryModel(Protocol):
+    """The signature of a ``check`` module's ``try_model``, called in a process of its own; it raises nothing."""
+
+    def __call__(self, *, model: Path, options: Mapping[str, Option], shape: tuple[int, ...], outputs: int) -> Tried:
+        """``shape`` is that of one sample's features, ``outputs`` how many numbers the model has to give a sample."""
+
+
 TracePrecision = Literal["float32", "float64"]
 
 

@@ -1,4 +1,4 @@
-"""What a framework can use on this machine, asked in a process of its own: ``python -m trainables.examination``.
+"""What a framework can use on this machine, and whether it can build a model, asked in a process of its own.
 
 The driver imports no framework, and one that is broken, or a driver of a GPU that hangs, must not take it along.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib import import_module
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 from trainables.common.helpers import ask
 from trainables.common.house import python
-from trainables.contract import Device, Loading, Look, Readiness
+from trainables.contract import Device, Loading, Look, Option, Readiness, Tried, TryModel
 
 LIMIT_S = 120.0  # importing a framework from a cold, slow disk takes half of it
+TRY_LIMIT_S = 400.0  # Julia compiles a model that it has not seen
 
 
 def examine(check: str, *, device: Device, loadings: Sequence[Loading]) -> Readiness:
@@ -29,6 +31,21 @@ def examine(check: str, *, device: Device, loadings: Sequence[Loading]) -> Readi
         return found
     without = _ask(check, "cpu", loadings)
     return without if without.broken else replace(without, no_device=found.broken)
+
+
+def try_models(
+    check: str, model: Path, points: Sequence[Mapping[str, Option]], *, shape: tuple[int, ...], outputs: int
+) -> list[Tried]:
+    """Let a ``check`` module build a model with each of these options; see `trainables.contract.TryModel`.
+
+    Those after the first with a problem are not tried.
+    """
+    told = {"model": str(model), "points": [dict(each) for each in points], "shape": shape, "outputs": outputs}
+    answer = ask(python("trainables.examination", check, json.dumps(told)), timeout_s=TRY_LIMIT_S)
+    try:
+        return [Tried(**each) for each in json.loads(answer.out.strip().rpartition("\n")[2])]
+    except (ValueError, TypeError):
+        return [Tried(f"{model}: a process that builds it {answer.problem or 'says nothing of use'}")]
 
 
 def _ask(check: str, device: Device, loadings: Sequence[Loading]) -> Readiness:
@@ -45,9 +62,23 @@ def main() -> None:
     """Ask the module that is named first, about what the second argument says, and print what it finds."""
     check, request = sys.argv[1:]
     asked = json.loads(request)
+    if "model" in asked:
+        print(json.dumps([asdict(each) for each in _try_all(check, asked)]))
+        return
     look = cast(Look, import_module(check).look)
     found = look(device=asked["device"], loadings=[Loading(**each) for each in asked["loadings"]])
     print(json.dumps(asdict(found)))
+
+
+def _try_all(check: str, asked: Mapping[str, Any]) -> list[Tried]:
+    try_model = cast(TryModel, import_module(check).try_model)
+    shape, outputs = tuple(asked["shape"]), asked["outputs"]
+    found = []
+    for options in asked["points"]:
+        found.append(try_model(model=Path(asked["model"]), options=options, shape=shape, outputs=outputs))
+        if found[-1].problem is not None:
+            break
+    return found
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ The folder is ``trainables/NAME``; its ``backend`` module is imported only where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 from trainables.common.errors import UserError
 from trainables.common.house import HOUSE
 from trainables.common.suggest import nearest
-from trainables.contract import Device, Execution, Loading, Readiness
-from trainables.examination import examine
-from trainables.workloads.workload import MODEL_FILES, Workload
+from trainables.contract import Device, Execution, Loading, Option, Readiness, Tried
+from trainables.examination import examine, try_models
+from trainables.workloads.workload import MODEL_FILES, Made, Workload
 
 if TYPE_CHECKING:
     from trainables.contract import Start, StartTrace
@@ -44,8 +44,9 @@ class Framework:
         A module that knows what else it needs: ``missing() -> str | None``, ``versions() -> dict``, ``environment() ->
         dict`` (variables for its trials), ``lockfile() -> Path | None`` (exact versions of its own packages).
     check
-        A module with a ``look`` (`trainables.contract.Look`), which finds what it can use on a machine; None where that
-        is not known before it runs.
+        A module with a ``look`` (`trainables.contract.Look`), which finds what it can use on a machine, and a
+        ``try_model`` (`trainables.contract.TryModel`), which builds a model; None where that is not known before it
+        runs.
     language
         Of its models' files, a key of `Workload.models`; None where it trains whatever there is: simulated ones.
     sources
@@ -109,6 +110,19 @@ class Framework:
         if self.check is None:
             return Readiness(no_device=f"{self.title} has none", no_loading=(None,) * len(loadings))
         return examine(self.check, device=device, loadings=loadings)
+
+    def try_models(self, workload: Workload, points: Sequence[Mapping[str, Option]], made: Made) -> list[Tried]:
+        """Build a workload's model with each of these options, in a process of its own; up to the first that fails.
+
+        Parameters
+        ----------
+        made
+            What the data come to.
+        """
+        if self.check is None or self.language is None:
+            return []
+        model = self.model_file(workload)
+        return try_models(self.check, model, points, shape=made.shape, outputs=made.outputs)
 
     def lacking(self, wanted: Execution) -> Iterator[tuple[str, object, object]]:
         """What is wanted and not offered: name of the field, value, and the default that is offered."""

@@ -11,12 +11,12 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from math import isfinite
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
+from trainables.common.errors import UserError
 from trainables.common.helpers import ask
 from trainables.common.house import python
 from trainables.common.process import hide_gpus, pin_threads
@@ -26,7 +26,7 @@ from trainables.examination import LIMIT_S
 from trainables.frameworks import framework
 from trainables.schedules import rates
 from trainables.spec import TrainingSpec
-from trainables.workloads.workload import FILE, Made, read
+from trainables.workloads.workload import Made, find
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -40,7 +40,7 @@ class Piece:
     spec
         The training; its data are not touched.
     workload
-        The folder of what it trains.
+        What it trains: a shipped one's name, or a folder.
     made
         What the data come to.
     loadings
@@ -89,8 +89,10 @@ def rehearse(piece: Piece) -> Rehearsal:
     asked = framework(piece.spec.framework)
     if problem := asked.missing():
         return Rehearsal(problem)
-    if not (Path(piece.workload) / FILE).is_file():
-        return Rehearsal(f"it does not see the workload in {piece.workload}")
+    try:
+        find(piece.workload)
+    except UserError as error:
+        return Rehearsal(f"it does not see the workload ({error})")
     answer = ask(python("trainables.rehearsal", piece.as_json()), timeout_s=LIMIT_S)
     try:
         values = json.loads(answer.out.strip().rpartition("\n")[2])
@@ -124,7 +126,7 @@ def _here(piece: Piece) -> Rehearsal:
 def _step(piece: Piece) -> float:
     """The loss of one step; whatever the framework raises where it cannot take one."""
     spec, knobs, made = piece.spec, piece.spec.hyperparameters, piece.made
-    workload, asked = read(Path(piece.workload)), framework(spec.framework)
+    workload, asked = find(piece.workload), framework(spec.framework)
     size = knobs.batch_size
     stream = np.random.RandomState(spec.seed)
     made_up = Samples(

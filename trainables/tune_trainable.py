@@ -18,7 +18,7 @@ from trainables.common.house import HOUSE, code_digest
 from trainables.common.lease import Lease
 from trainables.common.process import hide_gpus
 from trainables.spec import TrainingSpec
-from trainables.training import Training
+from trainables.training import Evaluation, Training
 from trainables.workloads.workload import read
 
 # What a Tune config of this trainable holds, besides the hyperparameters that Tune shows in its own logs.
@@ -27,6 +27,7 @@ FOLDER = "folder"  # where this trial keeps its checkpoints
 WORKLOAD = "workload"  # the study's copy of it, a folder
 DATA = "data"  # where its data lie
 WEIGHTS = "weights"  # a file with its initial parameters; None where its framework draws them itself
+NO_WEIGHTS = "no_weights"  # why they could not be drawn; None where all is well
 LEASE = "lease"  # `Lease.as_dict()` of the driver that runs it; None where there is none
 CODE = "code"  # `code_digest()` of the driver
 NODE = "node"  # Ray's id of the node on which it must run
@@ -37,11 +38,13 @@ OBJECTIVE = "objective"
 HISTORY = "history"  # evaluations since the result before; with the first result, all before an interruption too
 RESULT = "result"  # `Training.result()`
 NOTICES = "notices"  # what the user must be told, since the result before
-ACCURACY, LOSS = "validation_accuracy", "validation_loss"
+SCORE = "score"  # what a scheduler compares: the higher the better
 
 # A report makes the driver work beside the training that is being timed, and the training wait for it. Evaluations that
 # follow one another faster than this are told together: 128 reports in 4 s cost a 4 s training 9 %.
 REPORT_INTERVAL_S = 0.5
+
+_WORST = -1e30  # of a loss that is not finite; a scheduler computes with it
 
 
 _NODE_LABEL = "ray.io/node-id"  # every node has it
@@ -75,6 +78,7 @@ class TrainingTrainable(Trainable):
         self._workload = Path(config[WORKLOAD])
         self._data = Path(config[DATA])
         self._weights = Path(config[WEIGHTS]) if config[WEIGHTS] else None
+        self._no_weights: str | None = config[NO_WEIGHTS]
         self._lease = Lease(**config[LEASE]) if config[LEASE] else None
         self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
         self._code = config[CODE]
@@ -86,6 +90,8 @@ class TrainingTrainable(Trainable):
         history: list[dict[str, Any]] = []
         if self._training is None:
             _check_code(self._code)
+            if self._no_weights is not None:
+                raise RuntimeError(self._no_weights)
             if self._spec.device == "cpu":
                 hide_gpus()
             self._training = Training(
@@ -111,6 +117,7 @@ class TrainingTrainable(Trainable):
             **asdict(evaluation),
             NOTICES: notices,
             OBJECTIVE: self._training.objective(),
+            SCORE: _score(self._spec, evaluation),
             HISTORY: history,
             RESULT: self._training.result(),
             "done": self._training.finished,
@@ -128,6 +135,13 @@ class TrainingTrainable(Trainable):
         if self._training is not None:
             self._training.close()
             self._training = None
+
+
+def _score(spec: TrainingSpec, evaluation: Evaluation) -> float:
+    value = evaluation.validation_accuracy
+    if spec.metric == "loss":
+        value = None if evaluation.validation_loss is None else -evaluation.validation_loss
+    return _WORST if value is None else value
 
 
 def _check_code(expected: str) -> None:

@@ -88,6 +88,7 @@ _add(
     studies.launch,
     "tuneoff launch quickstart",
     "tuneoff launch quickstart --frameworks pytorch --name torch-only",
+    "tuneoff launch my-task",
     "tuneoff launch mnist-lenet --name adam --set training.optimizer=adam",
     "tuneoff launch mnist-resnet18 --address 10.0.0.1:6379 --out /shared/results",
     more=_PLANS,
@@ -96,6 +97,7 @@ _add(
     "Studies",
     studies.sweep,
     "tuneoff sweep digits-lenet --over batch_size=32,64,128",
+    "tuneoff sweep my-task --over hidden=32,64,128",
     "tuneoff sweep mnist-lenet --over num_workers=2,4,8,16 --set slice.cpus=4",
 )
 _add(
@@ -132,8 +134,15 @@ _add(
     f"tuneoff train {_TRAINING}",
     f"tuneoff train {_TRAINING} --epochs 10 --json",
 )
-_add("Single trainings", training.verify, "tuneoff verify --workload digits-lenet")
-_add("This machine", machine.doctor, "tuneoff doctor", "tuneoff doctor --address 10.0.0.1:6379")
+_add(
+    "Single trainings",
+    training.verify,
+    "tuneoff verify --workload digits-lenet",
+    "tuneoff verify --workload my-task --workload other-task",
+)
+_add(
+    "This machine", machine.doctor, "tuneoff doctor", "tuneoff doctor my-task", "tuneoff doctor --address 10.0.0.1:6379"
+)
 _add("This machine", machine.setup_julia, "tuneoff setup-julia", "tuneoff setup-julia --no-gpu --time-limit 3600")
 app.add_typer(recipes, name="cluster", rich_help_panel="Clusters")
 

@@ -6,25 +6,29 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from study.cli.readiness import LOADING_TO_DO
 from study.cluster.environment import NoFolder, choose_temporary_folder
+from study.plan.completing import complete, told
 from study.plan.files import load_plan
 from study.plan.loading import loadings
 from study.plan.plan import Plan
 from study.plan.shelf import shipped_plans
+from study.plan.trying import differing, options_to_try
 from study.store.provenance import gpu_problem, gpus, package_version
 from trainables.common.errors import UserError
 from trainables.common.load import busyness
 from trainables.common.machine import cpus, memory, processor
 from trainables.contract import Loading, Readiness
 from trainables.flux.runtime import check_runtime, find_runtime
-from trainables.frameworks import framework
-from trainables.workloads.datasets import DATASETS, cache_folder, prepare, where_to_get
-from trainables.workloads.shipped import workload
+from trainables.frameworks import FRAMEWORKS, Framework, framework
+from trainables.workloads.datasets import DATASETS, cache_folder, fetch, where_to_get
+from trainables.workloads.prepared import facts, prepare
+from trainables.workloads.workload import MODEL_FILES, Made, Workload, find
 
 State = Literal["ok", "missing", "problem"]
 DEFAULT_PLAN = "quickstart"
@@ -43,8 +47,16 @@ class Finding:
     needed: bool = False
 
 
-def examine(*, data_dir: Path | None = None) -> list[Finding]:
-    """Look at everything; takes some seconds, since PyTorch is asked in a process of its own."""
+def examine(*, data_dir: Path | None = None, workload: str | None = None) -> list[Finding]:
+    """Look at everything; takes some seconds, since PyTorch is asked in a process of its own.
+
+    Parameters
+    ----------
+    workload
+        A name or a folder, which is looked at instead of the shipped data sets and plans.
+    """
+    if workload is not None:
+        return [_python(), _package("ray", "Ray"), _package("optuna", "Optuna"), *_workload(find(workload), data_dir)]
     plans = {name: _plan(name) for name in shipped_plans()}
     asked = {name: _loadings(plan) for name, plan in plans.items() if isinstance(plan, Plan)}
     torch = framework("pytorch").examine(device="cuda", loadings=[each for some in asked.values() for each in some])
@@ -68,7 +80,7 @@ def examine(*, data_dir: Path | None = None) -> list[Finding]:
 
 
 def healthy(findings: list[Finding]) -> bool:
-    """Whether the default plan can run."""
+    """Whether the default plan can run, or the workload that was looked at."""
     return all(finding.state == "ok" for finding in findings if finding.needed)
 
 
@@ -127,13 +139,52 @@ def _dataset(name: str, data_dir: Path | None) -> Finding:
     try:
         cached = cache_folder() / f"{name}.npz"
         if embedded or cached.exists() or data_dir is not None:
-            path = prepare(name, data_dir=None if embedded else data_dir)
+            path = fetch(name, data_dir=None if embedded else data_dir)
             return Finding(item, "ok", str(path), needed=embedded)
     except UserError as error:
         return Finding(item, "problem", str(error), "see there", needed=embedded)
     if wanted.debian_folder and wanted.debian_folder.is_dir():
         return Finding(item, "ok", str(wanted.debian_folder))
     return Finding(item, "missing", "not here yet", where_to_get(wanted))
+
+
+def _workload(looked_at: Workload, data_dir: Path | None) -> Iterator[Finding]:
+    """Whether a workload can be trained: its data, and its models in every framework."""
+    item = f"data of {looked_at.name}"
+    try:
+        made = prepare(looked_at, data_dir=data_dir)
+    except UserError as error:
+        yield Finding(item, "problem", str(error), "mend that", needed=True)
+        return
+    shape = " x ".join(map(str, made.shape))
+    kind = "classes" if looked_at.loss == "cross_entropy" else "outputs"
+    yield Finding(
+        item, "ok", f"{made.training_samples} training samples of {shape}, {made.outputs} {kind}", needed=True
+    )
+    real = [each for each in FRAMEWORKS.values() if each.real]
+    models = [_model(each, looked_at, made) for each in real]
+    yield from models
+    if not any(each.state == "ok" for each in models):
+        yield Finding(looked_at.name, "problem", "no framework can train it here", "see above", needed=True)
+
+
+def _model(asked: Framework, looked_at: Workload, made: Made) -> Finding:
+    """Whether a framework can train a workload; that it has no model is no problem."""
+    item = f"{looked_at.name} in {asked.title}"
+    if asked.language is not None and not asked.trains(looked_at):
+        file = MODEL_FILES[asked.language]
+        return Finding(item, "missing", f"{looked_at.folder} has no {file}", "write it, or go on without")
+    if problem := asked.missing():
+        return Finding(item, "missing", problem, "as said, or go on without")
+    try:
+        plan = complete({"workload": told(looked_at), "frameworks": [asked.name]}, "")
+        points = options_to_try(plan, asked.name)
+    except UserError as error:
+        return Finding(item, "problem", str(error), "mend that", needed=True)
+    for point, tried in zip(points, asked.try_models(looked_at, points, made), strict=False):
+        if tried.problem is not None:
+            return Finding(item, "problem", f"{tried.problem}{differing(point, points[0])}", "mend that", needed=True)
+    return Finding(item, "ok", "its model can be built, and takes such samples")
 
 
 def _cpus() -> Finding:
@@ -182,8 +233,10 @@ def _plan(name: str) -> Plan | str:
 
 def _loadings(plan: Plan) -> list[Loading]:
     """What PyTorch's loader workers must do for a plan on this machine."""
-    fitting = cpus().usable // plan.slice.cpus
-    return loadings(plan, "pytorch", fitting=fitting) if "pytorch" in plan.frameworks else []
+    if "pytorch" not in plan.frameworks:
+        return []
+    samples = facts(find(plan.workload)).training_samples
+    return loadings(plan, "pytorch", samples=samples, fitting=cpus().usable // plan.slice.cpus)
 
 
 def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[str | None]) -> Finding:
@@ -199,4 +252,4 @@ def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[s
         todo = "--set slice.cpus=... --set slice.gpus=..., or --address of a larger cluster"
         return Finding(item, "missing", f"{want}; {ours.told} and {cards} GPUs", todo, needed=needed)
     at_once = min(ours.usable // plan.slice.cpus, plan.slice.on_gpus(cards) if plan.slice.gpus else ours.usable)
-    return Finding(item, "ok", f"{workload(plan.workload).name}: {want}, {at_once} at once here", needed=needed)
+    return Finding(item, "ok", f"{plan.workload}: {want}, {at_once} at once here", needed=needed)

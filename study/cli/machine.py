@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from study.cli.options import Address, AsJson, DataDir
+from study.cli.options import Address, AsJson, DataDir, workloads
 from study.cli.output import out, results
 from study.cli.working import at_work
 from study.cluster.address import place
@@ -17,18 +17,30 @@ _MARKS = {"ok": "ok     ", "missing": "missing", "problem": "PROBLEM"}
 
 
 @at_work("looking around")
-def doctor(as_json: AsJson = False, data_dir: DataDir = None, address: Address = None) -> None:
-    """Tell whether a study can run here, and what to do where it cannot.
+def doctor(
+    workload: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WORKLOAD]",
+            help="A workload, shipped or in a folder: whether its data and its models are good.",
+            autocompletion=workloads,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    address: Address = None,
+) -> None:
+    """Tell whether a study can run here, or a workload, and what to do where it cannot.
 
     With --address: whether each node of that cluster can take part. With --quiet: only what is not as it should be.
     Exit code 1 where a study cannot run, or a node cannot take part.
     """
     if address is not None:
-        _doctor_of_nodes(address, as_json=as_json)
+        _doctor_of_nodes(address, workload, as_json=as_json)
     from study.cli.doctor import as_json as in_json
     from study.cli.doctor import examine, healthy
 
-    findings = examine(data_dir=data_dir)
+    findings = examine(data_dir=data_dir, workload=workload)
     if as_json:
         print(in_json(findings))
     else:
@@ -38,11 +50,12 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None, address: Address =
             results.print(f"{_MARKS[each.state]}  {each.item}: {each.found}", markup=False, highlight=False)
             if each.todo and each.state != "ok":
                 results.print(f"           to do: {each.todo}", markup=False, highlight=False)
-        results.print("The default plan can run." if healthy(findings) else "The default plan cannot run.")
+        what = "The default plan" if workload is None else workload
+        results.print(f"{what} can run." if healthy(findings) else f"{what} cannot run.", highlight=False)
     raise typer.Exit(0 if healthy(findings) else 1)
 
 
-def _doctor_of_nodes(address: str, *, as_json: bool) -> NoReturn:
+def _doctor_of_nodes(address: str, workload: str | None, *, as_json: bool) -> NoReturn:
     from study.cluster.admission import enter
     from study.cluster.environment import prepare
 
@@ -54,7 +67,7 @@ def _doctor_of_nodes(address: str, *, as_json: bool) -> NoReturn:
     from study.cli.nodes import as_json as in_json
     from study.cli.nodes import ask_nodes, healthy, print_nodes
 
-    found = ask_nodes(entered.address)
+    found = ask_nodes(entered.address, workload)
     if as_json:
         print(in_json(found))
     else:

@@ -11,20 +11,27 @@ from study.cluster.nodes import cannot, notices
 from study.cluster.probing import Probed, probe
 from study.console import SteadyConsole
 from study.plan.files import load_plan
+from trainables.workloads.workload import find
 
 
-def ask_nodes(address: str | None) -> Probed:
+def ask_nodes(address: str | None, workload: str | None = None) -> Probed:
     """Let every node that holds a slice of the default plan take a training step of each framework that is here.
+
+    Parameters
+    ----------
+    workload
+        A shipped one's name, or a folder that the nodes see; the default plan's, if not given.
 
     Raises
     ------
     UserError
         When the cluster cannot be reached.
     """
-    plan = load_plan("quickstart")
+    settings = [] if workload is None else [f"workload={workload}"]
+    plan = load_plan("quickstart", settings=settings)
     with connected(address, on_death=lambda: "its nodes could not be asked"):
         large = [node for node in Nodes().usable() if node.holds(cpus=plan.slice.cpus, gpus=plan.slice.gpus)]
-        return probe(large, plan, None)
+        return probe(large, plan, find(plan.workload), None)
 
 
 def healthy(found: Probed) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +14,7 @@ from study.plan.shelf import shipped_plans, told
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
 from trainables.frameworks import FRAMEWORKS
+from trainables.workloads.workload import FILE, shipped
 
 if TYPE_CHECKING:
     from study.cluster.choice import NodeChoice
@@ -30,10 +33,24 @@ def _studies(incomplete: str) -> list[str]:
     return [str(each.parent) for each in sorted(Path().glob(f"{start}*/plan.toml"))] if start[0] not in "/~" else []
 
 
-def _workloads(incomplete: str) -> list[str]:
-    from trainables.workloads.shipped import WORKLOADS
+def _folders(incomplete: str) -> list[str]:
+    """Folders with a workload that begin so, and are named as they were."""
+    if incomplete.startswith("~"):
+        return []
+    where, _, start = incomplete.rpartition("/")
+    inside = Path(f"{where}/") if where or incomplete.startswith("/") else Path()
+    names = sorted(each.parent.name for each in inside.glob(f"*/{FILE}") if each.parent.name.startswith(start))
+    return [f"{where}/{name}" if "/" in incomplete else name for name in names]
 
-    return [name for name in WORKLOADS if name.startswith(incomplete)]
+
+def plans(incomplete: str) -> list[tuple[str, str]]:
+    """The shipped plans that begin so, each with what it is, and folders with a workload."""
+    return [*plan_names(incomplete), *((each, "a workload's folder") for each in _folders(incomplete))]
+
+
+def workloads(incomplete: str) -> list[str]:
+    """The shipped workloads that begin so, and folders with one."""
+    return [*(name for name in shipped() if name.startswith(incomplete)), *_folders(incomplete)]
 
 
 def _frameworks(incomplete: str) -> list[str]:
@@ -63,8 +80,8 @@ PlanArgument = Annotated[
     str,
     typer.Argument(
         metavar="PLAN",
-        help="A shipped plan's name (`tuneoff plan` lists them), or the path of a TOML file.",
-        autocompletion=plan_names,
+        help="A shipped plan's name (`tuneoff plan` lists them), a TOML file, or a workload's folder.",
+        autocompletion=plans,
     ),
 ]
 StudyDir = Annotated[
@@ -86,8 +103,8 @@ WorkloadArgument = Annotated[
     str,
     typer.Argument(
         metavar="WORKLOAD",
-        help="Data set and model: digits-lenet, or {mnist,fashion}-{lenet,resnet18}.",
-        autocompletion=_workloads,
+        help="A folder with data and models, or digits-lenet, {mnist,fashion}-{lenet,resnet18}.",
+        autocompletion=workloads,
     ),
 ]
 FrameworkOption = Annotated[
@@ -97,8 +114,8 @@ WorkloadOption = Annotated[
     str,
     typer.Option(
         metavar="WORKLOAD",
-        help="Data set and model: digits-lenet, or {mnist,fashion}-{lenet,resnet18}.",
-        autocompletion=_workloads,
+        help="A folder with data and models, or digits-lenet, {mnist,fashion}-{lenet,resnet18}.",
+        autocompletion=workloads,
     ),
 ]
 WorkloadOptions = Annotated[
@@ -108,7 +125,7 @@ WorkloadOptions = Annotated[
         metavar="WORKLOAD",
         help="The workload to verify; give it again for another.",
         show_default="every shipped one",
-        autocompletion=_workloads,
+        autocompletion=workloads,
     ),
 ]
 Name = Annotated[str | None, _name_option("the plan's")]
@@ -145,7 +162,7 @@ DataDir = Annotated[
     typer.Option(
         metavar="PATH",
         parser=path_at("--data-dir"),
-        help="Folder with the data set's IDX files, gzipped or not.",
+        help="Folder that data.py reads; of MNIST the one with its IDX files, gzipped or not.",
         show_default="the cache, Debian's package, else a download",
     ),
 ]
@@ -164,6 +181,26 @@ CpuHour = Annotated[
     typer.Option(metavar="PRICE", help="What a CPU costs for an hour; kept with the study, 0 forgets it."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def default_name(source: str) -> str:
+    """What a study of a plan, or of a workload, is called where nothing was said: after its file or folder."""
+    if Path(source).is_dir():
+        return os.path.basename(os.path.abspath(source))  # noqa: PTH100, PTH119 - a study is never called `..`
+    return Path(source).stem
+
+
+def value_of(text: str) -> bool | int | float | str:
+    """A value as it was typed: true, false, a number, or else a text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if isfinite(number) else text
+    return text
 
 
 def study_path(out_dir: Path, name: str | None, default: str, source: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from study.cli.options import Frameworks, Settings, SharedGpu, named, plan_names, with_sharing
+from study.cli.options import Frameworks, Settings, SharedGpu, named, plans, with_sharing
 from study.cli.output import results
 from study.plan.shelf import shipped_plans, told
 from trainables.common.errors import UserError
@@ -23,8 +23,8 @@ def plan(
         str | None,
         typer.Argument(
             metavar="[PLAN]",
-            help="A shipped plan's name, or the path of a TOML file; without it they are listed.",
-            autocompletion=plan_names,
+            help="A shipped plan's name, a TOML file, or a workload's folder; without it they are listed.",
+            autocompletion=plans,
         ),
     ] = None,
     frameworks: Frameworks = None,

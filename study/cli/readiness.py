@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from study.plan.plan import Plan
     from trainables.contract import Readiness
     from trainables.frameworks import Framework
+    from trainables.workloads.workload import Made, Workload
 
 LOADING_TO_DO = "mend that, or load in line: --set space.all.num_workers=0 (sweep, train: --num-workers 0)"
 
 
-def check_machine(plan: Plan, where: Place, *, begun: bool = False) -> None:
+def check_machine(plan: Plan, where: Place, *, samples: int, begun: bool = False) -> None:
     """See to a folder for Ray's sockets, and ask the frameworks what they can use; before Ray is started.
 
     The nodes of a cluster are asked when there is one: `study.cluster.nodes`.
 
     Parameters
     ----------
+    samples
+        Of the training split.
     begun
         Whether the study has begun, so that its plan cannot be changed any more.
     """
@@ -34,7 +37,33 @@ def check_machine(plan: Plan, where: Place, *, begun: bool = False) -> None:
         return
     _choose_temporary_folder()
     for name in plan.frameworks:
-        _check_framework(plan, framework(name), fitting=cpus().usable // plan.slice.cpus, begun=begun)
+        _check_framework(plan, framework(name), samples=samples, fitting=cpus().usable // plan.slice.cpus, begun=begun)
+
+
+def check_models(plan: Plan, workload: Workload, made: Made) -> None:
+    """Let every framework build its model, with the usual options and at the ends of those that are searched.
+
+    Raises
+    ------
+    UserError
+        Of one line, with file and line, where that fails, or batches are too small for a model.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from study.plan.completing import refuse_by_model
+    from study.plan.trying import differing, options_to_try
+    from trainables.frameworks import framework
+
+    screen.doing("building the models")
+    points = {name: options_to_try(plan, name) for name in plan.frameworks}
+    with ThreadPoolExecutor() as pool:
+        asked = {name: pool.submit(framework(name).try_models, workload, points[name], made) for name in points}
+    for name, answer in asked.items():
+        for point, tried in zip(points[name], answer.result(), strict=False):
+            if tried.problem is not None:
+                raise UserError(f"{tried.problem}{differing(point, points[name][0])}")
+            if tried.alone:
+                refuse_by_model(plan, made, why=f"the {tried.alone} of {framework(name).title}'s model")
 
 
 def refuse(asked: Framework, found: Readiness, *, begun: bool = False) -> None:
@@ -57,11 +86,11 @@ def _choose_temporary_folder() -> None:
         out.print(notice, highlight=False)
 
 
-def _check_framework(plan: Plan, asked: Framework, *, fitting: int, begun: bool) -> None:
+def _check_framework(plan: Plan, asked: Framework, *, samples: int, fitting: int, begun: bool) -> None:
     """Refuse a plan that asks for more GPUs than a framework can use, or for loader workers that would fail."""
     from study.plan.loading import loadings
 
-    wanted = loadings(plan, asked.name, fitting=fitting)
+    wanted = loadings(plan, asked.name, samples=samples, fitting=fitting)
     gpus = plan.slice.gpus
     if gpus == 0 and not wanted:
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.cli.help import SETTINGS, Command, Group, examples
-from study.cli.options import RESULTS, Frameworks, Name, OutDir, PlanArgument, Settings, study_path
+from study.cli.options import RESULTS, Frameworks, Name, OutDir, PlanArgument, Settings, default_name, study_path
 from study.cli.output import with_volume
 from study.console import complain
 from study.volume import volume
@@ -207,7 +207,7 @@ def _work(
 
     asked = work.Work(
         plan=plan,
-        name=study_path(out, name, Path(plan).stem, "the plan's name").name,
+        name=study_path(out, name, default_name(plan), "the plan's name").name,
         out=out,
         frameworks=frameworks,
         settings=tuple(settings or ()),

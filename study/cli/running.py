@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from study.console import SteadyConsole
     from study.plan.plan import Plan
     from study.store.folder import StudyFolder
+    from trainables.workloads.workload import Made, Workload
 
 _SAFE = "the study is safe"
 
@@ -40,20 +41,26 @@ def start(
 
     Where it could not take its folder away, killed or interrupted, the next launch takes that over.
     """
-    from study.cli.readiness import check_machine
+    from study.cli.readiness import check_machine, check_models
+    from study.plan.completing import refuse_by_data
     from study.store.folder import StudyFolder, clear, create
     from study.store.lock import is_running
     from study.store.price import keep
+    from trainables.workloads.workload import find
 
     interrupts.means = "no trial has begun"
     check_available(plan.frameworks)
-    prepare_data(plan, data_dir)
+    workload = find(plan.workload)
+    made = prepare_data(workload, data_dir)
+    refuse_by_data(plan, made, workload)
     check_local_slice(plan, where)
-    check_machine(plan, where)
+    check_machine(plan, where, samples=made.training_samples)
+    check_models(plan, workload, made)
+    plan = plan.model_copy(update={"workload": workload.name})
     left = StudyFolder(path.absolute())
     if left.plan.exists() and left.lock.exists() and not left.begun and not is_running(left):
         clear(left)
-    folder = create(path, plan)
+    folder = create(path, plan, workload)
     if prices is not None:
         keep(folder, prices)
     try:
@@ -73,6 +80,7 @@ def open_study(path: Path, *, edited: bool = False) -> tuple[StudyFolder, Plan]:
         Whether a plan will do that was edited since the study began.
     """
     from study.store.folder import find
+    from study.store.frozen import refuse_edited_copy
     from study.store.manifest import plan_of, refuse_edited
 
     found = find(path)
@@ -82,6 +90,7 @@ def open_study(path: Path, *, edited: bool = False) -> tuple[StudyFolder, Plan]:
         out.print(notice, highlight=False)
     if not edited:
         refuse_edited(plan, found)
+        refuse_edited_copy(found.copies, plan.workload)
     return found, plan
 
 
@@ -107,24 +116,27 @@ def go_on(
 ) -> None:
     """Check for a study that has begun what `start` checks for a new one, and run what is left of it."""
     from study.cli.readiness import check_machine
+    from study.store.frozen import changed_original, workload_in
+    from trainables.workloads.prepared import facts
 
     interrupts.means, interrupts.farewell = _SAFE, f"{_SAFE}. Go on with: {folder.resume_command(where.option)}"
+    if notice := changed_original(folder.copies):
+        screen.say(notice)
+    workload = workload_in(folder.copies, plan.workload)
     check_local_slice(plan, where, begun=True)
-    prepare_data(plan, data_dir, folder)
-    check_machine(plan, where, begun=True)
+    prepare_data(workload, data_dir, folder)
+    check_machine(plan, where, samples=facts(workload).training_samples, begun=True)
     drive(plan, folder, where, phases, retry_failed=retry_failed, disturbed=disturbed, choice=choice)
 
 
-def prepare_data(plan: Plan, data_dir: Path | None, folder: StudyFolder | None = None) -> None:
-    """Fetch and check the data set here, once; not for a study that has it, wherever that was begun."""
-    from trainables.workloads.datasets import prepare
-    from trainables.workloads.prepared import is_stored_in
-    from trainables.workloads.shipped import workload
+def prepare_data(workload: Workload, data_dir: Path | None, folder: StudyFolder | None = None) -> Made:
+    """Make and check the data here, once; not for a study that has them, wherever that was begun."""
+    from trainables.workloads.prepared import facts, is_stored_in, prepare
 
-    name = workload(plan.workload).dataset
-    screen.doing(f"preparing the data: {name}")
-    if data_dir is not None or folder is None or not is_stored_in(folder.data, name):
-        prepare(name, data_dir=data_dir)
+    screen.doing(f"preparing the data: {workload.name}")
+    if data_dir is None and folder is not None and is_stored_in(folder.data, workload):
+        return facts(workload)
+    return prepare(workload, data_dir=data_dir)
 
 
 def check_local_slice(plan: Plan, where: Place, *, begun: bool = False) -> None:
@@ -185,7 +197,7 @@ def drive(
     progress = Progress(screen)
     if entered.address is not None:
         progress.say(f"on the Ray cluster at {entered.address} ({entered.source})")
-    _say_left_out(plan)
+    _say_left_out(plan, folder)
     todo = phases or run.phases_of(plan)
     try:
         with run.driving(
@@ -215,16 +227,17 @@ def drive(
             fail(f"no trial could begin: {why}. Mend that, then launch it again; `tuneoff doctor` may know more", 1)
         fail(f"the study stopped ({why}) and is safe. Go on with: {again}", 1)
     write_report(folder)
-    _say_left_out(plan, results)
+    _say_left_out(plan, folder, results)
     tell_failures(plan, folder, where)
 
 
-def _say_left_out(plan: Plan, console: SteadyConsole = out) -> None:
+def _say_left_out(plan: Plan, folder: StudyFolder, console: SteadyConsole = out) -> None:
     """A line for every framework that could take part and does not, at a study's start and at its end."""
+    from study.store.frozen import workload_in
     from study.store.provenance import left_out
     from trainables.frameworks import framework
 
-    for name, reason in left_out(plan).items():
+    for name, reason in left_out(plan, workload_in(folder.copies, plan.workload)).items():
         console.print(f"{framework(name).title} is left out: {reason}", highlight=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -10,28 +11,28 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.table import Table
 
-from search_spaces.spaces import HYPERPARAMETERS
+from search_spaces import ALWAYS, Value
 from study.cli.flags import said_in_flags
 from study.cli.readiness import refuse
 from study.plan.checks import OF_A_SLICE
-from study.plan.files import complete
+from study.plan.completing import SEARCHED, complete, told
+from study.plan.possible import refuse_large, refuse_seldom
 from trainables.common.errors import UserError
 from trainables.common.machine import cpus
 from trainables.common.suggest import nearest
-from trainables.contract import Device, Loading, MemoryFormat, Optimizer, Precision
+from trainables.contract import Device, Loading, MemoryFormat, Optimizer, Precision, Schedule
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
 from trainables.training import Evaluation
-from trainables.workloads.datasets import dataset
-from trainables.workloads.shipped import WORKLOADS, workload
+from trainables.workloads.workload import Made, Workload
 
 NO_LIMIT_S = 1e9
 FLAGS = {
-    **{f"space.all.{name}": f"--{name.replace('_', '-')}" for name in HYPERPARAMETERS},
+    **{f"space.all.{name}": f"--{name.replace('_', '-')}" for name in ALWAYS},
     "--set training.data_on_device=false": "leave --data-on-device out",
     **{
         f"training.{name}": f"--{name.replace('_', '-')}"
-        for name in ("momentum", "weight_decay", "epochs", "target", "precision", "memory_format", "data_on_device")
+        for name in (*SEARCHED, "epochs", "target", "precision", "memory_format", "data_on_device")
     },
     "seed": "--seed",
     OF_A_SLICE: "the CPUs here",
@@ -44,13 +45,13 @@ _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 def single_spec(
     *,
     framework: str,
-    workload_name: str,
+    workload: Workload,
     learning_rate: float,
     batch_size: int,
     num_workers: int,
-    optimizer: str,
-    momentum: float,
-    weight_decay: float,
+    optimizer: str | None,
+    momentum: float | None,
+    weight_decay: float | None,
     epochs: int | None,
     target: float | None,
     device: str,
@@ -59,6 +60,9 @@ def single_spec(
     precision: str = "float32",
     memory_format: str = "contiguous",
     data_on_device: bool = False,
+    schedule: str | None = None,
+    warm_up: float | None = None,
+    options: Mapping[str, Value] | None = None,
 ) -> TrainingSpec:
     """Complete what was typed from the workload's defaults.
 
@@ -72,41 +76,48 @@ def single_spec(
     if problem := find_framework(framework).missing():
         raise UserError(problem)
     for flag, value, valid in (
-        ("workload", workload_name, tuple(WORKLOADS)),
         ("optimizer", optimizer, get_args(Optimizer)),
+        ("schedule", schedule, get_args(Schedule)),
         ("device", device, ("auto", *get_args(Device))),
         ("precision", precision, get_args(Precision)),
         ("memory-format", memory_format, get_args(MemoryFormat)),
     ):
-        if value not in valid:
+        if value is not None and value not in valid:
             raise UserError(f"unknown --{flag} '{value}'{nearest(value, valid)}")
     ours = cpus()
     if threads is not None and not 1 <= threads <= ours.usable:
         raise UserError(f"--threads is {threads}, but {ours.told}; use --threads {ours.usable} or fewer, from 1 on")
     point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
-    given = {"target": target, "epochs": epochs}
-    training = {
+    given = {
         "optimizer": optimizer,
         "momentum": momentum,
         "weight_decay": weight_decay,
+        "schedule": schedule,
+        "warm_up": warm_up,
+        "target": target,
+        "epochs": epochs,
+    }
+    training = {
         "precision": precision,
         "memory_format": memory_format,
         "data_on_device": data_on_device,
         **{key: value for key, value in given.items() if value is not None},
     }
-    with said_in_flags(FLAGS):  # what a plan refuses is refused here, by the plan's own checks
+    flags = {**FLAGS, **{f"options.{name}": f"--option {name}" for name in options or {}}}
+    with said_in_flags(flags):  # what a plan refuses is refused here, by the plan's own checks
         plan = complete(
             {
-                "workload": workload_name,
+                "workload": told(workload),
                 "frameworks": [framework],
                 "seed": seed,
                 "slice": {"cpus": ours.usable},
                 "training": training,
+                "options": dict(options or {}),
                 "space": {"all": point},
             },
             "",
         )
-    spec = plan.spec(framework, point, seed=seed, test_accuracy=True, training_accuracy=True)
+    spec = plan.spec(framework, point, seed=seed, test_score=True, training_score=True)
     return replace(
         spec,
         limit_s=spec.limit_s if epochs is None else NO_LIMIT_S,
@@ -116,7 +127,15 @@ def single_spec(
     )
 
 
-def on_this_machine(spec: TrainingSpec, device: str) -> TrainingSpec:
+def refuse_impossible(spec: TrainingSpec, workload: Workload, made: Made) -> None:
+    """Refuse what the data make impossible; `UserError` naming the option."""
+    samples = made.training_samples
+    refuse_large({"--batch-size": spec.hyperparameters.batch_size}, samples, workload=workload.name)
+    with said_in_flags(FLAGS):
+        refuse_seldom(samples, epochs=spec.epochs, evaluate_every_samples=spec.evaluate_every_samples, holds=spec.holds)
+
+
+def on_this_machine(spec: TrainingSpec, device: str, *, samples: int) -> TrainingSpec:
     """The training on the device that its framework can use, its loader workers tried; seconds, where there is a doubt.
 
     Parameters
@@ -125,6 +144,8 @@ def on_this_machine(spec: TrainingSpec, device: str) -> TrainingSpec:
         The training, on any device.
     device
         What ``--device`` says.
+    samples
+        Of the training split.
 
     Raises
     ------
@@ -135,7 +156,6 @@ def on_this_machine(spec: TrainingSpec, device: str) -> TrainingSpec:
     looks_for_gpu = device == "cuda" or (device == "auto" and _may_have_gpu())
     if not looks_for_gpu and knobs.num_workers == 0:
         return replace(spec, device="cpu")
-    samples = dataset(workload(spec.workload).dataset).training_samples
     loadings = [Loading(min(knobs.batch_size, samples), knobs.num_workers)] if knobs.num_workers else []
     used = find_framework(spec.framework)
     found = used.examine(device="cuda" if looks_for_gpu else "cpu", loadings=loadings)
@@ -150,8 +170,16 @@ def _may_have_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None or any(Path(each).exists() for each in _DRIVERS)
 
 
-def failure(spec: TrainingSpec, error: Exception) -> str:
-    """What a framework raised, for one line."""
+def failure(spec: TrainingSpec, error: Exception, workload: Workload) -> str:
+    """What a framework raised, for one line.
+
+    Raises
+    ------
+    UserError
+        With that line, where a file of the workload is to blame.
+    """
+    if isinstance(error, RuntimeError) and any(str(error).startswith(str(each)) for each in workload.models.values()):
+        raise UserError(" ".join(str(error).split()))
     said = f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD_CHARACTERS]}"
     todo = "; try a smaller --batch-size" if "memory" in said.lower() else ""
     return f"{find_framework(spec.framework).title} failed: {said}{todo}"
@@ -162,8 +190,15 @@ def evaluation_line(evaluation: Evaluation) -> str:
     loss = "not finite" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
     return (
         f"epoch {evaluation.epoch:3d}  samples {evaluation.samples:8d}  train {evaluation.train_s:8.2f} s  "
-        f"loss {loss}  validation accuracy {evaluation.validation_accuracy:.2%}"
+        f"loss {loss}  validation {scored(evaluation.validation_accuracy, evaluation.validation_loss)}"
     )
+
+
+def scored(accuracy: float | None, loss: float | None) -> str:
+    """An accuracy in words; where there is none, a loss."""
+    if accuracy is not None:
+        return f"accuracy {accuracy:.2%}"
+    return "loss not finite" if loss is None else f"loss {loss:.4g}"
 
 
 def print_result(result: dict[str, Any], console: Console) -> None:
@@ -172,21 +207,21 @@ def print_result(result: dict[str, Any], console: Console) -> None:
     def seconds(value: float | None) -> str:
         return "not reached" if value is None else f"{value:.3f} s"
 
+    by_accuracy = result["test_accuracy"] is not None
+    goal = "accuracy" if by_accuracy else "loss"
+    tested = scored(result["test_accuracy"], result["test_loss"]).removeprefix(f"{goal} ")
     rows = [
         ("Outcome", result["outcome"]),
-        ("Warm time to accuracy", seconds(result["warm_tta_s"])),
-        ("Cold time to accuracy", seconds(result["cold_tta_s"])),
-        ("Test accuracy", f"{result['test_accuracy']:.2%}"),
+        (f"Warm time to {goal}", seconds(result["warm_tta_s"])),
+        (f"Cold time to {goal}", seconds(result["cold_tta_s"])),
+        (f"Test {goal}", tested),
         ("Loader workers that ran", result["loader_workers"]),
         ("Start-up", seconds(result["startup_s"])),
         ("Compilation (warm-up)", seconds(result["compile_s"])),
         ("Training", seconds(result["train_s"])),
         ("of it waiting for data", seconds(result["data_s"])),
         ("Evaluation", seconds(result["eval_s"])),
-        (
-            "Best Training Accuracy",
-            f"{result['best_training_accuracy']:.2%}" if result["best_training_accuracy"] else "no whole epoch",
-        ),
+        *_best_on_training(result, by_accuracy=by_accuracy),
         ("Total Data Loading Time", seconds(result["data_s"])),
         ("Total Epoch Training Time", seconds(result["train_s"] - result["data_s"])),
         ("Total Training Function Time", seconds(result["train_s"])),
@@ -199,3 +234,10 @@ def print_result(result: dict[str, Any], console: Console) -> None:
     for key, value in rows:
         table.add_row(key, str(value))
     console.print(table)
+
+
+def _best_on_training(result: dict[str, Any], *, by_accuracy: bool) -> list[tuple[str, str]]:
+    if not by_accuracy:
+        return []
+    best = result["best_training_accuracy"]
+    return [("Best Training Accuracy", f"{best:.2%}" if best else "no whole epoch")]

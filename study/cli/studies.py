@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,8 +26,10 @@ from study.cli.options import (
     SweptFrameworks,
     WorkloadArgument,
     choice,
+    default_name,
     named,
     study_path,
+    value_of,
     with_sharing,
 )
 from study.cli.output import out
@@ -37,7 +38,7 @@ from study.cli.working import at_work, stoppable
 from study.cluster.address import place
 from trainables.common.errors import UserError
 
-SWEPT = {f"sweep.over.{name}": f"--over {name}" for name in ("learning_rate", "batch_size", "num_workers")} | {
+SWEPT = {
     f"sweep.{name}": f"--{name.replace('_', '-')}" for name in ("learning_rate", "batch_size", "num_workers", "repeats")
 }
 
@@ -67,7 +68,7 @@ def launch(
 
     prices = checked(gpu_hour, cpu_hour)
     complete = load_plan(plan, settings=with_sharing(settings, allow_shared_gpu), frameworks=named(frameworks))
-    path = study_path(out_dir, name, Path(plan).stem, "the plan's name")
+    path = study_path(out_dir, name, default_name(plan), "the plan's name")
     start(complete, path, place(address), data_dir, choice(exclude_node, allow_mixed), prices)
 
 
@@ -79,7 +80,7 @@ def sweep(
         list[str],
         typer.Option(
             metavar="NAME=VALUE,...",
-            help="num_workers, batch_size or learning_rate, and the values to give it; again for another.",
+            help="A hyperparameter or a model's option, and the values to give it; again for another.",
         ),
     ],
     learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate where it is not varied.")] = 0.02,
@@ -107,13 +108,15 @@ def sweep(
     from study.store.price import checked
 
     point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
-    values = {"over": dict(_over(each) for each in over), "repeats": repeats, **point}
+    swept = dict(_over(each) for each in over)
+    values = {"over": swept, "repeats": repeats, **point}
     prices = checked(gpu_hour, cpu_hour)
-    with said_in_flags(SWEPT):
+    flags = {**{f"sweep.over.{name}": f"--over {name}" for name in swept}, **SWEPT}
+    with said_in_flags(flags):
         complete = sweep_plan(
             workload, values, settings=with_sharing(settings, allow_shared_gpu), frameworks=named(frameworks)
         )
-    path = study_path(out_dir, name, f"sweep-{workload}", "the sweep's name")
+    path = study_path(out_dir, name, f"sweep-{default_name(workload)}", "the sweep's name")
     start(complete, path, place(address), data_dir, choice(exclude_node, allow_mixed), prices)
 
 
@@ -183,13 +186,9 @@ def confirm(
     go_on(plan, found, where, data_dir, choice(exclude_node, allow_mixed), todo, disturbed=disturbed)
 
 
-def _over(text: str) -> tuple[str, list[float]]:
+def _over(text: str) -> tuple[str, list[bool | int | float | str]]:
     """``num_workers=2,4`` as a name and its values."""
     name, separator, values = text.partition("=")
-    try:
-        numbers = [float(value) for value in values.split(",")]
-    except ValueError:
-        separator = ""
-    if not separator:
+    if not separator or not name.strip() or not all(each.strip() for each in values.split(",")):
         raise UserError(f"--over {text}: write name=value,value, as in --over num_workers=2,4,8")
-    return name.strip(), [int(value) if value.is_integer() else value for value in numbers]
+    return name.strip(), [value_of(each.strip()) for each in values.split(",")]

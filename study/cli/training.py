@@ -10,7 +10,7 @@ from typing import Annotated
 import psutil
 import typer
 
-from study.cli.options import AsJson, DataDir, FrameworkOption, WorkloadOption, WorkloadOptions
+from study.cli.options import AsJson, DataDir, FrameworkOption, WorkloadOption, WorkloadOptions, value_of
 from study.cli.output import fail, out, results
 from study.cli.running import check_available
 from study.cli.working import at_work, screen
@@ -18,17 +18,44 @@ from study.console import Screen, SteadyConsole, complain
 from study.volume import volume
 from trainables.common.errors import UserError
 
+_USUAL = "the workload's"
+
 
 @at_work("looking for the framework")
 def train(
     framework: FrameworkOption,
     workload: WorkloadOption,
-    learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate; it stays constant.")],
+    learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate, at its highest.")],
     batch_size: Annotated[int, typer.Option(metavar="N", help="Samples in a batch.")],
     num_workers: Annotated[int, typer.Option(metavar="N", help="Loader processes or threads; 0 loads in line.")] = 0,
-    optimizer: Annotated[str, typer.Option(metavar="NAME", help="The optimizer: sgd or adam.")] = "sgd",
-    momentum: Annotated[float, typer.Option(metavar="X", help="Momentum of sgd, from 0 to below 1.")] = 0.9,
-    weight_decay: Annotated[float, typer.Option(metavar="X", help="L2, added to the gradient.")] = 0.0,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The optimizer: sgd, nesterov, adam or adamw.", show_default=_USUAL),
+    ] = None,
+    momentum: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Momentum of sgd and nesterov, from 0 to below 1.", show_default=_USUAL),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="L2, added to the gradient; of adamw, apart from it.", show_default=_USUAL),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of the learning rate: constant, cosine or one_cycle.", show_default=_USUAL),
+    ] = None,
+    warm_up: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Share of all steps over which the rate rises.", show_default=_USUAL),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="An option of the model, as in hidden=64; give it again for others.",
+            show_default=_USUAL,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -39,7 +66,11 @@ def train(
     ] = None,
     target: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Validation accuracy to stop at, a fraction.", show_default="the workload's"),
+        typer.Option(
+            metavar="X",
+            help="Validation accuracy to stop at, a fraction; or validation loss.",
+            show_default=_USUAL,
+        ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Where to train: auto, cpu or cuda.")] = "auto",
     precision: Annotated[
@@ -65,21 +96,25 @@ def train(
     """
     from dataclasses import asdict
 
-    from study.cli.single import evaluation_line, failure, on_this_machine, print_result, single_spec
+    from study.cli.single import evaluation_line, failure, on_this_machine, print_result, refuse_impossible, single_spec
     from trainables.frameworks import framework as find_framework
     from trainables.training import Training
-    from trainables.workloads.datasets import prepare
-    from trainables.workloads.shipped import workload as find_workload
+    from trainables.workloads.prepared import prepare
+    from trainables.workloads.workload import find
 
+    trained = find(workload)
     spec = single_spec(
         framework=framework,
-        workload_name=workload,
+        workload=trained,
         learning_rate=learning_rate,
         batch_size=batch_size,
         num_workers=num_workers,
         optimizer=optimizer,
         momentum=momentum,
         weight_decay=weight_decay,
+        schedule=schedule,
+        warm_up=warm_up,
+        options=dict(_option(each) for each in option or []),
         epochs=epochs,
         target=target,
         device=device,
@@ -89,15 +124,18 @@ def train(
         memory_format=memory_format,
         data_on_device=data_on_device,
     )
-    prepare(find_workload(workload).dataset, data_dir=data_dir)
+    made = prepare(trained, data_dir=data_dir)
+    refuse_impossible(spec, trained, made)
     began = time.perf_counter()
-    spec = on_this_machine(spec, device)
-    training = Training(spec, started=_process_start() + time.perf_counter() - began)  # looking is no part of it
+    spec = on_this_machine(spec, device, samples=made.training_samples)
+    training = Training(
+        spec, workload=trained, started=_process_start() + time.perf_counter() - began
+    )  # looking is no part of it
     screen.doing(f"starting {find_framework(framework).title}")
     try:
         while not training.finished:
             evaluation = training.advance()
-            screen.doing(f"training {workload}")
+            screen.doing(f"training {trained.name}")
             for notice in training.notices:
                 complain(notice)
             training.notices.clear()
@@ -106,7 +144,7 @@ def train(
     except UserError:
         raise
     except Exception as error:  # whatever a framework raises
-        fail(failure(spec, error), 1)
+        fail(failure(spec, error, trained), 1)
     finally:
         with suppress(Exception):  # after a failure it may fail again
             training.close()
@@ -128,22 +166,21 @@ def verify(
 
     Exit code 1 when they do not.
     """
-    from study.cli.verifying import print_certificate, verify_workload
-    from trainables.frameworks import traced
-    from trainables.workloads.datasets import prepare
-    from trainables.workloads.shipped import WORKLOADS
-    from trainables.workloads.shipped import workload as find_workload
+    from study.cli.verifying import print_certificate, sides, verify_workload
+    from trainables.workloads.prepared import prepare
+    from trainables.workloads.workload import find, shipped
 
-    chosen = [find_workload(name) for name in workloads or WORKLOADS]
-    compared = traced()
-    check_available(compared)
+    chosen = [find(name) for name in workloads or shipped()]
+    compared = {each.folder: sides(each) for each in chosen}
+    for frameworks in compared.values():
+        check_available(frameworks)
     for each in chosen:
-        prepare(each.dataset, data_dir=data_dir)
+        prepare(each, data_dir=data_dir)
     shown = screen if screen.moves else Screen(SteadyConsole(stderr=True, quiet=volume.quiet))
     certificates = []
     for each in chosen:
         try:
-            certificates.append(verify_workload(each, compared, steps=steps, screen=shown))
+            certificates.append(verify_workload(each, compared[each.folder], steps=steps, screen=shown))
         except RuntimeError as error:
             fail(f"{each.name} could not be verified: {error}", 1)
         if not as_json:
@@ -152,6 +189,14 @@ def verify(
         print(json.dumps(certificates, indent=2))
     if not all(certificate["equal"] for certificate in certificates):
         raise typer.Exit(1)
+
+
+def _option(text: str) -> tuple[str, bool | int | float | str]:
+    """``hidden=64`` as a name and its value."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip() or not value.strip():
+        raise UserError(f"--option {text}: write name=value, as in --option hidden=64")
+    return name.strip(), value_of(value.strip())
 
 
 def _process_start() -> float:

@@ -10,9 +10,19 @@ from rich.table import Table
 
 from study.console import Measure, Screen
 from study.store.certificate import certificate_path, write_certificate
-from trainables.frameworks import framework
+from trainables.common.errors import UserError
+from trainables.frameworks import framework, traced
 from trainables.verify.compare import KINDS, Comparison, compare
 from trainables.workloads.workload import Workload
+
+
+def sides(workload: Workload) -> list[str]:
+    """The frameworks between which a workload can be compared; `UserError` where there are not two."""
+    found = [name for name in traced() if framework(name).trains(workload)]
+    if len(found) < 2:
+        models = " and ".join(path.name for path in workload.models.values())
+        raise UserError(f"{workload.name} has {models} alone: there is nothing to compare it with")
+    return found
 
 
 def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int, screen: Screen) -> dict[str, Any]:
@@ -46,7 +56,7 @@ def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int
             comparisons.append(compare(workload, optimizer, precision, frameworks=pair, steps=steps, on_step=on_step))
         screen.showing()
     path = certificate_path(workload.name)
-    certificate = write_certificate(workload.name, frameworks, comparisons, path)
+    certificate = write_certificate(workload, frameworks, comparisons, path)
     return {**certificate, "path": str(path)}
 
 

@@ -17,6 +17,7 @@ from study.plan.plan import Plan
 from trainables.common.errors import UserError
 from trainables.common.machine import Cpus
 from trainables.node import NodeFacts
+from trainables.workloads.workload import Workload
 
 CLOCK_OFF_S = 1.0  # from here on the times of records tell another order than things had
 NICENESS_TODO = "start Ray there with RAY_worker_niceness=0"
@@ -60,6 +61,7 @@ class Checked:
 def check_nodes(
     folder: Path,
     plan: Plan,
+    workload: Workload,
     nodes: Nodes,
     choice: NodeChoice,
     *,
@@ -73,6 +75,8 @@ def check_nodes(
 
     Parameters
     ----------
+    workload
+        What is trained, in a folder that they see.
     nodes
         Those that may be used; the ones that are gone, or cannot take part, are left out of it.
     say
@@ -86,17 +90,17 @@ def check_nodes(
         Naming the node and what it lacks, or what differs; and what to do.
     """
     large = [each for each in nodes.usable() if each.holds(cpus=plan.slice.cpus, gpus=plan.slice.gpus)]
-    checked = judge(asked(large, folder, plan), nodes, choice, say=say, show=show)
+    checked = judge(asked(large, folder, plan, workload), nodes, choice, say=say, show=show)
     nodes.admit(large)
     return checked
 
 
-def asked(large: Sequence[Member], folder: Path, plan: Plan) -> Probed:
+def asked(large: Sequence[Member], folder: Path, plan: Plan, workload: Workload) -> Probed:
     """What nodes answer that are large enough for a slice; whether they see a study's folder, too."""
     marker = folder / f".probe-{uuid.uuid4().hex}"
     marker.write_text("driver")
     try:
-        return probe(large, plan, str(marker))
+        return probe(large, plan, workload, str(marker))
     finally:
         for left in folder.glob(f"{marker.name}*"):
             left.unlink(missing_ok=True)

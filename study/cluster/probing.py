@@ -14,13 +14,16 @@ from ray._private.state import available_resources_per_node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.cluster.allowed import Member, members
+from study.plan.completing import told
 from study.plan.loading import loadings, smallest
 from study.plan.plan import Plan
 from trainables.common.helpers import telling
 from trainables.common.house import code_digest
-from trainables.contract import Device, Loading
+from trainables.contract import Device
 from trainables.node import NodeFacts, Request, clock, look
-from trainables.spec import TrainingSpec
+from trainables.rehearsal import Piece
+from trainables.workloads.prepared import facts
+from trainables.workloads.workload import Workload
 
 PROBE_TIMEOUT_S = 240.0  # for all nodes together; Julia may have to compile
 KNOCK_TIMEOUT_S = 5.0
@@ -44,17 +47,21 @@ class Probed:
     gone: tuple[Member, ...]
 
 
-def probe(nodes: Sequence[Member], plan: Plan, marker: str | None, *, timeout_s: float = PROBE_TIMEOUT_S) -> Probed:
+def probe(
+    nodes: Sequence[Member], plan: Plan, workload: Workload, marker: str | None, *, timeout_s: float = PROBE_TIMEOUT_S
+) -> Probed:
     """Ask nodes what they are, and let each take a training step of every framework of a plan.
 
     Parameters
     ----------
+    workload
+        What the plan trains, in a folder that the nodes see.
     marker
         See `trainables.node.Request`.
     """
     there = _there(nodes)
     free = available_resources_per_node()
-    pending = {_send(node, plan, marker, free.get(node.id, {})): node for node in nodes if node.id in there}
+    pending = {_send(node, plan, workload, marker, free.get(node.id, {})): node for node in nodes if node.id in there}
     answered, _ = ray.wait(list(pending), num_returns=len(pending), timeout=timeout_s) if pending else ([], [])
     facts: list[NodeFacts] = []
     gone = [node for node in nodes if node.id not in there]
@@ -71,11 +78,11 @@ def probe(nodes: Sequence[Member], plan: Plan, marker: str | None, *, timeout_s:
     return Probed(tuple(_with_skews(facts, nodes)), tuple(gone))
 
 
-def _send(node: Member, plan: Plan, marker: str | None, free: dict[str, float]) -> Any:
+def _send(node: Member, plan: Plan, workload: Workload, marker: str | None, free: dict[str, float]) -> Any:
     """Ask a node, in a slice where one is free: what others hold is not worth waiting for."""
     gpus = plan.slice.gpus
     idle = free.get("CPU", 0.0) >= plan.slice.cpus and free.get("GPU", 0.0) >= gpus
-    trainings = tuple(_trainings(plan, node, gpu=idle and gpus > 0))
+    trainings = tuple(_trainings(plan, workload, node, gpu=idle and gpus > 0))
     asked: Any = ray.remote(look).options(
         num_cpus=plan.slice.cpus if idle else 0,
         num_gpus=gpus if idle else 0,
@@ -85,12 +92,18 @@ def _send(node: Member, plan: Plan, marker: str | None, free: dict[str, float]) 
     return asked.remote(Request(code_digest(), marker, trainings))
 
 
-def _trainings(plan: Plan, node: Member, *, gpu: bool) -> list[tuple[TrainingSpec, tuple[Loading, ...]]]:
+def _trainings(plan: Plan, workload: Workload, node: Member, *, gpu: bool) -> list[Piece]:
     """A small training of every framework, and what its loader workers must do there."""
     fitting = max(1, int(node.resources.get("CPU", 0.0) // plan.slice.cpus))
     device: Device = "cuda" if gpu else "cpu"
+    made = facts(workload)
     return [
-        (replace(smallest(plan, name), device=device), tuple(loadings(plan, name, fitting=fitting)))
+        Piece(
+            replace(smallest(plan, name), device=device),
+            told(workload),
+            made,
+            tuple(loadings(plan, name, samples=made.training_samples, fitting=fitting)),
+        )
         for name in plan.frameworks
     ]
 

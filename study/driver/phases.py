@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -43,24 +43,26 @@ from study.driver.repair import (
 )
 from study.driver.retries import Retries, interrupted
 from study.driver.searcher import DealingSearcher, confirmation_seed, last_host, race_seed, trial_config
+from study.driver.supplies import Supplies, weights_for
 from study.driver.tuning import fit, make_scheduler
 from study.interrupts import Interrupts
 from study.plan.files import freeze, thaw
 from study.plan.plan import Plan
+from study.plan.points import point_of, said
 from study.store.certificate import attach_certificate
 from study.store.folder import StudyFolder, remove_leftovers
+from study.store.frozen import workload_in
 from study.store.journal import enqueue_again, reconcile
 from study.store.lock import is_running, locked
 from study.store.parquet import refresh_parquet
 from study.store.provenance import record_nodes, write_provenance
 from study.store.records import Records
 from trainables.common.errors import UserError
-from trainables.common.lease import Lease
 from trainables.common.load import Busyness, busyness
 from trainables.contract import Record
 from trainables.frameworks import framework
-from trainables.workloads.prepared import store_in
-from trainables.workloads.shipped import workload
+from trainables.workloads.prepared import facts, store_in
+from trainables.workloads.workload import Workload
 
 T = TypeVar("T")
 
@@ -83,7 +85,7 @@ class Driver:
     records: Records
     progress: Progress
     interrupts: Interrupts
-    lease: Lease
+    supplies: Supplies
     slots: Slots  # trials at once during the search
     local: bool  # whether Ray was started for this study alone
     allowed: Nodes = field(default_factory=Nodes)
@@ -99,7 +101,8 @@ class Driver:
             cluster = ClusterWatch(self.plan.slice, joining=self.joining.look, say=self.progress.say)
         watch = NodeWatch(self.nodes)
         shown, again = self.progress, self.retries
-        return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, self.blame, again)
+        weights = self.supplies.weights
+        return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, self.blame, again, weights)
 
     def nodes(self) -> list[Node]:
         """The nodes that are up now, can hold a slice, and may be used."""
@@ -155,9 +158,10 @@ def driving(
         try:
             charge_losses(folder, records, seen_at=hold.seen_at)
             mend_evaluations(folder, records)
-            store_in(folder.data, workload(plan.workload).dataset, say=progress.say)
+            workload = workload_in(folder.copies, plan.workload)
+            data = store_in(folder.data, workload, say=progress.say)
             busyness = _looked_at(progress, local=where.local)
-            write_provenance(plan, folder, busyness, say=progress.say, place=where.option)
+            write_provenance(plan, folder, workload, busyness, say=progress.say, place=where.option)
             if retry_failed and (count := retry_failures(folder, records)):
                 progress.say(f"failed trials that run again, from their beginning: {count}")
             if disturbed:
@@ -173,7 +177,10 @@ def driving(
                 return f"no trial had begun. See that there is memory, and space in {room}, and launch the study again"
 
             progress.doing("starting Ray" if where.local else "connecting to the cluster")
-            with connected(where.address, on_death=left_behind):
+            with (
+                closing(weights_for(folder, workload, plan.frameworks)) as weights,  # which starts while Ray does
+                connected(where.address, on_death=left_behind),
+            ):
                 interrupts.install()
                 hold.note_family()
                 nodes = Nodes()
@@ -182,29 +189,32 @@ def driving(
                 blame = joining = None
                 if not where.local:
                     progress.doing("asking the nodes")
-                    joining = _checked(folder, plan, nodes, choice, progress)
+                    joining = _checked(folder, plan, workload, nodes, choice, progress)
                     check_slice(plan.slice, nodes)
                     blame = Blame(nodes, say=progress.say)
                 slots = Slots(plan.slice, growing=not where.local, avoided=nodes.avoided)
-                shared = (hold.lease, slots, where.local, nodes, blame, joining, Retries(progress.say))
+                supplies = Supplies(hold.lease, workload, data, weights)
+                shared = (supplies, slots, where.local, nodes, blame, joining, Retries(progress.say))
                 yield Driver(plan, folder, records, progress, interrupts, *shared)
         finally:
             if folder.begun:  # else there is nothing to build, and a full disk would be waited for
                 records.close()
 
 
-def _checked(folder: StudyFolder, plan: Plan, nodes: Nodes, choice: NodeChoice, progress: Progress) -> Joining:
+def _checked(
+    folder: StudyFolder, plan: Plan, workload: Workload, nodes: Nodes, choice: NodeChoice, progress: Progress
+) -> Joining:
     """Have the cluster's nodes checked and recorded; who will do the same with those that join later."""
 
     def note(found: Found) -> None:
         record_nodes(folder, [each.as_record() for each in found.facts], found.differ, found.left_out)
 
-    checked = check_nodes(folder.path, plan, nodes, choice, say=progress.say, show=progress.show)
+    checked = check_nodes(folder.path, plan, workload, nodes, choice, say=progress.say, show=progress.show)
     note(Found(checked.facts, checked.differ, nodes.excluded))
     return Joining(
         nodes,
         plan.slice,
-        lambda node: asked([node], folder.path, plan),
+        lambda node: asked([node], folder.path, plan, workload),
         facts=checked.facts,
         allow_mixed=choice.allow_mixed,
         say=progress.say,
@@ -260,7 +270,7 @@ def _search(driver: Driver) -> dict[str, int]:
                 searcher=DealingSearcher(
                     plan,
                     folder,
-                    driver.lease,
+                    driver.supplies,
                     searches,
                     left=dict(left),
                     dealt=Counter((row["framework"], row["host"]) for row in before),
@@ -271,7 +281,7 @@ def _search(driver: Driver) -> dict[str, int]:
                 trials=sum(left.values()),
                 concurrent=sum(left.values()),  # the searcher deals no more than there is room for
                 fresh_processes=fresh,
-                scheduler=make_scheduler(plan),
+                scheduler=make_scheduler(plan, samples=facts(driver.supplies.workload).training_samples),
                 recorder=driver.recorder(),
                 interrupts=driver.interrupts,
             )
@@ -307,7 +317,7 @@ def race(driver: Driver) -> None:
                     "confirms": trial,
                     "rank": rank,
                 }
-                spec = plan.spec(name, rows[rank - 1], seed=race_seed(plan, repeat, rank), test_accuracy=True)
+                spec = plan.spec(name, point_of(rows[rank - 1]), seed=race_seed(plan, repeat, rank), test_score=True)
                 found[name] = Run(_attempted(identity, attempt), spec)
         return found
 
@@ -343,7 +353,7 @@ def confirm(driver: Driver) -> None:
             winner = best[name]["number"]
             run_id = f"confirm-{name}-{winner:05d}-{number:05d}"  # of this winner: more trials may bring another
             identity = {"phase": "confirm", "trial_id": run_id, "number": number, "confirms": winner}
-            spec = plan.spec(name, best[name], seed=confirmation_seed(plan, number), test_accuracy=True)
+            spec = plan.spec(name, point_of(best[name]), seed=confirmation_seed(plan, number), test_score=True)
             found[name] = Run(_attempted(identity, attempt), spec)
         return found
 
@@ -377,13 +387,13 @@ def sweep(driver: Driver) -> None:
         repeat, knob, value = points[number]
         found = {}
         for name in plan.frameworks:
-            run_id = f"sweep-{name}-{knob}-{value:g}-{repeat:03d}"
+            run_id = f"sweep-{name}-{knob}-{said(value, over[knob])}-{repeat:03d}"
             spec = plan.spec(
                 name,
                 plan.sweep.point(knob, value),
                 seed=confirmation_seed(plan, repeat),
-                test_accuracy=True,
-                training_accuracy=True,
+                test_score=True,
+                training_score=True,
                 stop_at_target=False,
             )
             identity = {"phase": "sweep", "trial_id": run_id, "number": number, "varied": knob}
@@ -483,7 +493,7 @@ def _run_pairs(driver: Driver, wanted: dict[str, int], pairs: Sequence[Callable[
                     left,
                     Balance(done),
                     nodes=driver.nodes,
-                    config=lambda run, node: trial_config(driver.folder, driver.lease, run.identity, run.spec, node),
+                    config=lambda run, node: trial_config(driver.folder, driver.supplies, run.identity, run.spec, node),
                 ),
                 trials=sum(len(pair.runs) for pair in left),
                 concurrent=1,

@@ -20,8 +20,11 @@ from study.driver.notices import Notices
 from study.driver.progress import Progress
 from study.driver.retries import Retries, goes_on
 from study.driver.searcher import HOST, IDENTITY
+from study.driver.supplies import Weights
 from study.plan.plan import Plan
+from study.plan.points import options_text
 from study.store.folder import StudyFolder
+from study.store.frozen import digest_in
 from study.store.records import Records
 from trainables import checkpoint
 from trainables.contract import Record
@@ -43,6 +46,7 @@ class Recorder(Callback):
         cluster: ClusterWatch | None = None,
         blame: Blame | None = None,
         retries: Retries | None = None,
+        weights: Weights | None = None,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -53,6 +57,7 @@ class Recorder(Callback):
         self._blame = blame
         self._nodes = nodes
         self._retries = retries if retries is not None else Retries(progress.say)
+        self._weights = weights
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
         self._notices = Notices(progress.say)
 
@@ -139,9 +144,21 @@ class Recorder(Callback):
         held_s = time.monotonic() - self._started.get(trial.trial_id, time.monotonic())
         spec = TrainingSpec.from_dict(trial.config[SPEC])
         lost = self._records.lost_s(identity["trial_id"])
-        row = trial_row(identity, self._plan, spec, result, held_s=held_s, lost_s=lost, failures=trial.num_failures)
+        digest = digest_in(self._folder.copies)
+        row = trial_row(
+            identity,
+            self._plan,
+            spec,
+            result,
+            workload_digest=digest,
+            held_s=held_s,
+            lost_s=lost,
+            failures=trial.num_failures,
+        )
         self._records.add_trial(row)
         checkpoint.drop_models(Path(trial.config[FOLDER]))
+        if self._weights is not None:
+            self._weights.forget(identity["trial_id"])
         self._progress.finished(row)
 
 
@@ -151,6 +168,7 @@ def trial_row(
     spec: TrainingSpec,
     result: Record,
     *,
+    workload_digest: str,
     held_s: float,
     lost_s: float,
     failures: int = 0,
@@ -159,6 +177,8 @@ def trial_row(
 
     Parameters
     ----------
+    workload_digest
+        Of the study's own copy of its workload; empty where it has none.
     held_s
         Seconds for which its last attempt held a slice. What the attempt's own clock says is taken where that is more:
         an earlier driver ran it.
@@ -172,9 +192,12 @@ def trial_row(
         **identity,
         "framework": spec.framework,
         **spec.as_dict()["hyperparameters"],
+        "options": options_text(spec.hyperparameters.options),
         **spec.as_dict()["execution"],
         "workload": spec.workload,
+        "workload_digest": workload_digest,
         "seed": spec.seed,
+        "metric": spec.metric,
         "target": spec.target,
         "holds": spec.holds,
         "limit_s": spec.limit_s,

@@ -16,7 +16,9 @@ from reports.winners import MOVED
 from study.driver.recorder import lost_s, trial_row
 from study.driver.searcher import search_seed
 from study.plan.plan import Plan
+from study.plan.points import point_of
 from study.store.folder import StudyFolder
+from study.store.frozen import digest_in, workload_in
 from study.store.journal import (
     JournalDamaged,
     Search,
@@ -173,13 +175,14 @@ def _record(
     ended: Record | None,
 ) -> bool:
     path = folder.checkpoints(identity["trial_id"])
-    training = Training(spec, folder=path)
+    training = Training(spec, workload=workload_in(folder.copies, plan.workload), folder=path)
     if ended is None and not training.finished:
         return False
     identity = {"study": folder.name, "framework": spec.framework, **identity}
     records.add_evaluations({**asdict(evaluation), **identity} for evaluation in training.evaluations)
     result = {**training.result(), **(ended or {})}
-    records.add_trial(trial_row(identity, plan, spec, result, held_s=0.0, lost_s=records.lost_s(identity["trial_id"])))
+    lost, digest = records.lost_s(identity["trial_id"]), digest_in(folder.copies)
+    records.add_trial(trial_row(identity, plan, spec, result, workload_digest=digest, held_s=0.0, lost_s=lost))
     checkpoint.drop_models(path)
     return True
 
@@ -191,7 +194,8 @@ def _disagreement(search: Search, folder: StudyFolder, records: Records) -> str 
         trial = trials.get(number)
         if trial is None:
             return f"it does not know {row['trial_id']}"
-        if search.whole(trial) and any(row[name] != value for name, value in trial.params.items()):
+        point = point_of(row)
+        if search.whole(trial) and any(point.get(name) != value for name, value in trial.params.items()):
             return f"it has other parameters for {row['trial_id']}"
         if trial.state == TrialState.COMPLETE and trial.value != row["objective"]:
             return f"it has another value for {row['trial_id']}"
@@ -201,7 +205,7 @@ def _disagreement(search: Search, folder: StudyFolder, records: Records) -> str 
         drawn = search.drawn(trials[number]) if number in trials else None
         if drawn is None:
             return f"it does not know {trial_id(search.framework, number)}"
-        if any(begun[name] != value for name, value in drawn.items()):
+        if any(begun.get(name) != value for name, value in drawn.items()):
             return f"it has other parameters for {trial_id(search.framework, number)}"
     return None
 
@@ -210,7 +214,7 @@ def _rebuild(search: Search, plan: Plan, folder: StudyFolder, records: Records) 
     recorded, begun = _recorded(search, records), _begun(search, folder, records)
     for number in range(max([*recorded, *begun], default=-1) + 1):
         if number in recorded:
-            add_finished(search, number, recorded[number], plan, recorded[number])
+            add_finished(search, number, point_of(recorded[number]), plan, recorded[number])
         elif number in begun:
             add_finished(search, number, begun[number], plan, None)
         else:
@@ -225,11 +229,12 @@ def _recorded(search: Search, records: Records) -> dict[int, Record]:
 def _begun(search: Search, folder: StudyFolder, records: Records) -> dict[int, Record]:
     """Hyperparameters of all trials that ever started, by number: from the records, or from their checkpoints."""
     prefix = trial_id(search.framework, 0).rstrip("0")
-    found = {int(name.removeprefix(prefix)): each for name, each in records.begun.items() if name.startswith(prefix)}
+    begun = ((name, point_of(each)) for name, each in records.begun.items() if name.startswith(prefix))
+    found: dict[int, Record] = {int(name.removeprefix(prefix)): point for name, point in begun}
     for path in folder.checkpoints("").glob(f"{prefix}*"):
         number = int(path.name.removeprefix(prefix))
         if number not in found and (state := checkpoint.read_state(path)) is not None:
-            found[number] = state["spec"]["hyperparameters"]
+            found[number] = point_of(state["spec"]["hyperparameters"])
     return found
 
 

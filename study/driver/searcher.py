@@ -12,17 +12,27 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from study.cluster.nodes import Node
+from study.driver.supplies import Supplies
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.journal import ORIGIN, Search, search_distributions, trial_id
 from trainables import checkpoint
 from trainables.common.house import code_digest
-from trainables.common.lease import Lease
 from trainables.contract import Record
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import CODE, DATA, EVERY_EVALUATION, FOLDER, LEASE, NODE, OBJECTIVE, SPEC
-from trainables.workloads.datasets import dataset
-from trainables.workloads.shipped import workload
+from trainables.tune_trainable import (
+    CODE,
+    DATA,
+    EVERY_EVALUATION,
+    FOLDER,
+    LEASE,
+    NO_WEIGHTS,
+    NODE,
+    OBJECTIVE,
+    SPEC,
+    WEIGHTS,
+    WORKLOAD,
+)
 
 IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the records
 
@@ -73,7 +83,7 @@ class DealingSearcher(NeverRestored):
         self,
         plan: Plan,
         folder: StudyFolder,
-        lease: Lease,
+        supplies: Supplies,
         searches: Mapping[str, Search],
         *,
         left: dict[str, int],
@@ -85,7 +95,7 @@ class DealingSearcher(NeverRestored):
         super().__init__(metric=OBJECTIVE, mode="min")
         self._plan = plan
         self._folder = folder
-        self._lease = lease
+        self._supplies = supplies
         self._left = left
         self._hosts = hosts
         self._count = dealt
@@ -126,7 +136,7 @@ class DealingSearcher(NeverRestored):
         self._owner[trial_id] = name, node.id
         self._count[name, node.host] += 1
         every_evaluation = self._plan.search.scheduler != "fifo"
-        return trial_config(self._folder, self._lease, identity, spec, node, every_evaluation=every_evaluation)
+        return trial_config(self._folder, self._supplies, identity, spec, node, every_evaluation=every_evaluation)
 
     def _take_slot(self, name: str, node: Node, slots: int) -> None:
         """Note which free process serves the next trial, or is ended by Tune to make room for it."""
@@ -201,7 +211,7 @@ def last_host(folder: StudyFolder, trial_id: str) -> str | None:
 
 def trial_config(
     folder: StudyFolder,
-    lease: Lease,
+    supplies: Supplies,
     identity: Record,
     spec: TrainingSpec,
     node: Node,
@@ -212,8 +222,6 @@ def trial_config(
 
     Parameters
     ----------
-    lease
-        Of the driver that runs it.
     identity
         Phase, trial id and number, as they go into the records.
     node
@@ -221,17 +229,30 @@ def trial_config(
     every_evaluation
         Whether Tune must hear of each evaluation at once: a scheduler wants that.
     """
+    weights, no_weights = _weights(supplies, identity["trial_id"], spec)
     return {
         SPEC: spec.as_dict(),
         FOLDER: str(folder.checkpoints(identity["trial_id"])),
-        DATA: str(folder.data / dataset(workload(spec.workload).dataset).arrays),
-        LEASE: lease.as_dict(),
+        WORKLOAD: str(supplies.workload.folder),
+        DATA: str(supplies.data),
+        WEIGHTS: weights,
+        NO_WEIGHTS: no_weights,
+        LEASE: supplies.lease.as_dict(),
         CODE: code_digest(),
         EVERY_EVALUATION: every_evaluation,
         IDENTITY: identity,
         NODE: node.id,
         HOST: node.host,
     }
+
+
+def _weights(supplies: Supplies, trial_id: str, spec: TrainingSpec) -> tuple[str | None, str | None]:
+    """The file of a trial's initial parameters, or why there is none: that fails the trial, and no other."""
+    try:
+        path = supplies.weights.draw(trial_id, spec)
+    except (RuntimeError, OSError) as error:
+        return None, str(error)
+    return (None if path is None else str(path)), None
 
 
 def search_seed(plan: Plan, place: int) -> int:

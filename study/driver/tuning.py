@@ -29,9 +29,7 @@ from study.interrupts import Interrupts
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.patience import StorageGone
-from trainables.tune_trainable import ACCURACY, TrainingTrainable, placement
-from trainables.workloads.datasets import dataset
-from trainables.workloads.shipped import workload
+from trainables.tune_trainable import SCORE, TrainingTrainable, placement
 
 ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
 
@@ -127,22 +125,27 @@ def _first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def make_scheduler(plan: Plan) -> TrialScheduler:
+def make_scheduler(plan: Plan, *, samples: int) -> TrialScheduler:
     """The search's scheduler.
 
-    ASHA stops trials that lag behind in validation accuracy, rung by rung of evaluations; since evaluations are spaced
-    in samples, a rung means the same for every batch size and framework. Schedulers that pause trials are not offered:
-    each pause costs a start of the runtime.
+    ASHA stops trials that lag behind in validation accuracy, or loss, rung by rung of evaluations; since evaluations
+    are spaced in samples, a rung means the same for every batch size and framework. Schedulers that pause trials are
+    not offered: each pause costs a start of the runtime.
+
+    Parameters
+    ----------
+    samples
+        Of the training split.
     """
     if plan.search.scheduler == "fifo":
         return FIFOScheduler()
-    samples = plan.training.epochs * dataset(workload(plan.workload).dataset).training_samples
+    most = plan.training.epochs * samples // plan.training.evaluate_every_samples + 1
     return ASHAScheduler(
         time_attr="evaluation",
-        metric=ACCURACY,
+        metric=SCORE,
         mode="max",
         grace_period=plan.search.grace_evaluations,
-        max_t=max(plan.search.grace_evaluations, samples // plan.training.evaluate_every_samples + 1),
+        max_t=max(plan.search.grace_evaluations, most),
         reduction_factor=ASHA_REDUCTION,
     )
 

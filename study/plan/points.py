@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces import HYPERPARAMETERS, Value
+
+_SHORT = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,39}")
 
 
 def point_of(row: Mapping[str, Any]) -> dict[str, Value]:
@@ -19,3 +22,19 @@ def point_of(row: Mapping[str, Any]) -> dict[str, Value]:
 def options_text(options: Mapping[str, Value]) -> str:
     """Options as they stand in the records."""
     return json.dumps(dict(options), sort_keys=True)
+
+
+def said(value: Value, among: Sequence[Value]) -> str:
+    """A value as a part of a name that belongs to no other of them."""
+    short = {each: _short(each, place) for place, each in enumerate(among)}
+    if list(short.values()).count(short[value]) > 1:
+        return f"{list(among).index(value)}"
+    return short[value]
+
+
+def _short(value: Value, place: int) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value if _SHORT.fullmatch(value) else f"value{place}"
+    return f"{value:g}"

@@ -11,12 +11,14 @@ from typing import Any
 
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
+from study.store.frozen import digest_in
 from study.store.provenance import certifiable, framework_versions
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
 from trainables.common.machine import processor
 from trainables.verify.compare import BATCH_SIZE, Comparison, sources_digest
 from trainables.workloads.datasets import cache_folder
+from trainables.workloads.workload import Workload
 
 
 def certificate_path(workload: str) -> Path:
@@ -25,11 +27,12 @@ def certificate_path(workload: str) -> Path:
 
 
 def write_certificate(
-    workload: str, frameworks: Sequence[str], comparisons: Sequence[Comparison], path: Path
+    workload: Workload, frameworks: Sequence[str], comparisons: Sequence[Comparison], path: Path
 ) -> dict[str, Any]:
     """Write what was compared, on what, and with which result."""
     certificate = {
-        "workload": workload,
+        "workload": workload.name,
+        "workload_digest": workload.digest(),
         "equal": all(comparison.equal for comparison in comparisons),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "frameworks": list(frameworks),
@@ -63,6 +66,7 @@ def attach_certificate(plan: Plan, folder: StudyFolder) -> None:
         certificate.get("sources") == ran.get("sources")
         and ran.get("versions", {}).items() <= dict(certificate.get("versions", {})).items()
     )
+    same = same and certificate.get("workload_digest", "") == digest_in(folder.copies)
     if same and set(plan.frameworks) <= set(certificate.get("frameworks", [])):
         shutil.copyfile(newest, folder.certificate)
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.names import study_name
-from study.plan.files import freeze, thaw
+from study.plan.files import COPIES, freeze, thaw
 from study.plan.plan import Plan
+from study.store.frozen import ORIGIN, digest_in, keep_copy
 from trainables.common.errors import UserError
+from trainables.workloads import workload as workloads
+from trainables.workloads.workload import Workload
 
 PLACE = "place"  # in provenance.json: the option that leads to the cluster on which the study ran last
 
@@ -106,6 +109,16 @@ class StudyFolder:
         return self.path / "data"
 
     @property
+    def copies(self) -> Path:
+        """Its own copy of its workload lies there, under that's name; `study.store.frozen`."""
+        return self.path / COPIES
+
+    @property
+    def weights(self) -> Path:
+        """Initial parameters of trials that run."""
+        return self.path / "weights"
+
+    @property
     def begun(self) -> bool:
         """Whether a trial of it has ever started."""
         return self.log.exists() or any(self.checkpoints("").glob("*"))
@@ -120,8 +133,13 @@ class StudyFolder:
         return self.tune / "checkpoints" / trial_id
 
 
-def create(path: Path, plan: Plan) -> StudyFolder:
-    """Make a new study's folder with its frozen plan.
+def create(path: Path, plan: Plan, workload: Workload | None = None) -> StudyFolder:
+    """Make a new study's folder with its frozen plan and its copy of the workload.
+
+    Parameters
+    ----------
+    workload
+        What the plan names, if that is none that comes with tuneoff.
 
     Raises
     ------
@@ -129,14 +147,17 @@ def create(path: Path, plan: Plan) -> StudyFolder:
         When the folder exists and is not empty, or cannot be written.
     """
     folder = StudyFolder(path.absolute())
+    wanted = workloads.find(plan.workload) if workload is None else workload
     try:
         if folder.plan.exists():
-            same = thaw(folder.plan) == plan
-            problem = "is a study already" if same else "belongs to another plan"
+            problem = "is a study already" if thaw(folder.plan) == plan else "belongs to another plan"
+            if thaw(folder.plan) == plan and digest_in(folder.copies) not in ("", wanted.digest()):
+                problem = f"is a study already, of {plan.workload} as it was before it was changed"
             raise UserError(f"{path} {problem}; `{folder.resume_command()}` continues it, --name starts another")
-        if path.exists() and any(not _temporary(entry) for entry in path.iterdir()):
+        if path.exists() and any(not _left_behind(entry) for entry in path.iterdir()):
             raise UserError(f"{path} exists and is not a study; choose another with --name or --out")
         path.mkdir(parents=True, exist_ok=True)
+        keep_copy(wanted, folder.copies)
         freeze(plan, folder.plan)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); choose another folder with --out") from None
@@ -145,7 +166,7 @@ def create(path: Path, plan: Plan) -> StudyFolder:
 
 def clear(folder: StudyFolder) -> None:
     """Remove what a launch left that ended before its first trial, and nothing that anybody else has put there."""
-    for made in (folder.tune, folder.data):
+    for made in (folder.tune, folder.data, folder.weights, folder.copies):
         shutil.rmtree(made, ignore_errors=True)
     left = (folder.journal, folder.provenance, folder.certificate, folder.evaluations, folder.trials, folder.owner)
     for path in (*left, folder.price, *folder.path.glob("*Manifest.toml"), folder.plan, folder.lock):
@@ -167,6 +188,11 @@ def find(path: Path) -> StudyFolder:
     return StudyFolder(Path(os.path.abspath(path)))  # noqa: PTH100 - a study is never called `..`
 
 
+def _left_behind(path: Path) -> bool:
+    """Whether it is what a killed launch leaves."""
+    return _temporary(path) or (path.name == COPIES and (path / ORIGIN).exists())
+
+
 def _temporary(path: Path) -> bool:
     """Whether it is what a killed writer leaves."""
     return path.name.startswith(".") and path.suffix == ".tmp"
@@ -176,4 +202,7 @@ def remove_leftovers(folder: StudyFolder) -> None:
     """Delete temporary files of writers that were killed; to be called with the study's lock held."""
     for where in (folder.path, *folder.checkpoints("").iterdir()):
         for left in where.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)

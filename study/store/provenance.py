@@ -17,16 +17,16 @@ from typing import Any
 
 from study.plan.plan import Plan
 from study.store.folder import PLACE, StudyFolder
+from study.store.frozen import origin_in
 from study.store.log import set_aside
 from trainables.common.files import write_text
 from trainables.common.helpers import Answer, ask
 from trainables.common.house import HOUSE, code_digest
 from trainables.common.load import Busyness
 from trainables.common.machine import cpus, memory, processor
-from trainables.frameworks import FRAMEWORKS, framework, traced
+from trainables.frameworks import FRAMEWORKS, Framework, framework, traced
 from trainables.verify.compare import sources_digest
-from trainables.workloads.datasets import checksums
-from trainables.workloads.shipped import workload
+from trainables.workloads.workload import MODEL_FILES, Workload
 
 _ANSWER_S = 20.0  # nvidia-smi takes ten where eight GPUs must wake up first
 _GPU = re.compile(r"[ -~]+, (\d+ MiB|\[.*\])")
@@ -35,12 +35,20 @@ _DISTRIBUTIONS = ("tuneoff", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 
 def write_provenance(
-    plan: Plan, folder: StudyFolder, busyness: Busyness, *, say: Callable[[str], None], place: str = ""
+    plan: Plan,
+    folder: StudyFolder,
+    workload: Workload,
+    busyness: Busyness,
+    *,
+    say: Callable[[str], None],
+    place: str = "",
 ) -> None:
     """Write provenance.json at the first run of a driver; add the later ones under ``resumed``.
 
     Parameters
     ----------
+    workload
+        The study's own copy.
     busyness
         Of this machine, as the driver begins.
     say
@@ -62,9 +70,7 @@ def write_provenance(
     else:
         known = {
             **now,
-            "dataset": workload(plan.workload).dataset,
-            "md5": checksums(workload(plan.workload).dataset),
-            "did_not_run": left_out(plan),
+            "did_not_run": left_out(plan, workload),
         }
         if certifiable(plan.frameworks):  # what a certificate must match
             known["verified_by"] = {"versions": framework_versions(plan.frameworks), "sources": sources_digest()}
@@ -72,6 +78,8 @@ def write_provenance(
             if (lockfile := framework(name).lockfile()) is not None:
                 shutil.copyfile(lockfile, folder.path / lockfile.name)
                 known.setdefault("lockfiles_sha256", {})[name] = hashlib.sha256(lockfile.read_bytes()).hexdigest()
+    if (origin := origin_in(folder.copies)) is not None:
+        known["workload"] = {"name": workload.name, **origin.as_record()}
     known[PLACE] = place
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
 
@@ -185,11 +193,17 @@ def _software(plan: Plan) -> dict[str, Any]:
     }
 
 
-def left_out(plan: Plan) -> dict[str, str]:
+def left_out(plan: Plan, workload: Workload) -> dict[str, str]:
     """Real frameworks that the plan leaves out, and why: terminal and report must say so."""
+
+    def reason(each: Framework) -> str:
+        if each.language is not None and not each.trains(workload):
+            return f"{workload.name} has no {MODEL_FILES[each.language]}"
+        return each.missing() or "it was not asked for"
+
     others = [each for each in FRAMEWORKS.values() if each.real and each.name not in plan.frameworks]
-    reasons = {each: each.missing() or "it was not asked for" for each in others}
-    return {each.name: reason.removeprefix(f"{each.title} cannot run: ") for each, reason in reasons.items()}
+    reasons = {each: reason(each) for each in others}
+    return {each.name: said.removeprefix(f"{each.title} cannot run: ") for each, said in reasons.items()}
 
 
 def _git_state() -> str | None:
