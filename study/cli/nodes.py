@@ -30,7 +30,7 @@ def ask_nodes(address: str | None, workload: str | None = None) -> Probed:
     settings = [] if workload is None else [f"workload={workload}"]
     plan = load_plan("quickstart", settings=settings)
     with connected(address, on_death=lambda: "its nodes could not be asked"):
-        large = [node for node in Nodes().usable() if node.holds(cpus=plan.slice.cpus, gpus=plan.slice.gpus)]
+        large = [node for node in Nodes().usable() if node.slots(plan.slice)]
         return probe(large, plan, find(plan.workload), None)
 
 

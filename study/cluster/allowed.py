@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray._private.state import state
 
+from study.plan.plan import SlicePlan
 from trainables.common.errors import UserError
 
 
@@ -23,9 +24,10 @@ class Member:
     resources: dict[str, float]
     draining: bool = False  # it ends when its work does, or at a time limit, and takes nothing new
 
-    def holds(self, *, cpus: float, gpus: float) -> bool:
-        """Whether it is large enough for a slice."""
-        return self.resources.get("CPU", 0.0) >= cpus and self.resources.get("GPU", 0.0) >= gpus
+    def slots(self, wanted: SlicePlan) -> int:
+        """How many slices it holds at once; none where it is too small."""
+        by_cpu = int(self.resources.get("CPU", 0.0) // wanted.cpus)
+        return min(by_cpu, wanted.on_gpus(self.resources.get("GPU", 0.0))) if wanted.gpus else by_cpu
 
 
 def members() -> list[Member]:

@@ -73,7 +73,7 @@ class Joining:
     def look(self) -> None:
         """To be called again and again, by the thread that runs the study."""
         for node in self._nodes.strangers():
-            if node.id not in self._asked and node.holds(cpus=self._wanted.cpus, gpus=self._wanted.gpus):
+            if node.id not in self._asked and node.slots(self._wanted):
                 self._asked.add(node.id)
                 threading.Thread(target=self._put_answer, args=(node,), daemon=True).start()
         while True:

@@ -89,7 +89,7 @@ def check_nodes(
     UserError
         Naming the node and what it lacks, or what differs; and what to do.
     """
-    large = [each for each in nodes.usable() if each.holds(cpus=plan.slice.cpus, gpus=plan.slice.gpus)]
+    large = [each for each in nodes.usable() if each.slots(plan.slice)]
     checked = judge(asked(large, folder, plan, workload), nodes, choice, say=say, show=show)
     nodes.admit(large)
     return checked

@@ -37,8 +37,8 @@ class Slots:
         moment = time.monotonic()
         if self._asked_at is None or (self._growing and moment - self._asked_at > ASK_AGAIN_S):
             avoided = self._avoided()
-            usable = [node.resources for node in members() if node.id not in avoided]
-            self._fitting = slices_that_fit(self._wanted, usable)
+            usable = [node for node in members() if node.id not in avoided]
+            self._fitting = sum(node.slots(self._wanted) for node in usable)
             self._asked_at = moment
         return min(self._fitting, self._wanted.max_concurrent or self._fitting)
 
@@ -56,9 +56,10 @@ def check_slice(wanted: SlicePlan, nodes: Nodes) -> None:
     UserError
         When no node is large enough.
     """
-    usable = [node.resources for node in nodes.usable()]
-    if slices_that_fit(wanted, usable) == 0:
-        have = "; ".join(f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in usable)
+    usable = nodes.usable()
+    if not any(node.slots(wanted) for node in usable):
+        resources = [node.resources for node in usable]
+        have = "; ".join(f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in resources)
         raise UserError(
             f"no node can hold a slice of {wanted.cpus} CPUs and {wanted.gpus} GPUs (nodes have: {have}); "
             "set slice.cpus and slice.gpus to less"
@@ -67,9 +68,7 @@ def check_slice(wanted: SlicePlan, nodes: Nodes) -> None:
 
 def nodes_for(wanted: SlicePlan) -> list[Node]:
     """The nodes that are up now and can hold a slice, in an order that stays."""
-    found = [
-        Node(node.id, node.host, slots) for node in members() if (slots := slices_that_fit(wanted, [node.resources]))
-    ]
+    found = [Node(node.id, node.host, slots) for node in members() if (slots := node.slots(wanted))]
     return sorted(found, key=lambda node: (node.host, node.id))
 
 
@@ -115,12 +114,3 @@ class NodeWatch:
         lost = {host for node, host in waiting if node not in up}
         if lost:
             raise NodeLost(f"lost {', '.join(sorted(lost))}")
-
-
-def slices_that_fit(wanted: SlicePlan, nodes: Sequence[dict[str, float]]) -> int:
-    """How many slices the nodes hold at once, each slice within one node; resources are Ray's ``CPU`` and ``GPU``."""
-    total = 0
-    for node in nodes:
-        by_cpu = int(node.get("CPU", 0) // wanted.cpus)
-        total += min(by_cpu, wanted.on_gpus(node.get("GPU", 0))) if wanted.gpus else by_cpu
-    return total

@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from study.cluster.slices import slices_that_fit
+from study.cluster.allowed import Member
 from study.plan.plan import SlicePlan
 
-NODES = [{"CPU": 4.0, "GPU": 1.0}, {"CPU": 16.0}, {"CPU": 8.0, "GPU": 4.0}]
+NODES = [
+    Member("id", "10.0.0.1", "host", 1, resources)
+    for resources in ({"CPU": 4.0, "GPU": 1.0}, {"CPU": 16.0}, {"CPU": 8.0, "GPU": 4.0})
+]
+
+
+def fitting(wanted: SlicePlan) -> int:
+    return sum(node.slots(wanted) for node in NODES)
 
 
 @pytest.mark.parametrize(
@@ -13,7 +20,7 @@ NODES = [{"CPU": 4.0, "GPU": 1.0}, {"CPU": 16.0}, {"CPU": 8.0, "GPU": 4.0}]
     [(1, 0, 28), (3, 0, 8), (16, 0, 1), (17, 0, 0), (1, 1, 5), (4, 1, 3), (4, 2, 2), (8, 4, 1), (9, 1, 0), (1, 5, 0)],
 )
 def test_slices_never_span_nodes(cpus: int, gpus: int, fits: int) -> None:
-    assert slices_that_fit(SlicePlan(cpus=cpus, gpus=gpus, max_concurrent=0), NODES) == fits
+    assert fitting(SlicePlan(cpus=cpus, gpus=gpus, max_concurrent=0)) == fits
 
 
 @pytest.mark.parametrize(
@@ -21,7 +28,7 @@ def test_slices_never_span_nodes(cpus: int, gpus: int, fits: int) -> None:
     [(0.5, 2 + 8), (0.4, 2 + 8), (0.6, 1 + 4), (0.1, 4 + 8), (0.3333, 3 + 8)],  # at most one to a CPU
 )
 def test_a_share_of_a_gpu_never_spans_gpus(share: float, fits: int) -> None:
-    assert slices_that_fit(SlicePlan(cpus=1, gpus=share, max_concurrent=0), NODES) == fits
+    assert fitting(SlicePlan(cpus=1, gpus=share, max_concurrent=0)) == fits
 
 
 @pytest.mark.parametrize(("share", "fits"), [(0.1, 10), (0.2, 5), (0.7, 1), (0.01, 100), (1, 1), (2, 0)])
