@@ -57,13 +57,9 @@ class Nodes:
 
     def strangers(self) -> list[Member]:
         """Those that are up and were neither admitted nor left out."""
-        if self._admitted is None:
+        if self._admitted is None:  # Ray is not asked for nothing
             return []
-        return [
-            node
-            for node in members()
-            if node.id not in self._admitted and node.address not in self._out and not node.draining
-        ]
+        return [node for node in self._not_left_out() if node.id not in self._admitted]
 
     def exclude(self, address: str, why: str) -> None:
         """From now on no trial is placed there."""
@@ -80,17 +76,10 @@ class Nodes:
 
     def usable(self) -> list[Member]:
         """Those that are up and may be used now."""
-        return [node for node in members() if self._may_be_used(node)]
+        return [node for node in self._not_left_out() if self._admitted is None or node.id in self._admitted]
 
-    def avoided(self) -> list[str]:
-        """Ray's ids of those that are up and must not be used."""
-        if self._admitted is None and not self._out:  # Ray is not asked for nothing
-            return []
-        return sorted(node.id for node in members() if not self._may_be_used(node))
-
-    def _may_be_used(self, node: Member) -> bool:
-        admitted = self._admitted is None or node.id in self._admitted
-        return admitted and node.address not in self._out and not node.draining
+    def _not_left_out(self) -> list[Member]:
+        return [node for node in members() if node.address not in self._out and not node.draining]
 
     def address(self, node_id: str) -> str | None:
         """The address of a node, that is up or was; None where it is not known."""

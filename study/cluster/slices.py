@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from study.cluster.allowed import Nodes, members
+from study.cluster.allowed import Nodes
 from study.cluster.nodes import Node
 from study.plan.plan import SlicePlan
 from trainables.common.errors import UserError
@@ -19,16 +19,16 @@ class Slots:
 
     Parameters
     ----------
+    nodes
+        Those that may be used.
     growing
         Whether nodes may join and leave; else what fits at first is what fits.
-    avoided
-        Tells Ray's ids of the nodes that must not be used.
     """
 
-    def __init__(self, wanted: SlicePlan, *, growing: bool, avoided: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(self, wanted: SlicePlan, nodes: Nodes, *, growing: bool) -> None:
         self._wanted = wanted
+        self._nodes = nodes
         self._growing = growing
-        self._avoided = avoided
         self._fitting = 0
         self._asked_at: float | None = None
 
@@ -36,9 +36,7 @@ class Slots:
         """Asked of Ray anew now and then."""
         moment = time.monotonic()
         if self._asked_at is None or (self._growing and moment - self._asked_at > ASK_AGAIN_S):
-            avoided = self._avoided()
-            usable = [node for node in members() if node.id not in avoided]
-            self._fitting = sum(node.slots(self._wanted) for node in usable)
+            self._fitting = sum(node.slots(self._wanted) for node in self._nodes.usable())
             self._asked_at = moment
         return min(self._fitting, self._wanted.max_concurrent or self._fitting)
 
@@ -66,9 +64,9 @@ def check_slice(wanted: SlicePlan, nodes: Nodes) -> None:
         )
 
 
-def nodes_for(wanted: SlicePlan) -> list[Node]:
-    """The nodes that are up now and can hold a slice, in an order that stays."""
-    found = [Node(node.id, node.host, slots) for node in members() if (slots := node.slots(wanted))]
+def nodes_for(wanted: SlicePlan, nodes: Nodes) -> list[Node]:
+    """The nodes that are up now, may be used and can hold a slice, in an order that stays."""
+    found = [Node(node.id, node.host, slots) for node in nodes.usable() if (slots := node.slots(wanted))]
     return sorted(found, key=lambda node: (node.host, node.id))
 
 

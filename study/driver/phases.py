@@ -106,8 +106,7 @@ class Driver:
 
     def nodes(self) -> list[Node]:
         """The nodes that are up now, can hold a slice, and may be used."""
-        avoided = self.allowed.avoided()
-        return [node for node in nodes_for(self.plan.slice) if node.id not in avoided]
+        return nodes_for(self.plan.slice, self.allowed)
 
     def gives_again(self) -> bool:
         """Whether trials failed on nodes that were left out since; they are to run again, elsewhere."""
@@ -192,7 +191,7 @@ def driving(
                     joining = _checked(folder, plan, workload, nodes, choice, progress)
                     check_slice(plan.slice, nodes)
                     blame = Blame(nodes, say=progress.say)
-                slots = Slots(plan.slice, growing=not where.local, avoided=nodes.avoided)
+                slots = Slots(plan.slice, nodes, growing=not where.local)
                 supplies = Supplies(hold.lease, workload, data, weights)
                 shared = (supplies, slots, where.local, nodes, blame, joining, Retries(progress.say))
                 yield Driver(plan, folder, records, progress, interrupts, *shared)

@@ -79,7 +79,6 @@ def test_one_that_can_take_part_and_is_alike_is_used_once_it_has_answered(study:
     study.answer = answers(TWO)
     study.up.append(described(2))
     assert study.usable() == ["10.0.0.1"]
-    assert study.nodes.avoided() == ["id2"]
     study.settle(joining)
     assert study.usable() == ["10.0.0.1", "10.0.0.2"]
     assert study.said == ["node 10.0.0.2 takes part from now on"]
@@ -166,7 +165,6 @@ def test_those_too_small_or_excluded_or_drained_or_gone_again_are_not_let_in(stu
 def test_a_node_that_is_drained_is_used_no_more(study: Study) -> None:
     study.draining = frozenset({"id1"})
     assert study.usable() == []
-    assert study.nodes.avoided() == ["id1"]
 
 
 def test_on_this_machine_alone_nobody_is_a_stranger(study: Study) -> None:

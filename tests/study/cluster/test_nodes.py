@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -131,7 +130,7 @@ def test_a_node_that_is_gone_is_named_and_refuses_nothing(cluster: list[dict[str
     gone = next(node for node in nodes.usable() if node.address == "10.0.0.2")
     _, said = judged(nodes, ONE, gone=(gone,))
     assert said == "node 10.0.0.2 is gone, though Ray still lists it: it is left out"
-    assert nodes.avoided() == ["id2"]
+    assert [node.address for node in nodes.usable()] == ["10.0.0.1", "10.0.0.3"]
 
 
 def test_who_answers_no_knock_is_gone(cluster: list[dict[str, Any]]) -> None:
@@ -181,7 +180,6 @@ def test_what_is_excluded_gets_no_trial(cluster: list[dict[str, Any]], name: str
     nodes = Nodes()
     leave_out(nodes, [name])
     assert [node.id for node in nodes.usable()] == ["id1", "id3"]
-    assert nodes.avoided() == ["id2"]
     cluster.append(described(5))
     assert "id5" in {node.id for node in nodes.usable()}  # what joins later may be used
 
@@ -198,9 +196,3 @@ def test_what_cannot_be_excluded_is_refused(cluster: list[dict[str, Any]], unwan
     with pytest.raises(UserError) as no:
         leave_out(Nodes(), unwanted)
     assert str(no.value).startswith(problem)
-
-
-def test_nothing_is_avoided_where_nothing_is_excluded(monkeypatch: pytest.MonkeyPatch) -> None:
-    unasked: Callable[[], Any] = lambda: pytest.fail("Ray was asked for every trial")  # noqa: E731
-    monkeypatch.setattr(ray, "nodes", unasked)
-    assert Nodes().avoided() == []

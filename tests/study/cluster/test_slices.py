@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from study.cluster.allowed import Member
+from study.cluster import allowed
+from study.cluster.allowed import Member, Nodes
+from study.cluster.nodes import Node
+from study.cluster.slices import nodes_for
 from study.plan.plan import SlicePlan
 
 NODES = [
@@ -34,3 +37,21 @@ def test_a_share_of_a_gpu_never_spans_gpus(share: float, fits: int) -> None:
 @pytest.mark.parametrize(("share", "fits"), [(0.1, 10), (0.2, 5), (0.7, 1), (0.01, 100), (1, 1), (2, 0)])
 def test_as_many_as_one_gpu_holds(share: float, fits: int) -> None:
     assert SlicePlan(cpus=1, gpus=share, max_concurrent=0).on_gpus(1.0) == fits
+
+
+def test_a_trial_goes_where_a_slice_fits_and_nothing_forbids_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def node(number: int, cpus: float, *, draining: bool = False) -> Member:
+        return Member(f"id{number}", f"10.0.0.{number}", f"host{number}", 1, {"CPU": cpus}, draining)
+
+    def members() -> list[Member]:
+        asked.append(1)
+        return [node(5, 4.0), node(4, 4.0, draining=True), node(3, 4.0), node(2, 1.0), node(1, 9.0)]
+
+    monkeypatch.setattr(allowed, "members", members)
+    nodes = Nodes()
+    nodes.exclude("10.0.0.3", "excluded")
+    two = SlicePlan(cpus=2, gpus=0, max_concurrent=0)
+    assert nodes_for(two, nodes) == [Node("id1", "host1", 4), Node("id5", "host5", 2)]
+    assert len(asked) == 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from study.cluster import slices, waiting
-from study.cluster.allowed import Member
+from study.cluster import allowed, slices, waiting
+from study.cluster.allowed import Member, Nodes
 from study.cluster.slices import ASK_AGAIN_S, Slots
 from study.cluster.waiting import ClusterWatch
 from study.plan.plan import SlicePlan
@@ -25,7 +25,7 @@ class Cluster:
         self.free: dict[str, float] = {}
         self.has_slice = False
         self.said: list[str] = []
-        for module in (waiting, slices):
+        for module in (waiting, allowed):
             monkeypatch.setattr(module, "members", lambda: self.nodes)
         monkeypatch.setattr(waiting, "_has_slice", lambda: self.has_slice)
         monkeypatch.setattr(waiting.ray, "available_resources", lambda: self.free)
@@ -105,8 +105,8 @@ def test_a_process_that_starts_in_its_slice_is_no_waiting(cluster: Cluster) -> N
 def test_slots_follow_the_nodes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(slices.time, "monotonic", lambda: now)
-    growing, fixed = Slots(ONE_CPU, growing=True), Slots(ONE_CPU, growing=False)
-    bounded = Slots(SlicePlan(cpus=2, gpus=0, max_concurrent=3), growing=True)
+    growing, fixed = Slots(ONE_CPU, Nodes(), growing=True), Slots(ONE_CPU, Nodes(), growing=False)
+    bounded = Slots(SlicePlan(cpus=2, gpus=0, max_concurrent=3), Nodes(), growing=True)
     assert (growing.now(), fixed.now(), bounded.now()) == (8, 8, 3)
     cluster.nodes = [node(1)]
     now += ASK_AGAIN_S + 1
@@ -118,6 +118,6 @@ def test_slots_follow_the_nodes(cluster: Cluster, monkeypatch: pytest.MonkeyPatc
 
 def test_whether_there_may_be_several_at_once(cluster: Cluster) -> None:
     cluster.nodes = [node(1, 1.0)]
-    assert not Slots(ONE_CPU, growing=False).several
-    assert Slots(ONE_CPU, growing=True).several
-    assert not Slots(SlicePlan(cpus=1, gpus=0, max_concurrent=1), growing=True).several
+    assert not Slots(ONE_CPU, Nodes(), growing=False).several
+    assert Slots(ONE_CPU, Nodes(), growing=True).several
+    assert not Slots(SlicePlan(cpus=1, gpus=0, max_concurrent=1), Nodes(), growing=True).several

@@ -53,7 +53,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.monkeypatch.setattr(phases, "fit", self.fit)
-        self.monkeypatch.setattr(phases, "nodes_for", lambda wanted: self.nodes())
+        self.monkeypatch.setattr(phases, "nodes_for", lambda wanted, allowed: self.nodes())
 
     def nodes(self) -> list[Node]:
         return [Node(f"id-of-{host}", host, self.slots) for host in sorted(self.machines)]
