@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,21 @@ def missing() -> str | None:
         return "needs root on Linux"
     tried = subprocess.run(["unshare", "--net", "--pid", "--mount", "--fork", "true"], capture_output=True, check=False)
     return None if tried.returncode == 0 else "no namespaces can be made here"
+
+
+def alive(address: str, call: Callable[[list[str]], int]) -> int:
+    """How many nodes of a Ray cluster are up; none where it cannot be reached.
+
+    Parameters
+    ----------
+    call
+        Runs a command where it can be reached; its exit code.
+    """
+    code = (
+        "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); "
+        "sys.exit(100 + sum(node['Alive'] for node in ray.nodes()))"
+    )
+    return max(0, call([sys.executable, "-c", code, address]) - 100)
 
 
 class Host:

@@ -55,7 +55,7 @@ class Lab:
             "TUNEOFF_SIMULATED_SPEED": "3",
         }
         self.up(0, "--head", f"--port={PORT}", "--include-dashboard=false")
-        wait_for(lambda: self._nodes() == 1, "a head")
+        wait_for(lambda: self.nodes() == 1, "a head")
 
     def up(self, host: int, *options: str, before: str = ":") -> None:
         """Start Ray on a host, after a command there."""
@@ -107,12 +107,9 @@ class Lab:
     def close(self) -> None:
         self._running.close()
 
-    def _nodes(self) -> int:
-        code = (
-            "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); "
-            "sys.exit(100 + sum(node['Alive'] for node in ray.nodes()))"
-        )
-        return self.call(0, [sys.executable, "-c", code, f"{self._hosts[0].address}:{PORT}"]) - 100
+    def nodes(self) -> int:
+        """How many are up."""
+        return nodes.alive(f"{self._hosts[0].address}:{PORT}", lambda words: self.call(0, words))
 
     def _start(self, host: int, words: list[str], log: Path | None = None) -> subprocess.Popen[bytes]:
         with (log or Path(os.devnull)).open("w") as sink:
@@ -164,7 +161,7 @@ def test_a_node_that_joins_is_asked_before_it_is_used_and_a_drained_one_gets_no_
 
 def test_a_node_that_breaks_gets_no_more_trials_and_they_run_again_elsewhere(lab: Lab) -> None:
     lab.up(1)
-    wait_for(lambda: lab._nodes() == 2, "a second node")
+    wait_for(lambda: lab.nodes() == 2, "a second node")
     driver = lab.launch("search.trials=8")
     wait_for(lambda: "chg2" in lab.evaluated_on(), "a trial there")
     lab.blind(1)
@@ -177,7 +174,7 @@ def test_a_node_that_breaks_gets_no_more_trials_and_they_run_again_elsewhere(lab
 
 def test_a_study_all_of_whose_nodes_break_ends_with_the_cause_and_goes_on_later(lab: Lab) -> None:
     lab.up(1)
-    wait_for(lambda: lab._nodes() == 2, "a second node")
+    wait_for(lambda: lab.nodes() == 2, "a second node")
     driver = lab.launch("search.trials=20", "slice.cpus=1")
     wait_for(lambda: {"chg1", "chg2"} <= set(lab.evaluated_on()), "trials on both")
     data = next((lab.study / "data").iterdir())

@@ -7,19 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 
-from tests.clusters.nodes import missing
+from tests.clusters.cluster import end, wait_for
+from tests.clusters.nodes import alive, missing
 from tests.study.test_study import finish, tuneoff
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=f"two host names: {missing()}")
-START_LIMIT_S = 120.0
 PORTS = ["--dashboard-agent-listen-port=0", "--dashboard-agent-grpc-port=0", "--runtime-env-agent-port=0"]
 
 
@@ -37,15 +35,6 @@ def raylet(name: str, *arguments: str, environment: dict[str, str]) -> subproces
     )
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    for each in family:
-        if each.is_running():
-            each.kill()
-    process.kill()
-    process.wait()
-
-
 @pytest.fixture
 def cluster() -> Iterator[tuple[str, dict[str, str], subprocess.Popen[bytes]]]:
     """Address, environment of a driver, and the slow node."""
@@ -53,37 +42,23 @@ def cluster() -> Iterator[tuple[str, dict[str, str], subprocess.Popen[bytes]]]:
     port = "27613"
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": folder, "RAY_worker_niceness": "0"}
     nodes = []
+
+    def call(words: list[str]) -> int:
+        return subprocess.run(words, env=environment, capture_output=True, check=False).returncode
+
     try:
         head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
         nodes.append(raylet("quick", *head, environment=environment))
         address = f"127.0.0.1:{port}"
-        wait_for(lambda: alive(address, environment) == 1, "a head")
+        wait_for(lambda: alive(address, call) == 1, "a head")
         slow = {**environment, "TUNEOFF_SIMULATED_MACHINE": "2"}
         nodes.append(raylet("slow", f"--address={address}", *PORTS, environment=slow))
-        wait_for(lambda: alive(address, environment) == 2, "a second node")
+        wait_for(lambda: alive(address, call) == 2, "a second node")
         yield address, environment, nodes[1]
     finally:
         for node in reversed(nodes):
             end(node)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def alive(address: str, environment: dict[str, str]) -> int:
-    code = (
-        "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); "
-        "print(sum(node['Alive'] for node in ray.nodes()))"
-    )
-    asked = subprocess.run(
-        [sys.executable, "-c", code, address], env=environment, capture_output=True, text=True, check=False
-    )
-    return int(asked.stdout.split()[-1]) if asked.returncode == 0 else 0
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + START_LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited too long for {what}"
-        time.sleep(0.2)
 
 
 def launch(address: str) -> list[str]:
