@@ -17,7 +17,7 @@ from study.cli.output import Quiet, RaysVerbose, fail, results, set_volume, sett
 from study.cli.recipes import recipes
 from study.console import complain, speak_in_any_encoding
 from study.ending import ending_the_command
-from study.interrupts import Interrupted
+from study.signals import Interrupted
 from trainables.common.errors import UserError
 
 BAD_INPUT = 2

@@ -8,7 +8,8 @@ from typing import ParamSpec
 
 from study.cli.output import out
 from study.console import Screen, complain
-from study.interrupts import Interrupted, Interrupts, leave_at_once
+from study.interrupts import Interrupts
+from study.signals import Interrupted, leave_at_once
 
 P = ParamSpec("P")
 

@@ -17,7 +17,7 @@ LIKE_JULIA = """
 import atexit, ctypes, os, signal, threading, time
 signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 from study.ending import ending_the_command
-from study.interrupts import Interrupted
+from study.signals import Interrupted
 from trainables.flux.signals import held_back, kept_from_julia
 
 JULIAS = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1}

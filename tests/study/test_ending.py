@@ -18,6 +18,7 @@ def ended(body: str, *, before: str = "") -> subprocess.CompletedProcess[str]:
     code = f"""
 import os, signal, sys, time
 from study import ending, interrupts
+from study.signals import Interrupted
 ending.GRACE_S = 0.2
 {before}
 with ending.ending_the_command():
@@ -32,7 +33,7 @@ def test_a_command_that_does_not_end_is_ended() -> None:
     body = """
     try:
         os.kill(os.getpid(), signal.SIGTERM)
-    except interrupts.Interrupted:
+    except Interrupted:
         os.kill(os.getpid(), signal.SIGINT)
         print("on its way out", flush=True)
         time.sleep(60)
@@ -53,12 +54,25 @@ def test_what_was_ignored_stays_ignored() -> None:
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "went on\n", "")
 
 
+def test_what_was_ignored_stays_ignored_in_a_fork() -> None:
+    body = """
+    with interrupts.Interrupts().handled():
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    answer = ended(body, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "0\nwent on\n", "")
+
+
 def test_a_study_takes_the_time_that_it_needs() -> None:
     body = """
     with interrupts.Interrupts().handled():
         try:
             os.kill(os.getpid(), signal.SIGHUP)
-        except interrupts.Interrupted as interrupted:
+        except Interrupted as interrupted:
             time.sleep(0.5)
             print(interrupted, interrupted.exit_code)
     """
@@ -75,7 +89,7 @@ def test_a_signal_in_a_destructor_is_not_lost() -> None:
     try:
         Dying()
         time.sleep(60)
-    except interrupts.Interrupted as interrupted:
+    except Interrupted as interrupted:
         print(interrupted, flush=True)
         os._exit(0)
     """

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import pytest
 
 from study.cluster.connection import connected
-from study.interrupts import Interrupted, Interrupts, ray_exits_as_interruption
+from study.interrupts import Interrupts, ray_exits_as_interruption
+from study.signals import Interrupted
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -69,7 +69,8 @@ def test_ray_leaves_the_process_with_such_an_exit() -> None:
 DEAF = """
 import hashlib, os, sys, time
 from contextlib import suppress
-from study.interrupts import Interrupted, Interrupts
+from study.interrupts import Interrupts
+from study.signals import Interrupted
 interrupts = Interrupts()
 interrupts.means, interrupts.farewell = "all is safe", "go on with: tuneoff resume x"
 with interrupts.handled():
@@ -136,9 +137,7 @@ def test_a_signal_to_a_fork_is_not_ours() -> None:
     with Interrupts(told.append).handled():
         child = os.fork()
         if child == 0:  # pragma: no cover
-            with suppress(KeyboardInterrupt):
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(5.0)
+            os.kill(os.getpid(), signal.SIGINT)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     assert told == []

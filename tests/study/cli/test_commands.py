@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from study import ending
 from study.cli import commands as cli
 from study.plan.files import load_plan
+from study.signals import Listener
 from study.store.folder import create
 from trainables.common.machine import Cpus
 from trainables.simulated.backend import SimulatedRun
@@ -151,7 +151,7 @@ def test_what_a_framework_raises_is_one_line(
 @pytest.fixture
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Handlers as before, afterwards: a command that was ended keeps its own, and its watch, to the process's end."""
-    monkeypatch.setattr(ending._Ending, "_end_in_time", lambda _: None)
+    monkeypatch.setattr(Listener, "_listen", lambda *_: None)
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     signal.set_wakeup_fd(-1)
