@@ -173,9 +173,9 @@ def test_ray_is_not_loaded_before_its_environment_is_set() -> None:
     """It reads the environment when it is imported: on which interfaces to listen, and whose hooks to run."""
     code = (
         "import sys\n"
-        "from study.cli import commands, options, readiness, running\n"
+        "from study.cli import commands, groups, readiness, running\n"
         "from study.cluster import address, admission, environment\n"
-        "options.choice(['a'], True)\n"
+        "groups.Running(exclude_node=['a']).choice\n"
         "seen = []\n"
         "environment.prepare = lambda **_: seen.append('ray' in sys.modules) or sys.exit(0)\n"
         "sys.argv[1:] = ['launch', 'quickstart', '--frameworks', 'simulated', '--out', sys.argv[1]]\n"

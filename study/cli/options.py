@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from study.plan.names import check_name
 from study.plan.shelf import shipped_plans, told
-from trainables.common.errors import UserError
 from trainables.common.places import path_at
 from trainables.frameworks import FRAMEWORKS
 from trainables.workloads.workload import FILE, shipped
-
-if TYPE_CHECKING:
-    from study.cluster.choice import NodeChoice
 
 RESULTS = Path("results")
 REAL = [each.name for each in FRAMEWORKS.values() if each.real]
@@ -212,25 +208,3 @@ def study_path(out_dir: Path, name: str | None, default: str, source: str) -> Pa
         As it was given, or where it was not; ``source`` says where the default comes from.
     """
     return out_dir / (check_name(default, source) if name is None else check_name(name))
-
-
-def named(frameworks: str | None) -> list[str] | None:
-    """Frameworks as they were given, comma-separated."""
-    if frameworks is None:
-        return None
-    names = [each.strip() for each in frameworks.split(",") if each.strip()]
-    if not names:
-        raise UserError(f"--frameworks names none; give {', '.join(REAL)} or available")
-    return names
-
-
-def with_sharing(settings: list[str] | None, allowed: bool) -> list[str]:
-    """Settings of a plan, and the one that --allow-shared-gpu stands for."""
-    return [*(settings or []), *["slice.allow_shared_gpu=true"] * allowed]
-
-
-def choice(exclude: list[str] | None, allow_mixed: bool) -> NodeChoice:
-    """What is wanted of a cluster's nodes."""
-    from study.cluster.choice import NodeChoice
-
-    return NodeChoice(tuple(exclude or ()), allow_mixed)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from study.cli.options import Frameworks, Settings, SharedGpu, named, plans, with_sharing
+from study.cli.groups import Changes, grouped
+from study.cli.options import plans
 from study.cli.output import results
 from study.plan.shelf import shipped_plans, told
 from trainables.common.errors import UserError
@@ -18,6 +19,7 @@ def listed_plans() -> list[str]:
     return [f"{name.ljust(width)}  {told(name)}" for name in shipped_plans()]
 
 
+@grouped
 def plan(
     plan: Annotated[
         str | None,
@@ -27,16 +29,15 @@ def plan(
             autocompletion=plans,
         ),
     ] = None,
-    frameworks: Frameworks = None,
-    settings: Settings = None,
-    allow_shared_gpu: SharedGpu = False,
+    *,
+    changes: Changes,
 ) -> None:
     """List the plans, or print one with all its keys and what they mean; runs nothing.
 
     What is printed is a plan itself: save it, change it, launch it.
     """
     if plan is None:
-        if frameworks or settings or allow_shared_gpu:
+        if changes.any:
             raise UserError("name the plan that is to be changed, as in tuneoff plan quickstart --set search.trials=50")
         for line in listed_plans():
             results.print(line, highlight=False)
@@ -44,5 +45,5 @@ def plan(
     from study.plan.files import load_plan
     from study.plan.keys import explained
 
-    complete = load_plan(plan, settings=with_sharing(settings, allow_shared_gpu), frameworks=named(frameworks))
+    complete = load_plan(plan, **changes.of_plan())
     results.print(explained(complete), highlight=False, end="")

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from study.cli.options import AsJson, CpuHour, GpuHour, StudyDir, StudyDirs
+from study.cli.groups import Prices, grouped
+from study.cli.options import AsJson, StudyDir, StudyDirs
 from study.cli.output import results
 from study.cli.running import keep_prices, open_study, write_report
 from study.cli.working import at_work
@@ -26,13 +27,14 @@ class Sides(StrEnum):
 
 
 @at_work("reading the records")
+@grouped
 def report(
     folder: StudyDir,
     verify: Annotated[
         bool, typer.Option("--verify", help="Write nothing: compute every number again and say which differ.")
     ] = False,
-    gpu_hour: GpuHour = None,
-    cpu_hour: CpuHour = None,
+    *,
+    prices: Prices,
 ) -> None:
     """Write the report again from the records.
 
@@ -45,7 +47,7 @@ def report(
 
     found, _ = open_study(folder)
     if not verify:
-        keep_prices(found, gpu_hour, cpu_hour)
+        keep_prices(found, prices.checked())
         write_report(found)
         return
     if is_running(found):

@@ -94,11 +94,10 @@ def open_study(path: Path, *, edited: bool = False) -> tuple[StudyFolder, Plan]:
     return found, plan
 
 
-def keep_prices(folder: StudyFolder, gpu_hour: float | None, cpu_hour: float | None) -> bool:
+def keep_prices(folder: StudyFolder, prices: Price) -> bool:
     """Keep the prices that were given; whether there were any."""
-    from study.store.price import checked, keep
+    from study.store.price import keep
 
-    prices = checked(gpu_hour, cpu_hour)
     keep(folder, prices)
     return prices.given
 
