@@ -72,6 +72,11 @@ def _frameworks_option(default: str) -> Any:
     )
 
 
+_WORKLOAD: Any = {
+    "metavar": "WORKLOAD",
+    "help": "A folder with data and models, or digits-lenet, {mnist,fashion}-{lenet,resnet18}.",
+    "autocompletion": workloads,
+}
 PlanArgument = Annotated[
     str,
     typer.Argument(
@@ -95,25 +100,11 @@ StudyDirs = Annotated[
         metavar="DIR...", parser=path_at("DIR"), help="Two or more studies' folders.", autocompletion=_studies
     ),
 ]
-WorkloadArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="WORKLOAD",
-        help="A folder with data and models, or digits-lenet, {mnist,fashion}-{lenet,resnet18}.",
-        autocompletion=workloads,
-    ),
-]
+WorkloadArgument = Annotated[str, typer.Argument(**_WORKLOAD)]
 FrameworkOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"The framework: {' or '.join(REAL)}.", autocompletion=_real)
 ]
-WorkloadOption = Annotated[
-    str,
-    typer.Option(
-        metavar="WORKLOAD",
-        help="A folder with data and models, or digits-lenet, {mnist,fashion}-{lenet,resnet18}.",
-        autocompletion=workloads,
-    ),
-]
+WorkloadOption = Annotated[str, typer.Option(**_WORKLOAD)]
 WorkloadOptions = Annotated[
     list[str] | None,
     typer.Option(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study.cli.groups import grouped
 from study.cli.help import SETTINGS, Command, Group, examples
 from study.cli.options import RESULTS, Frameworks, Name, OutDir, PlanArgument, Settings, default_name, study_path
 from study.cli.output import with_volume
@@ -69,6 +71,16 @@ Environment = Annotated[
 HERE = Path(sys.prefix)
 
 
+@dataclass(frozen=True)
+class Launched:
+    """What the study's command is given there, and its environment."""
+
+    frameworks: Frameworks = None
+    settings: Settings = None
+    data_dir: DataDir = None
+    variables: Variables = None
+
+
 @recipes.command(
     cls=Command,
     epilog=examples(
@@ -78,6 +90,7 @@ HERE = Path(sys.prefix)
     ),
 )
 @with_volume
+@grouped
 def slurm(
     plan: PlanArgument,
     out_dir: SharedOut,
@@ -95,10 +108,8 @@ def slurm(
         str | None, typer.Option(metavar="NAME", help="Slurm's account.", show_default="Slurm's own")
     ] = None,
     environment: Environment = HERE,
-    frameworks: Frameworks = None,
-    settings: Settings = None,
-    data_dir: DataDir = None,
-    variables: Variables = None,
+    *,
+    launched: Launched,
 ) -> None:
     """Print an sbatch script: Ray on every node of a job, the study on the first; submitted again, it resumes."""
     from study.cluster.recipes.limits import seconds
@@ -107,7 +118,7 @@ def slurm(
 
     wanted = Nodes(nodes, cpus, gpus)
     limit_s = seconds(time, least_s=SHORTEST_S)
-    work = _work(wanted, plan, name, shared(out_dir), frameworks, settings, data_dir, variables)
+    work = _work(wanted, plan, name, shared(out_dir), launched)
     text = slurm_script(work, wanted, Slurm(environment.absolute(), limit_s, partition, account))
     _print(text, f"every node needs {environment.absolute()} and {out_dir}; sbatch it, and again to go on")
 
@@ -121,6 +132,7 @@ def slurm(
     ),
 )
 @with_volume
+@grouped
 def kubernetes(
     plan: PlanArgument,
     out_dir: SharedOut,
@@ -148,10 +160,8 @@ def kubernetes(
             metavar="PATH", help="Folder of the Python environment in the image.", show_default="the image's PATH"
         ),
     ] = None,
-    frameworks: Frameworks = None,
-    settings: Settings = None,
-    data_dir: DataDir = None,
-    variables: Variables = None,
+    *,
+    launched: Launched,
 ) -> None:
     """Print a RayJob for KubeRay: a Ray cluster of pods, the study on it; applied again, it resumes."""
     from study.cluster.recipes.kubernetes import Kubernetes, kubernetes_manifest
@@ -160,13 +170,14 @@ def kubernetes(
 
     wanted = Nodes(nodes, cpus, gpus)
     limit_s = seconds(time, least_s=SHORTEST_S)
-    work = _work(wanted, plan, name, shared(out_dir), frameworks, settings, data_dir, variables)
+    work = _work(wanted, plan, name, shared(out_dir), launched)
     asked = Kubernetes(image, claim, limit_s, memory, namespace, service_account, environment)
     _print(kubernetes_manifest(work, wanted, asked), "kubectl apply -f it; KubeRay must be installed in that cluster")
 
 
 @recipes.command(cls=Command, epilog=examples("tuneoff cluster local quickstart > study.sh", "bash study.sh"))
 @with_volume
+@grouped
 def local(
     plan: PlanArgument,
     out_dir: OutDir = RESULTS,
@@ -174,10 +185,8 @@ def local(
     nodes: Count = 2,
     cpus: Annotated[int, typer.Option(min=1, metavar="N", help="CPUs of a node.")] = 1,
     environment: Environment = HERE,
-    frameworks: Frameworks = None,
-    settings: Settings = None,
-    data_dir: DataDir = None,
-    variables: Variables = None,
+    *,
+    launched: Launched,
 ) -> None:
     """Print a shell script: a Ray cluster of several nodes on this machine, the study on it; run again, it resumes."""
     from study.cluster.recipes.local import local_script
@@ -187,7 +196,7 @@ def local(
     if not (environment / "bin" / "tuneoff").exists():
         raise UserError(f"--environment {environment} has no bin/tuneoff; give the folder of the environment that has")
     wanted = Nodes(nodes, cpus)
-    work = _work(wanted, plan, name, out_dir.absolute(), frameworks, settings, data_dir, variables)
+    work = _work(wanted, plan, name, out_dir.absolute(), launched)
     ours = usable_cpus().usable
     crowded = f"; {nodes} nodes of {cpus} CPUs share this machine's {ours}" if nodes * cpus > ours else ""
     _print(local_script(work, wanted, environment.absolute()), f"bash it, and again to go on{crowded}")
@@ -198,10 +207,7 @@ def _work(
     plan: str,
     name: str | None,
     out: Path,
-    frameworks: str | None,
-    settings: list[str] | None,
-    data_dir: Path | None,
-    variables: list[str] | None,
+    launched: Launched,
 ) -> Work:
     from study.cluster.recipes import work
 
@@ -209,10 +215,10 @@ def _work(
         plan=plan,
         name=study_path(out, name, default_name(plan), "the plan's name").name,
         out=out,
-        frameworks=frameworks,
-        settings=tuple(settings or ()),
-        data_dir=data_dir,
-        environment=work.variables(variables or []),
+        frameworks=launched.frameworks,
+        settings=tuple(launched.settings or ()),
+        data_dir=launched.data_dir,
+        environment=work.variables(launched.variables or []),
     )
     return work.work_for(nodes, asked)
 

@@ -46,11 +46,7 @@ def sweep_plan(
         As `load_plan` does.
     """
     values: dict[str, Any] = {"workload": workload_name, "sweep": sweep, "training": dict(SWEEP_TRAINING)}
-    for setting in settings or []:
-        apply(values, setting)
-    if frameworks:
-        values["frameworks"] = frameworks
-    return complete(values, "the sweep")
+    return complete(_changed(values, settings, frameworks), "the sweep")
 
 
 def load_plan(source: str, *, settings: list[str] | None = None, frameworks: list[str] | None = None) -> Plan:
@@ -71,11 +67,15 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
         Unknown plan, key, workload or framework (the nearest valid one is named), or a value out of range.
     """
     values, where = _said_by(source)
+    return complete(_changed(values, settings, frameworks), where)
+
+
+def _changed(values: dict[str, Any], settings: list[str] | None, frameworks: list[str] | None) -> dict[str, Any]:
     for setting in settings or []:
         apply(values, setting)
     if frameworks:
         values["frameworks"] = frameworks
-    return complete(values, where)
+    return values
 
 
 def _said_by(source: str) -> tuple[dict[str, Any], str]:
