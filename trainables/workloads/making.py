@@ -11,10 +11,12 @@ import inspect
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +30,7 @@ from trainables.workloads.splits import SPLITS, complete
 from trainables.workloads.workload import Made, Workload, read
 
 _ROLES = ("features", "targets")
+_LOOK_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Request:
     folder
         The workload's.
     parent
-        Where the set's folder is made; None: nowhere, the data are only looked at.
+        Where the set's folder is made.
     data_dir
         What ``load`` is called with; None: with nothing.
     anew
@@ -47,7 +50,7 @@ class Request:
     """
 
     folder: str
-    parent: str | None
+    parent: str
     data_dir: str | None = None
     anew: bool = False
 
@@ -80,15 +83,12 @@ def make(request: Request) -> Answer:
     name = store.content_hash(arrays)
     features = arrays["train"]["features"]
     made = Made(arrays=name, training_samples=features.shape[0], shape=features.shape[1:], outputs=outputs)
-    unwritten = ""
-    if request.parent is not None:
-        try:
-            parent = Path(request.parent)
-            if request.anew or not store.seems_whole(parent / name):
-                store.write(parent, arrays)
-        except OSError as error:
-            unwritten = f"cannot write below {request.parent} ({error.strerror or error})"
-    return Answer(made.model_dump(), unwritten=unwritten)
+    try:
+        if request.anew or not store.seems_whole(Path(request.parent, name)):
+            store.write(Path(request.parent), arrays)
+    except OSError as error:
+        return Answer(made.model_dump(), unwritten=f"cannot write below {request.parent} ({error.strerror or error})")
+    return Answer(made.model_dump())
 
 
 def given(workload: Workload, data_dir: str | None) -> Parts:
@@ -220,8 +220,16 @@ def _kind(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 
+def _end_with(asking: int) -> None:
+    """Nobody waits for a loader whose asker was killed, and it may take hours."""
+    while os.getppid() == asking:
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)
+
+
 def main() -> None:
     """Do what the argument asks for, and print the answer."""
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     request = Request(**json.loads(sys.argv[1]))
     answering = os.dup(1)
     os.dup2(2, 1)

@@ -202,7 +202,7 @@ def _file(split: str, name: str) -> str:
 def _each(arrays: Given) -> Iterator[tuple[str, str, Array | Pieces]]:
     for split, named in arrays.items():
         for name, array in named.items():
-            yield split, name, array
+            yield split, name, array if hasattr(array, "pieces") else np.asarray(array)
 
 
 def _written(split: str, name: str, array: Array | Pieces, file: IO[bytes] | None) -> _Entry:

@@ -11,10 +11,8 @@ import pytest
 
 from trainables.common.errors import DatasetError, UserError
 from trainables.common.helpers import Answer
-from trainables.workloads import datasets, download, idx, store
-from trainables.workloads.datasets import DATASETS, Dataset, prepare
-from trainables.workloads.prepared import load
-from trainables.workloads.splits import split_and_scale
+from trainables.workloads import datasets, download, idx
+from trainables.workloads.datasets import DATASETS, Dataset, fetch, images_of
 
 FILES = {
     "train_images": "train-images-idx3-ubyte",
@@ -43,44 +41,31 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Dataset:
     for name, array in arrays.items():
         (raw / FILES[name]).write_bytes(as_idx(array))
     md5 = {name: idx.md5(array) for name, array in arrays.items()}
-    parts = split_and_scale(arrays, brightest=255)
-    stored = {split: {"images": part.images, "labels": part.labels} for split, part in parts.items()}
-    made = replace(DATASETS["mnist"], shapes={}, name="small", md5=md5, arrays=store.content_hash(stored))
+    made = replace(DATASETS["mnist"], shapes={}, name="small", md5=md5)
     monkeypatch.setitem(datasets.DATASETS, "small", made)
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path / "cache"))
     return made
 
 
-def test_digits_splits() -> None:
-    data = load("digits")
-    assert {split: len(part) for split, part in data.items()} == {"train": 1079, "validation": 359, "test": 359}
-    assert len(data["train"]) == DATASETS["digits"].training_samples
-    for part in data.values():
-        assert part.images.shape == (len(part), 1, 28, 28)
-        assert part.images.dtype == np.float32
-        assert part.images.flags.c_contiguous
-        assert part.images.min() == 0.0
-        assert part.images.max() == 1.0
-        assert set(part.labels) == set(range(10))
-
-
 def test_digits_are_scikit_learns_enlarged() -> None:
     from sklearn.datasets import load_digits
 
-    original = load_digits().images[3]  # index 3 is the first of the validation split
-    image = load("digits")["validation"].images[0, 0]
-    assert np.array_equal(image[2:26:3, 2:26:3] * 16, original)
-    assert image[:2].sum() == image[:, 26:].sum() == 0
+    images, labels = images_of("digits")["train"]
+    assert (images.shape, images.dtype) == ((1797, 1, 28, 28), np.float32)
+    assert np.array_equal(labels, load_digits().target)
+    assert np.array_equal(images[:, 0, 2:26:3, 2:26:3] * 16, load_digits().images)
+    assert images[:, :, :2].sum() == images[:, :, :, 26:].sum() == 0
+    assert (images.min(), images.max()) == (0.0, 1.0)
 
 
-def test_mnist_splits_are_disjoint_and_by_index(small: Dataset, tmp_path: Path) -> None:
-    prepare("small", data_dir=tmp_path / "raw")
-    data = load("small")
-    assert {split: len(part) for split, part in data.items()} == {"train": 50, "validation": 10, "test": 10}
-    everything = idx.read(tmp_path / "raw" / FILES["train_images"])
-    assert np.array_equal(np.rint(data["validation"].images[:, 0] * 255), everything[5::6])
-    kept = np.delete(everything, np.arange(5, 60, 6), axis=0)
-    assert np.array_equal(np.rint(data["train"].images[:, 0] * 255), kept)
+def test_mnist_is_what_was_published(small: Dataset, tmp_path: Path) -> None:
+    parts = images_of("small", tmp_path / "raw")
+    assert list(parts) == ["train", "test"]
+    for split, (images, labels) in parts.items():
+        assert images.dtype == np.uint8
+        assert np.array_equal(images[:, 0], idx.read(tmp_path / "raw" / FILES[f"{split}_images"]))
+        assert np.array_equal(labels, idx.read(tmp_path / "raw" / FILES[f"{split}_labels"]))
+    assert all(np.array_equal(part, parts["test"][role]) for role, part in enumerate(images_of("small")["test"]))
 
 
 @pytest.mark.parametrize("layout", ["", "raw", "MNIST/raw"])
@@ -90,13 +75,13 @@ def test_gzipped_files_in_every_layout(small: Dataset, tmp_path: Path, layout: s
     for file in FILES.values():
         packed = gzip.compress((tmp_path / "raw" / file).read_bytes())
         (folder / layout / f"{file}.gz").write_bytes(packed)
-    assert prepare("small", data_dir=folder).is_file()
+    assert fetch("small", data_dir=folder).is_file()
 
 
 def test_a_missing_file_is_named(small: Dataset, tmp_path: Path) -> None:
     (tmp_path / "raw" / FILES["test_labels"]).unlink()
     with pytest.raises(DatasetError, match=r"has no t10k-labels-idx1-ubyte"):
-        prepare("small", data_dir=tmp_path / "raw")
+        fetch("small", data_dir=tmp_path / "raw")
 
 
 def test_another_data_set_is_refused(small: Dataset, tmp_path: Path) -> None:
@@ -105,7 +90,7 @@ def test_another_data_set_is_refused(small: Dataset, tmp_path: Path) -> None:
     array[0, 0, 0] ^= 1  # one bit
     path.write_bytes(as_idx(array))
     with pytest.raises(DatasetError, match="this is not the train images of MNIST: train_images has MD5") as refused:
-        prepare("small", data_dir=tmp_path / "raw")
+        fetch("small", data_dir=tmp_path / "raw")
     assert "delete" not in str(refused.value)
 
 
@@ -114,22 +99,22 @@ def test_a_torn_file_is_named(small: Dataset, tmp_path: Path, cut: int) -> None:
     path = tmp_path / "raw" / FILES["train_labels"]
     path.write_bytes(gzip.compress(path.read_bytes())[:cut])
     with pytest.raises(DatasetError, match="train-labels-idx1-ubyte is damaged"):
-        prepare("small", data_dir=tmp_path / "raw")
+        fetch("small", data_dir=tmp_path / "raw")
 
 
 def test_a_damaged_cache_is_named(small: Dataset, tmp_path: Path) -> None:
-    cached = prepare("small", data_dir=tmp_path / "raw")
+    cached = fetch("small", data_dir=tmp_path / "raw")
     whole = cached.read_bytes()
     for damaged in (whole[:1000], whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:]):
         cached.write_bytes(damaged)
         with pytest.raises(DatasetError, match="delete it"):
-            load("small")
+            images_of("small")
 
 
 def test_nowhere_to_be_found(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "small", replace(small, torchvision="NoSuchClass"))
     with pytest.raises(DatasetError, match=r"AttributeError: .*NoSuchClass.*; pass --data-dir FOLDER"):
-        prepare("small")
+        fetch("small")
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -141,7 +126,7 @@ def test_kaggles_names_are_taken(small: Dataset, tmp_path: Path, name: str, zipp
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = (tmp_path / "raw" / file).read_bytes()
         path.write_bytes(gzip.compress(whole) if zipped else whole)
-    assert prepare("small", data_dir=tmp_path / "kaggle").is_file()
+    assert fetch("small", data_dir=tmp_path / "kaggle").is_file()
 
 
 def test_a_whole_file_beside_a_damaged_one_is_taken(small: Dataset, tmp_path: Path) -> None:
@@ -149,7 +134,7 @@ def test_a_whole_file_beside_a_damaged_one_is_taken(small: Dataset, tmp_path: Pa
         path = tmp_path / "raw" / file
         path.with_name(f"{file}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.write_bytes(path.read_bytes()[:-1])
-    assert prepare("small", data_dir=tmp_path / "raw").is_file()
+    assert fetch("small", data_dir=tmp_path / "raw").is_file()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +152,7 @@ def test_the_files_of_another_data_set_are_named(
     raw = tmp_path / "raw"
     (raw / FILES[taken_for]).write_bytes((raw / FILES[given]).read_bytes())
     with pytest.raises(DatasetError, match=f"{FILES[taken_for]}: {message}; pass --data-dir FOLDER with") as refused:
-        prepare("other", data_dir=raw)
+        fetch("other", data_dir=raw)
     assert "delete" not in str(refused.value)
 
 
@@ -175,7 +160,7 @@ def test_train_files_given_as_test_files_are_named(small: Dataset, tmp_path: Pat
     raw = tmp_path / "raw"
     (raw / FILES["test_images"]).write_bytes((raw / FILES["train_images"]).read_bytes())
     with pytest.raises(DatasetError, match="these are the train images of MNIST, not the test images of MNIST"):
-        prepare("small", data_dir=raw)
+        fetch("small", data_dir=raw)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +205,7 @@ def test_train_files_given_as_test_files_are_named(small: Dataset, tmp_path: Pat
 def test_what_is_wrong_with_a_file_is_told(small: Dataset, tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "raw" / FILES["train_labels"]).write_bytes(content)
     with pytest.raises(DatasetError, match=message) as refused:
-        prepare("small", data_dir=tmp_path / "raw")
+        fetch("small", data_dir=tmp_path / "raw")
     assert FILES["train_labels"] in str(refused.value)
     assert "delete" not in str(refused.value)
 
@@ -234,15 +219,15 @@ def test_the_dimensions_that_were_found_and_expected_are_told(
     (tmp_path / "raw" / FILES["train_labels"]).write_bytes(content)
     told = f"this is not the train labels of MNIST: its header says {said}, expected is 60000; pass --data-dir"
     with pytest.raises(DatasetError, match=told):
-        prepare("small", data_dir=tmp_path / "raw")
+        fetch("small", data_dir=tmp_path / "raw")
 
 
 @pytest.mark.parametrize("name", ["small", "digits"])
 def test_a_data_dir_that_is_none_is_said_to_be_so(small: Dataset, tmp_path: Path, name: str) -> None:
     with pytest.raises(DatasetError, match="nowhere does not exist"):
-        prepare(name, data_dir=tmp_path / "nowhere")
+        fetch(name, data_dir=tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="train-labels-idx1-ubyte is a file; give the folder"):
-        prepare(name, data_dir=tmp_path / "raw" / FILES["train_labels"])
+        fetch(name, data_dir=tmp_path / "raw" / FILES["train_labels"])
 
 
 @pytest.mark.parametrize(("method", "what"), [("iterdir", "raw"), ("read_bytes", "train-images-idx3-ubyte")])
@@ -254,11 +239,11 @@ def test_what_cannot_be_read_is_told(
 
     monkeypatch.setattr(Path, method, closed)
     with pytest.raises(DatasetError, match=rf"{what} cannot be read \(Permission denied\)"):
-        prepare("small", data_dir=tmp_path / "raw")
+        fetch("small", data_dir=tmp_path / "raw")
 
 
 def test_digits_take_nothing_from_a_data_dir(small: Dataset, tmp_path: Path) -> None:
-    assert prepare("digits", data_dir=tmp_path / "raw").is_file()
+    assert fetch("digits", data_dir=tmp_path / "raw").is_file()
 
 
 @pytest.mark.parametrize(
@@ -277,7 +262,7 @@ def test_what_torchvision_said_is_told(small: Dataset, monkeypatch: pytest.Monke
     told = Answer("", f"{noise}\nerror: {download.reason(error)}\n", "failed with exit code 1")
     monkeypatch.setattr(datasets, "ask", lambda *_, **__: told)
     with pytest.raises(DatasetError, match=f"could not download it: .*{said}"):
-        prepare("small")
+        fetch("small")
 
 
 @pytest.mark.parametrize(
@@ -297,43 +282,43 @@ def test_what_else_becomes_of_a_download_is_told(
 ) -> None:
     monkeypatch.setattr(datasets, "ask", lambda *_, **__: answer)
     with pytest.raises(DatasetError, match=said):
-        prepare("small")
+        fetch("small")
 
 
 def test_no_place_to_download_into(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(DatasetError, match=r"no temporary folder to download MNIST into .*; set TMPDIR"):
-        prepare("small")
+        fetch("small")
 
 
 def test_debians_folder_is_used(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "small", replace(small, debian_folder=tmp_path / "raw", torchvision=None))
-    assert prepare("small").is_file()
+    assert fetch("small").is_file()
 
 
 def test_an_unwritable_cache(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNEOFF_CACHE", "/proc/nowhere")
     with pytest.raises(DatasetError, match="TUNEOFF_CACHE"):
-        prepare("small", data_dir=tmp_path / "raw")
+        fetch("small", data_dir=tmp_path / "raw")
 
 
 def test_unknown_data_set() -> None:
     with pytest.raises(UserError, match="did you mean 'mnist'"):
-        load("mnst")
+        images_of("mnst")
 
 
-def _prepare_digits(folder: str, barrier: object) -> None:
+def _fetch_digits(folder: str, barrier: object) -> None:
     import os
 
     os.environ["TUNEOFF_CACHE"] = folder
     barrier.wait()  # type: ignore[attr-defined]
-    prepare("digits")
+    fetch("digits")
 
 
-def test_processes_may_prepare_at_once(tmp_path: Path) -> None:
+def test_processes_may_fetch_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(3)
-    processes = [context.Process(target=_prepare_digits, args=(str(tmp_path), barrier)) for _ in range(3)]
+    processes = [context.Process(target=_fetch_digits, args=(str(tmp_path), barrier)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

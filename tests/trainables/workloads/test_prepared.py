@@ -17,6 +17,7 @@ from trainables.common.errors import DatasetError
 from trainables.contract import Samples
 from trainables.spec import TrainingSpec
 from trainables.workloads import prepared, store
+from trainables.workloads.datasets import fetch
 from trainables.workloads.prepared import facts, is_stored_in, load, outputs_of, prepare, store_in
 from trainables.workloads.workload import Made, find, shipped
 
@@ -33,9 +34,19 @@ DIGITS = {
 }
 
 
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published arrays, for which scikit-learn is loaded once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNEOFF_CACHE", str(tmp_path_factory.mktemp("digits")))
+        return fetch("digits")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache and a temporary folder of its own."""
+    (tmp_path / "cache").mkdir()
+    shutil.copyfile(digits, tmp_path / "cache" / digits.name)
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(prepared, "_found", {})
     (tmp_path / "tmp").mkdir()
@@ -162,7 +173,17 @@ def test_data_are_read_once(makings: list[str]) -> None:
         facts(workload)
         prepare(workload)
         load(workload)
-    assert len(makings) == 2  # of what must come, and of what comes
+    assert len(makings) == 1
+
+
+def test_what_must_come_and_is_there_is_not_read_again(makings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(WORKLOAD)
+    monkeypatch.setattr(prepared, "_found", {})  # another process
+    assert prepare(WORKLOAD) == facts(WORKLOAD) == WORKLOAD.made
+    assert same(None)
+    assert len(makings) == 1
+    prepare(replace(WORKLOAD, made=None))  # who knows what a function returns today
+    assert len(makings) == 2
 
 
 def test_a_study_is_told_what_was_damaged_or_missing_and_has_it_again(tmp_path: Path, said: list[str]) -> None:
@@ -232,7 +253,7 @@ def test_a_cache_that_cannot_be_written_still_serves(closed_cache: Path, tmp_pat
     assert prepare(WORKLOAD) == WORKLOAD.made
     assert same(None)
     assert same(store_in(tmp_path / "data", WORKLOAD, say=said.append))
-    assert [path.name for path in closed_cache.iterdir()] == ["digits.npz", "arrays"]
+    assert {path.name for path in closed_cache.iterdir()} == {"digits.npz", "arrays"}
     assert list((tmp_path / "tmp").glob("tuneoff-*/*.npy")) == []
 
 

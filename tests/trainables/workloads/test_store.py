@@ -6,7 +6,7 @@ import errno
 import json
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,30 @@ def test_arrays_that_are_not_contiguous_are_stored_as_they_look(tmp_path: Path) 
     assert np.array_equal(store.read(store.write(tmp_path, turned))["train"]["images"], turned["train"]["images"])
 
 
+def test_an_array_that_comes_in_pieces_is_stored_as_if_it_came_whole(tmp_path: Path) -> None:
+    class Halves:
+        dtype, shape = np.dtype(np.float32), (50, 1, 10, 10)
+
+        def pieces(self) -> Iterator[np.ndarray]:
+            yield from (ARRAYS["train"]["images"][:20], ARRAYS["train"]["images"][20:])
+
+    given = {"train": {"images": Halves()}}
+    whole = {"train": {"images": ARRAYS["train"]["images"]}}
+    assert store.content_hash(given) == store.content_hash(whole)
+    stored = store.write(tmp_path, given)
+    assert np.array_equal(store.read(stored)["train"]["images"], whole["train"]["images"])
+    np.save(tmp_path / "whole.npy", whole["train"]["images"])
+    assert (tmp_path / "whole.npy").read_bytes() == (stored / "train.images.npy").read_bytes()
+
+
+@pytest.mark.parametrize("array", [np.arange(100).reshape(50, 2), np.arange(12.0).reshape(3, 4).T, np.ones((0, 3))])
+def test_pieces_are_the_array(monkeypatch: pytest.MonkeyPatch, array: np.ndarray) -> None:
+    monkeypatch.setattr(store, "PIECE_BYTES", 50)
+    found = list(store.pieces(array))
+    assert np.array_equal(np.concatenate(found), array)
+    assert all(each.flags.c_contiguous and each.nbytes <= 50 for each in found)
+
+
 def test_the_hash_tells_bytes_types_shapes_and_names_apart() -> None:
     base = np.arange(4, dtype=np.int64)
     others = [base + 1, base.astype(np.int32), base.reshape(2, 2), base.view(np.float64)]
@@ -98,7 +122,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store.np, "save", full)
+    monkeypatch.setattr(store.np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(OSError, match="No space"):
         store.write(tmp_path / "data", ARRAYS)
     assert list((tmp_path / "data").iterdir()) == []
