@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from itertools import takewhile
@@ -104,6 +104,8 @@ class Training:
         A file with the initial parameters (`trainables.workloads.weights`); None: the framework's own draw.
     started
         ``time.perf_counter()`` at which the cold clock began; now, when not given.
+    tell
+        Told at once, outside of the clocks, what `notices` keeps.
     """
 
     def __init__(
@@ -115,9 +117,11 @@ class Training:
         data: Path | None = None,
         weights: Path | None = None,
         started: float | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.spec = spec
         self._workload = find(spec.workload) if workload is None else workload
+        self._tell_at_once = tell
         self._folder = folder
         self._data = data
         self._weights = weights
@@ -423,7 +427,11 @@ class Training:
         if running < asked and not self._told_of_workers:
             self._told_of_workers = True
             cpus = f"{self.spec.threads} CPU{'s'[: self.spec.threads > 1]}"
-            self.notices.append(f"loader workers: {asked} were asked for, and {running} can run with {cpus}")
+            self._tell(f"loader workers: {asked} were asked for, and {running} can run with {cpus}")
+
+    def _tell(self, notice: str) -> None:
+        self.notices.append(notice)
+        self._tell_at_once(notice)
 
     def _out_of_time(self) -> bool:
         elapsed = self._ledger.train_s if self.spec.objective == "warm" else self._ledger.total_s
@@ -486,7 +494,7 @@ class Training:
                 try:
                     checkpoint.save(self._folder, number, state, save_model=None if self.finished else run.save)
                 except (OSError, RuntimeError) as error:  # PyTorch and Julia tell of a full disk by a RuntimeError
-                    self.notices.append(f"no checkpoint of evaluation {number}: {error}")
+                    self._tell(f"no checkpoint of evaluation {number}: {error}")
 
     def _restore(self) -> None:
         if self._folder is None:
@@ -494,7 +502,7 @@ class Training:
         try:
             found = checkpoint.read(self._folder)
         except checkpoint.Damaged as problem:
-            self.notices.append(f"{problem}; no checkpoint is whole, so the training begins anew")
+            self._tell(f"{problem}; no checkpoint is whole, so the training begins anew")
             return
         if found is None:
             return
@@ -507,7 +515,7 @@ class Training:
         self._model_file = found.model
         if found.passed_over:
             done = len(self._state.evaluations)
-            self.notices.append(f"{'; '.join(found.passed_over)}; the training goes on from evaluation {done}")
+            self._tell(f"{'; '.join(found.passed_over)}; the training goes on from evaluation {done}")
 
 
 def _finite(value: float) -> float | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray.tune import PlacementGroupFactory, Trainable
 
+from trainables import notices
 from trainables.common.house import HOUSE, code_digest
 from trainables.common.lease import Lease
 from trainables.common.process import hide_gpus
@@ -37,7 +39,7 @@ EVERY_EVALUATION = "every_evaluation"  # whether Tune hears of each evaluation a
 OBJECTIVE = "objective"
 HISTORY = "history"  # evaluations since the result before; with the first result, all before an interruption too
 RESULT = "result"  # `Training.result()`
-NOTICES = "notices"  # what the user must be told, since the result before
+NOTICES = "notices"  # what the user must be told, since the result before; `trainables.notices` told it at once
 SCORE = "score"  # what a scheduler compares: the higher the better
 
 # A report makes the driver work beside the training that is being timed, and the training wait for it. Evaluations that
@@ -101,6 +103,7 @@ class TrainingTrainable(Trainable):
                 data=self._data,
                 weights=self._weights,
                 started=self._started,
+                tell=partial(notices.leave, self._folder),
             )
             history = [asdict(evaluation) for evaluation in self._training.evaluations]
         began = time.perf_counter()
@@ -112,10 +115,10 @@ class TrainingTrainable(Trainable):
         except Exception as error:
             # A framework's own exception may not survive pickling, or may start the framework in the driver.
             raise RuntimeError(f"{type(error).__name__}: {error}") from None
-        notices, self._training.notices = self._training.notices, []
+        told, self._training.notices = self._training.notices, []
         return {
             **asdict(evaluation),
-            NOTICES: notices,
+            NOTICES: told,
             OBJECTIVE: self._training.objective(),
             SCORE: _score(self._spec, evaluation),
             HISTORY: history,

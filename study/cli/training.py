@@ -13,8 +13,8 @@ import typer
 from study.cli.options import AsJson, DataDir, FrameworkOption, WorkloadOption, WorkloadOptions, value_of
 from study.cli.output import fail, out, results
 from study.cli.running import check_available
-from study.cli.working import at_work, screen
-from study.console import Screen, SteadyConsole, complain
+from study.cli.working import at_work, screen, warn
+from study.console import Screen, SteadyConsole
 from study.volume import volume
 from trainables.common.errors import UserError
 
@@ -128,17 +128,13 @@ def train(
     refuse_impossible(spec, trained, made)
     began = time.perf_counter()
     spec = on_this_machine(spec, device, samples=made.training_samples)
-    training = Training(
-        spec, workload=trained, started=_process_start() + time.perf_counter() - began
-    )  # looking is no part of it
+    started = _process_start() + time.perf_counter() - began  # looking is no part of it
+    training = Training(spec, workload=trained, started=started, tell=warn)
     screen.doing(f"starting {find_framework(framework).title}")
     try:
         while not training.finished:
             evaluation = training.advance()
             screen.doing(f"training {trained.name}")
-            for notice in training.notices:
-                complain(notice)
-            training.notices.clear()
             if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
                 out.print(evaluation_line(evaluation), highlight=False)
     except UserError:

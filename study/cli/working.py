@@ -16,13 +16,17 @@ P = ParamSpec("P")
 screen = Screen(out)
 
 
-def _answer(message: str) -> None:
-    """Where the user looks."""
+def warn(message: str) -> None:
+    """Where the user looks; what moves goes on."""
     if screen.moves:
         screen.say(message)
-        screen.doing("stopping")
     else:
         complain(message)
+
+
+def _answer(message: str) -> None:
+    warn(message)
+    screen.doing("stopping")
 
 
 interrupts = Interrupts(_answer)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from trainables.notices import take
+
+_LOOK_EVERY_S = 1.0
 
 
 class Notices:
@@ -18,6 +24,24 @@ class Notices:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._told: set[tuple[str, str]] = set()
+        self._looked_at = float("-inf")
+
+    def look(self, folders: Mapping[str, Path], *, now: float | None = None) -> None:
+        """Tell what trials could not wait to tell; to be called again and again.
+
+        Parameters
+        ----------
+        folders
+            Of the trials that run, by their names.
+        now
+            ``time.monotonic()``, if not given.
+        """
+        now = time.monotonic() if now is None else now
+        if now - self._looked_at < _LOOK_EVERY_S:
+            return
+        self._looked_at = now
+        for trial, folder in folders.items():
+            self.tell(trial, take(folder))
 
     def tell(self, trial: str, notices: Iterable[str]) -> None:
         """Tell those of a trial whose kind (what comes before the first number) is new."""

@@ -71,6 +71,8 @@ class Recorder(Callback):
             self._cluster.look(states)
         if self._blame is not None:
             self._blame.look()
+        running = (trial for trial in trials if trial.status == Trial.RUNNING)
+        self._notices.look({self._identity(trial)["trial_id"]: Path(trial.config[FOLDER]) for trial in running})
         try:
             waiting = [trial for trial in trials if trial.status == Trial.PENDING]
             for trial in waiting:

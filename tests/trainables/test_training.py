@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -132,6 +133,21 @@ def test_fewer_loader_workers_than_asked_for_are_told_once(spec: TrainingSpec, m
     assert len(training.notices) == 1
     assert training.result()["loader_workers"] == 1
     assert run(replace(knobs(spec, num_workers=1), epochs=1)).notices == []
+
+
+def test_fewer_loader_workers_are_told_before_a_batch_is_trained(
+    spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(SimulatedRun, "loader_workers", lambda _: 1)
+    monkeypatch.setattr(SimulatedRun, "train", fail)
+    said: list[str] = []
+    training = Training(replace(knobs(spec, num_workers=3), epochs=1), tell=said.append)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        training.advance()
+    assert said == training.notices == ["loader workers: 3 were asked for, and 1 can run with 1 CPU"]
 
 
 def test_cold_time_only_from_a_fresh_process(spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:

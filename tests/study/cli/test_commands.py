@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -224,6 +225,23 @@ def test_train_tells_of_loader_workers_that_cannot_run(
     code, out, err = call([*TRAIN, *arguments], capsys, monkeypatch)
     assert (code, err) == (0, "tuneoff: loader workers: 3 were asked for, and 1 can run with 1 CPU\n")
     assert json.loads(out)["loader_workers"] == 1
+
+
+def test_train_tells_of_them_before_it_trains(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(SimulatedRun, "loader_workers", lambda _: 1)
+    monkeypatch.setattr(SimulatedRun, "train", fail)
+    monkeypatch.setattr("study.cli.single.cpus", lambda: Cpus(4, 4))
+    arguments = ["--learning-rate", "0.1", "--num-workers", "2", "--threads", "1"]
+    code, _, err = call([*TRAIN, *arguments], capsys, monkeypatch)
+    assert code == 1
+    assert err.startswith(
+        "tuneoff: loader workers: 2 were asked for, and 1 can run with 1 CPU\ntuneoff: Simulated failed: RuntimeError"
+    )
 
 
 def test_train_as_json_is_json_and_repeatable(
