@@ -13,7 +13,18 @@ import typer
 from reports.errors import ReportError
 from study.cli import machine, plans, reading, studies, training
 from study.cli.help import SETTINGS, Command, Group, examples
-from study.cli.output import Quiet, RaysVerbose, fail, results, set_volume, settled, takes_no_line, with_volume
+from study.cli.output import (
+    JuliasVerbose,
+    Quiet,
+    RaysVerbose,
+    Verbose,
+    fail,
+    results,
+    set_volume,
+    settled,
+    takes_no_line,
+    with_volume,
+)
 from study.cli.recipes import recipes
 from study.console import complain, speak_in_any_encoding
 from study.ending import ending_the_command
@@ -56,7 +67,10 @@ def tuneoff(
     set_volume(quiet=quiet, verbose=verbose)
 
 
-_WITH_RAY = (studies.launch, studies.sweep, studies.resume, studies.confirm, machine.doctor)
+_VERBOSE = {
+    machine.setup_julia: JuliasVerbose,
+    **dict.fromkeys((studies.launch, studies.sweep, studies.resume, studies.confirm, machine.doctor), RaysVerbose),
+}
 
 
 def _add(panel: str, function: Callable[..., None], *lines: str, more: str = "") -> None:
@@ -64,7 +78,7 @@ def _add(panel: str, function: Callable[..., None], *lines: str, more: str = "")
     epilog = "\n\n".join(filter(None, [more, examples(*lines)]))
     name = function.__name__.replace("_", "-")
     app.command(name, cls=Command, rich_help_panel=panel, epilog=epilog)(
-        with_volume(function, ray=function in _WITH_RAY)
+        with_volume(function, _VERBOSE.get(function, Verbose))
     )
 
 

@@ -89,9 +89,14 @@ def setup_julia(
     from study.store.provenance import gpus
     from trainables.flux.setup import set_up
 
+    def hear(line: str) -> None:
+        if volume.verbose:
+            out.print(f"    {line}", highlight=False)
+
     found = set_up(
         gpu=bool(gpus()) if gpu is None else gpu,
         say=lambda text: out.print(text, highlight=False),
+        hear=hear,
         limit_s=time_limit,
         again=again,
     )

@@ -29,6 +29,7 @@ def _verbose(said: str) -> Any:
 
 Verbose = Annotated[bool, _verbose("Print where an error comes from, too.")]
 RaysVerbose = Annotated[bool, _verbose("Print Ray's own log, too, and where an error comes from.")]
+JuliasVerbose = Annotated[bool, _verbose("Print all that Julia says, too, and where an error comes from.")]
 
 
 def set_volume(*, quiet: bool, verbose: bool) -> None:
@@ -46,13 +47,13 @@ def set_volume(*, quiet: bool, verbose: bool) -> None:
     results.lost = None
 
 
-def with_volume(function: Callable[..., None], *, ray: bool = False) -> Callable[..., None]:
+def with_volume(function: Callable[..., None], verbose: Any = Verbose) -> Callable[..., None]:
     """The command with --quiet and --verbose, which may also stand before it.
 
     Parameters
     ----------
-    ray
-        Whether it starts or asks Ray, whose log there can be.
+    verbose
+        The latter, with its help: `RaysVerbose` for a command that starts or asks Ray.
     """
 
     @wraps(function)
@@ -62,7 +63,7 @@ def with_volume(function: Callable[..., None], *, ray: bool = False) -> Callable
 
     own = [
         Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-        for name, kind in (("quiet", Quiet), ("verbose", RaysVerbose if ray else Verbose))
+        for name, kind in (("quiet", Quiet), ("verbose", verbose))
     ]
     known = signature(function, eval_str=True)
     command.__signature__ = known.replace(parameters=[*known.parameters.values(), *own])  # type: ignore[attr-defined]

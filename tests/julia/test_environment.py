@@ -43,9 +43,9 @@ def test_each_variable_has_its_rule(variable: str, treatment: str | None) -> Non
     assert withheld({variable: "x"}) == ({variable: None} if treatment in ("set", "cleared") else {})
 
 
-def test_a_helper_does_not_see_what_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JULIA_LOAD_PATH", "/nowhere")
-    monkeypatch.setenv("JULIA_DEPOT_PATH", "/depot")
+def test_a_helper_does_not_see_what_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JULIA_LOAD_PATH", str(tmp_path / "packages"))
+    monkeypatch.setenv("JULIA_DEPOT_PATH", str(tmp_path / "depot"))
     show = [sys.executable, "-c", "import os; print(sorted(name for name in os.environ if name.startswith('JULIA_')))"]
     seen = ask(show, timeout_s=60.0, environment=withheld()).out
     assert "JULIA_LOAD_PATH" not in seen

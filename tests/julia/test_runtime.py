@@ -234,6 +234,15 @@ def test_progress_is_told_also_where_the_helper_is_silent(
     assert set(texts[4:]) == {waiting}
 
 
+def test_who_wants_to_hear_julia_hears_every_line(unset: Path, note: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "echo '[juliapkg] Locating Julia'; echo; printf 'Precompiling\\r  done\\n'; exit 1"
+    monkeypatch.setattr(julia_setup, "python", lambda *_: ["/bin/sh", "-c", script])
+    heard: list[str] = []
+    with pytest.raises(UserError):
+        julia_setup.set_up(gpu=False, say=lambda _: None, hear=heard.append)
+    assert heard == ["[juliapkg] Locating Julia", "Precompiling", "done"]
+
+
 def test_setup_into_a_place_that_cannot_be_written_is_one_line(unset: Path, note: Path) -> None:
     unset.write_text("a file where the folder should be")
     with pytest.raises(UserError, match="cannot make the Julia project"):
@@ -260,6 +269,40 @@ def test_setup_of_a_given_julia_says_what_it_does_once(
     julia_setup.set_up(gpu=False, say=said.append)
     assert len(said) == 6
     assert (Path(runtime.project) / julia_setup.READY).exists()
+
+
+FORGETFUL = """#!/bin/sh
+case "$*" in
+  *compilecache*) echo compiled >> {compiled}; exit;;
+  *"run = start"*) exit;;
+esac
+{versions}
+[ "$(wc -l < {compiled})" -ge {enough} ] || echo 'not compiled: FluxTrainer'
+"""
+
+
+@pytest.mark.parametrize(("enough", "compiled"), [(0, 0), (1, 1), (2, 1)])
+def test_setup_makes_sure_that_all_is_compiled(
+    julia: Callable[..., JuliaRuntime], tmp_path: Path, note: Path, enough: int, compiled: int
+) -> None:
+    """Pkg ends without an error, and without an image, where another process was at it."""
+    runtime, log = julia(GOOD), tmp_path / "compiled"
+    log.touch()
+    versions = "\n".join(f"echo {line}" for line in GOOD)
+    Path(runtime.executable).write_text(
+        FORGETFUL.replace("{compiled}", str(log)).replace("{versions}", versions).replace("{enough}", str(enough))
+    )
+    said: list[str] = []
+    if enough <= compiled:
+        assert julia_setup.set_up(gpu=False, say=said.append).flux == "0.16.9"
+        assert check_runtime(runtime).lacking == ()
+    else:
+        with pytest.raises(UserError, match=r"^FluxTrainer was compiled twice, .* run `tuneoff setup-julia` when they"):
+            julia_setup.set_up(gpu=False, say=said.append)
+        assert not (Path(runtime.project) / julia_setup.READY).exists()
+    assert len(log.read_text().splitlines()) == compiled
+    again = "FluxTrainer is not compiled, which another process may have prevented; compiling it again"
+    assert said.count(again) == compiled
 
 
 def test_flux_trainer_of_another_checkout_is_refused(julia: Callable[..., JuliaRuntime], tmp_path: Path) -> None:
@@ -302,7 +345,7 @@ def test_progress_is_told_in_our_words(line: str, told: str | None) -> None:
 
 
 def test_what_a_trial_would_miss_is_said_before(
-    julia: Callable[..., JuliaRuntime], monkeypatch: pytest.MonkeyPatch
+    julia: Callable[..., JuliaRuntime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the probe says of a depot that is not the one, and of packages that were never compiled."""
     monkeypatch.delenv("JULIA_DEPOT_PATH", raising=False)
@@ -315,9 +358,9 @@ def test_what_a_trial_would_miss_is_said_before(
     ):
         with pytest.raises(UserError, match=told):
             check_runtime(julia([*GOOD, str(PACKAGE), said]))
-    monkeypatch.setenv("JULIA_DEPOT_PATH", "/nowhere")
+    monkeypatch.setenv("JULIA_DEPOT_PATH", str(tmp_path / "depot"))
     with pytest.raises(
-        UserError, match=r"JULIA_DEPOT_PATH is /nowhere\); set it to the depot with which that was set up"
+        UserError, match=r"JULIA_DEPOT_PATH is /.*/depot\); set it to the depot with which that was set"
     ):
         check_runtime(julia([*GOOD, str(PACKAGE), "not in the depot: Adapt"]))
 

@@ -34,6 +34,7 @@ _ANSWER_S = 60.0  # a cold Julia on a slow disk takes fifteen
 # Printed by the probe, one line each: Julia's version, the version or "missing" of these packages, where the first of
 # them lies, and what a trial would miss.
 _PACKAGES = ("FluxTrainer", "Flux", "PythonCall", "CUDA")
+COMPILED = ("FluxTrainer", "PythonCall")  # what brings the others with it
 _GONE, _UNCOMPILED = "not in the depot: ", "not compiled: "
 _PROBE = f"""
 import Pkg
@@ -48,13 +49,21 @@ end
 gone = [package.name for package in values(Pkg.dependencies()) if !isnothing(package.source) && !isdir(package.source)]
 isempty(gone) || println("{_GONE}", first(sort(gone)), length(gone) > 1 ? " and $(length(gone) - 1) more" : "")
 if isempty(gone) && isdefined(Base, :isprecompiled)
-    for name in ("FluxTrainer", "PythonCall")
+    for name in {list(COMPILED)}
         id = Base.identify_package(name)
         isnothing(id) || Base.isprecompiled(id) || println("{_UNCOMPILED}", name)
     end
 end
 """.replace("'", '"')
 _VERSION = re.compile(r"\d+\.\d+\S*|missing")
+
+
+class NotCompiled(UserError):
+    """A package has no image in the depot: whoever loads it compiles it, for minutes."""
+
+    def __init__(self, package: str, message: str) -> None:
+        super().__init__(message)
+        self.package = package
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,7 @@ def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
     Raises
     ------
     UserError
-        When it does not start, is too old, or its project lacks a package.
+        When it does not start, is too old, or its project lacks a package; `NotCompiled` where that is all.
     """
     versions = _probe(runtime)
     julia = tuple(int(part) for part in re.findall(r"\d+", versions.julia)[:2])
@@ -154,18 +163,23 @@ def check_runtime(runtime: JuliaRuntime) -> JuliaVersions:
             f"they must be the same: {SET_UP}"
         )
     for said in versions.lacking:
-        raise UserError(_lack(said, runtime))
+        raise _lack(said, runtime)
     return versions
 
 
-def _lack(said: str, runtime: JuliaRuntime) -> str:
+def _lack(said: str, runtime: JuliaRuntime) -> UserError:
     """What a trial would miss, and what to do."""
     depot = os.environ.get("JULIA_DEPOT_PATH")
     where = f"the depot (JULIA_DEPOT_PATH is {depot})" if depot else "Julia's depot"
     if said.startswith(_GONE):
         mend = "set it to the depot with which that was set up, or " if depot else ""
-        return f"the Julia project {runtime.project} needs {said[len(_GONE) :]}, not there in {where}; {mend}{SET_UP}"
-    return f"{said[len(_UNCOMPILED) :]} of the Julia project {runtime.project} is not compiled in {where}; {SET_UP}"
+        return UserError(
+            f"the Julia project {runtime.project} needs {said[len(_GONE) :]}, not there in {where}; {mend}{SET_UP}"
+        )
+    package = said[len(_UNCOMPILED) :]
+    return NotCompiled(
+        package, f"{package} of the Julia project {runtime.project} is not compiled in {where}; {SET_UP}"
+    )
 
 
 def missing() -> str | None:

@@ -22,9 +22,11 @@ from trainables.common.helpers import follow
 from trainables.common.house import python
 from trainables.flux.environment import EXE, PROJECT, withheld
 from trainables.flux.runtime import (
+    COMPILED,
     PACKAGE,
     JuliaRuntime,
     JuliaVersions,
+    NotCompiled,
     check_runtime,
     failure_note,
     find_runtime,
@@ -52,6 +54,11 @@ run = start(; model="lenet", data=Dict(split => samples for split in ("train", "
     device="cpu", threads=1)
 warm_up!(run)
 """
+_COMPILE = f"""
+for package in Base.identify_package.({list(COMPILED)})
+    Base.isprecompiled(package) || Base.compilecache(package)
+end
+""".replace("'", '"')
 _DOING = {  # what a line of Julia's or juliapkg's says is going on; the first that matches
     r"(\S+) Being precompiled by another process \(pid: (\d+)": r"waiting for process \2, which compiles \1",
     r"Precompiling|dependenc(y|ies) successfully precompiled|\N{CHECK MARK} ": "compiling packages",
@@ -76,10 +83,11 @@ _CAUSES = {  # what the line of a failure means for a person; the first that mat
 class _Work:
     """The steps of one set-up, under one time limit, with a line now and then about what is going on."""
 
-    def __init__(self, limit_s: float, say: Callable[[str], None]) -> None:
+    def __init__(self, limit_s: float, say: Callable[[str], None], hear: Callable[[str], None]) -> None:
         self._began = time.monotonic()
         self._limit_s = limit_s
         self._say = say
+        self._tell = hear
         self._said_at = 0.0
         self._doing = ""
         self._done = 0  # packages compiled
@@ -115,6 +123,8 @@ class _Work:
         raise UserError(f"Julia could not be set up: {cause} ({answer.problem}){where}")
 
     def _hear(self, line: str | None) -> None:
+        if line:
+            self._tell(line)
         if line and not line.startswith(_LOG_FRAME):
             self._doing = doing(line) or self._doing
             self._done += "\N{CHECK MARK}" in line
@@ -134,7 +144,12 @@ def doing(line: str) -> str | None:
 
 
 def set_up(
-    *, gpu: bool, say: Callable[[str], None], limit_s: float = TIME_LIMIT_S, again: bool = False
+    *,
+    gpu: bool,
+    say: Callable[[str], None],
+    hear: Callable[[str], None] = lambda _: None,
+    limit_s: float = TIME_LIMIT_S,
+    again: bool = False,
 ) -> JuliaVersions:
     """Install what is missing, compile, and take a first training step; nothing, where all that was done before.
 
@@ -146,6 +161,8 @@ def set_up(
         Install CUDA.jl and cuDNN.jl as well.
     say
         Told what is about to happen, and every few seconds how far it is.
+    hear
+        Told every line that Julia and juliapkg say.
     limit_s
         Seconds after which to give up.
     again
@@ -159,7 +176,7 @@ def set_up(
     if not again and (found := _ready(gpu=gpu)) is not None:
         return found
     try:
-        versions = _install(gpu=gpu, work=_Work(limit_s, say), say=say)
+        versions = _install(gpu=gpu, work=_Work(limit_s, say, hear), say=say)
     except UserError as error:
         _note(str(error))
         raise
@@ -184,19 +201,42 @@ def _install(*, gpu: bool, work: _Work, say: Callable[[str], None]) -> JuliaVers
         work.step(
             python("trainables.flux.resolve", *more),
             "downloading Julia where there is none, downloading and compiling Flux; this can take ten minutes",
+            PYTHONUNBUFFERED="1",  # that its lines come when it says them
         )
         _forget_resolved()
         runtime = find_runtime()
-    forget_probes()
-    versions = check_runtime(runtime)
+    _check(runtime, work)
     work.step(
         _julia(runtime, _FIRST_STEP),
         "a first training step, in a process of its own",
         JULIA_PYTHONCALL_EXE=sys.executable,
     )
+    versions = _check(runtime, work)
     with suppress(OSError):  # where it cannot be written, the next call does all this again
         write_text(Path(runtime.project) / READY, json.dumps(_state(versions, gpu=gpu)) + "\n")
     return versions
+
+
+def _check(runtime: JuliaRuntime, work: _Work) -> JuliaVersions:
+    """Its versions, everything compiled.
+
+    Pkg is done without a word where another process compiles the same package of another checkout into this depot.
+    """
+    forget_probes()
+    try:
+        return check_runtime(runtime)
+    except NotCompiled as problem:
+        doing = f"{problem.package} is not compiled, which another process may have prevented; compiling it again"
+    work.step(_julia(runtime, _COMPILE), doing, JULIA_PYTHONCALL_EXE=sys.executable)
+    forget_probes()
+    try:
+        return check_runtime(runtime)
+    except NotCompiled as problem:
+        raise UserError(
+            f"{problem.package} was compiled twice, and what the Julia project {runtime.project} needs is not in "
+            "Julia's depot; where others set up Julia with the same depot, run `tuneoff setup-julia` when they are "
+            "done, or set JULIA_DEPOT_PATH to one of your own"
+        ) from None
 
 
 def _say_whose(runtime: JuliaRuntime, say: Callable[[str], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from trainables.common.errors import UserError
 from trainables.common.load import Busyness
 from trainables.common.machine import Cpus, Memory
 from trainables.contract import Readiness
+from trainables.flux import setup
+from trainables.flux.runtime import JuliaVersions
 
 OURS = Cpus(1, 2, "affinity")
 TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--learning-rate", "0.1", "--batch-size"]
@@ -118,3 +121,25 @@ def test_a_busy_machine_is_told_before_the_study(
         "times will be too long, and fewer trials will be in time\n"
     )
     assert said.getvalue() == (line if told else "")
+
+
+@pytest.mark.parametrize(("flags", "heard"), [([], False), (["-v"], True), (["-q"], False)])
+def test_setup_julia_shows_what_julia_says_where_more_is_wanted(
+    flags: list[str], heard: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def set_up(*, hear: Callable[[str], None], **_: object) -> JuliaVersions:
+        hear("  1 dependency successfully precompiled in 9 seconds")
+        return JuliaVersions("1.10.8", "0.1.0", "0.16.9", "0.9.37", None)
+
+    monkeypatch.setattr(setup, "set_up", set_up)
+    code, out, err = call(["setup-julia", "--no-gpu", *flags], capsys, monkeypatch)
+    assert (code, err) == (0, "")
+    assert ("successfully precompiled" in out) is heard
+    assert "Flux is ready" in out
+
+
+def test_the_help_of_verbose_tells_whose_output_it_shows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command, said in (("setup-julia", "all that Julia says"), ("launch", "Ray's own log"), ("train", "where an")):
+        assert f"Print {said}" in " ".join(call([command, "--help"], capsys, monkeypatch)[1].split())
