@@ -18,8 +18,20 @@ ROOT = Path(__file__).parents[2]
 def test_what_the_table_says_is_set_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EXE, "/opt/julia")
     monkeypatch.setenv(PROJECT, str(tmp_path))
+    told = {each.variable for each in RULES if each.treatment == "set"}
+    by_others = {"JULIA_PYTHONCALL_EXE"}
     where_seen = {"PYTHON_JULIACALL_LIB", "PYTHON_JULIACALL_BINDIR"}
-    assert {*backend._environment(2), *where_seen} == {each.variable for each in RULES if each.treatment == "set"}
+    assert {*backend._environment(2), *where_seen, *by_others} == told
+    executable, library = tmp_path / "bin" / "julia", tmp_path / "lib" / "libjulia.so"
+    for each in (executable, library):
+        each.parent.mkdir()
+        each.touch()
+    (tmp_path / "elsewhere").symlink_to(executable)
+    monkeypatch.setenv(EXE, str(tmp_path / "elsewhere"))
+    seen = backend._environment(2)
+    assert {*seen, *by_others} == told
+    assert seen["PYTHON_JULIACALL_LIB"] == str(library)
+    assert seen["PYTHON_JULIACALL_BINDIR"] == str(executable.parent)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,7 @@ def test_what_the_table_says_is_set_is_set(tmp_path: Path, monkeypatch: pytest.M
         ("PYTHON_JULIACALL_EXE", "set"),
         ("JULIA_LOAD_PATH", "cleared"),
         ("JULIA_NUM_THREADS", "cleared"),
+        ("JULIA_PYTHONCALL_EXE", "set"),
         ("JULIA_DEPOT_PATH", "honoured"),
         ("JULIA_PKG_SERVER", "honoured"),
         ("JULIA_CUDA_MEMORY_POOL", "honoured"),

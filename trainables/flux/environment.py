@@ -34,6 +34,7 @@ RULES = (  # the first that fits
     Rule("PYTHON_JULIACALL_LIB", "set", "to the executable's, where that is seen: no other Julia need be asked"),
     Rule("PYTHON_JULIACALL_BINDIR", "set", "the same"),
     Rule("PYTHON_JULIACALL_*", "cleared", "another system image, other optimisation or bounds checks: other times"),
+    Rule("JULIA_PYTHONCALL_EXE", "set", "to this Python, by juliacall and setup-julia"),
     Rule("JULIA_DEPOT_PATH", "honoured", "where the packages are; checked"),
     Rule("JULIA_CPU_TARGET", "honoured", "for nodes of different types; setup-julia and trials must have the same"),
     Rule("JULIA_LOAD_PATH", "cleared", "packages come from the project"),
