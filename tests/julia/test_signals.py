@@ -18,7 +18,8 @@ import atexit, ctypes, os, signal, threading, time
 signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 from study.ending import ending_the_command
 from study.signals import Interrupted
-from trainables.flux.signals import held_back, kept_from_julia
+from trainables.common.signals import held_back
+from trainables.flux.signals import kept_from_julia
 
 JULIAS = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1}
 

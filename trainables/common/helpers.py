@@ -8,11 +8,13 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
+
+from trainables.common.signals import held_back
 
 SILENCE_S = 10.0
 _KEPT_BYTES = 2**20  # of each output
@@ -52,22 +54,10 @@ def ask(command: Sequence[str], *, timeout_s: float, environment: Mapping[str, s
     The last MiB of both outputs; undecodable bytes replaced.
     """
     try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_with(environment or {}),
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        return Answer("", "", "is not there")
-    except OSError as error:
-        return Answer("", "", f"cannot be started ({error.strerror})")
-    try:
-        out, err, code = _listen(process, time.monotonic() + timeout_s)
-    finally:
-        _end(process)
+        with _started(command, environment, stderr=subprocess.PIPE) as process:
+            out, err, code = _listen(process, time.monotonic() + timeout_s)
+    except _NotStarted as error:
+        return Answer("", "", str(error))
     if code is None:
         return Answer(out, err, f"gave no answer in {timeout_s:g} s")
     return Answer(out, err, _failure(code, telling(err) or telling(out)) if code else None)
@@ -89,39 +79,12 @@ def follow(
     hear
         Called with each line, and with None when none has come for `SILENCE_S`.
     """
+    said = bytearray()
     try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_with(environment or {}),
-            start_new_session=True,
-        )
-    except OSError as error:
-        return Answer("", "", f"cannot be started ({error.strerror})")
-    assert process.stdout is not None
-    deadline, said, rest = time.monotonic() + timeout_s, bytearray(), b""
-    try:
-        with process.stdout as pipe, selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while (left := deadline - time.monotonic()) > 0:
-                if not selector.select(min(left, SILENCE_S)):
-                    hear(None)
-                    continue
-                chunk = os.read(pipe.fileno(), 2**16)
-                if not chunk:
-                    break
-                said.extend(chunk)
-                del said[:-_KEPT_BYTES]
-                *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
-                for line in filter(None, (each.decode("utf-8", errors="replace").strip() for each in lines)):
-                    hear(line)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, deadline - time.monotonic()))
-        code = process.poll()
-    finally:
-        _end(process)
+        with _started(command, environment, stderr=subprocess.STDOUT) as process:
+            code = _hear(process, time.monotonic() + timeout_s, said, hear)
+    except _NotStarted as error:
+        return Answer("", "", str(error))
     text = bytes(said).decode("utf-8", errors="replace")
     if code is None:
         return Answer(text, "", f"was not done in {timeout_s:.0f} s")
@@ -134,6 +97,62 @@ def telling(text: str) -> str:
     lines = [" ".join(line.split()) for line in printable.split("\n") if line.strip()]
     errors = [line for line in lines if _ERROR.match(line)]
     return (errors or lines or [""])[-1][:_TOLD_CHARACTERS]
+
+
+class _NotStarted(Exception):
+    """Why a helper could not be, to continue a sentence that begins with its name."""
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], environment: Mapping[str, str | None] | None, *, stderr: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A helper for the time of the block; what is left of it is killed, whatever signal comes when."""
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        try:
+            with held_back():  # else there may be a process that nobody knows of
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    env=_with(environment or {}),
+                    start_new_session=True,
+                )
+        except FileNotFoundError:
+            raise _NotStarted("is not there") from None
+        except OSError as error:
+            raise _NotStarted(f"cannot be started ({error.strerror})") from None
+        yield process
+    finally:
+        if process is not None:
+            _end(process)
+
+
+def _hear(
+    process: subprocess.Popen[bytes], deadline: float, said: bytearray, hear: Callable[[str | None], None]
+) -> int | None:
+    """Collect what a helper says, its last MiB; its exit code, None where it goes on."""
+    assert process.stdout is not None
+    rest = b""
+    with process.stdout as pipe, selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if not selector.select(min(left, SILENCE_S)):
+                hear(None)
+                continue
+            chunk = os.read(pipe.fileno(), 2**16)
+            if not chunk:
+                break
+            said.extend(chunk)
+            del said[:-_KEPT_BYTES]
+            *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+            for line in filter(None, (each.decode("utf-8", errors="replace").strip() for each in lines)):
+                hear(line)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(max(0.0, deadline - time.monotonic()))
+    return process.poll()
 
 
 def _with(changes: Mapping[str, str | None]) -> dict[str, str]:

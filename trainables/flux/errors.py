@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trainables.common.helpers import telling
+from trainables.common.signals import held_back
 from trainables.flux.seam import MESSAGE_CHARACTERS
-from trainables.flux.signals import held_back
 
 _NESTED = re.compile(r"^( +)nested task error: ", re.MULTILINE)
 _END = re.compile(r"^ *Stacktrace:|^\.\.\.and \d+ more", re.MULTILINE)

@@ -14,11 +14,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, cast
 
+from trainables.common.signals import held_back
+
 _JULIAS = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT}  # SIGUSR1, too, but that is its profiler's
-_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _taker: threading.Thread | None = None
 
 
@@ -67,32 +67,6 @@ def _at_the_first_registration(then: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         atexit.register = register
-
-
-@contextmanager
-def held_back() -> Iterator[None]:
-    """Around a call into Julia that may call Python back: what a handler raises there would become an error of Julia's.
-
-    A signal that comes meanwhile is raised afterwards.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        came.append(signum)
-
-    former = {number: handler for number in _HELD_BACK if callable(handler := signal.getsignal(number))}
-    for number in former:
-        signal.signal(number, note)
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
 
 
 class _FirstSignal:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import psutil
 import pytest
 
-from trainables.common.helpers import Answer, ask, telling
+from trainables.common.helpers import Answer, ask, follow, telling
+from trainables.common.signals import held_back
 
 Helper = Callable[..., Answer]
 
@@ -128,3 +133,53 @@ def test_it_gets_the_variables_it_is_given(helper: Helper, tmp_path: Path) -> No
 )
 def test_the_telling_line(text: str, line: str) -> None:
     assert telling(text) == line
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asking", [ask, partial(follow, hear=print)], ids=["ask", "follow"])
+def test_a_signal_while_it_is_started_leaves_no_process(
+    asking: Callable[..., Answer], sent: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    class Interrupted(Exception):
+        pass
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self.pid)
+            os.kill(os.getpid(), sent)  # nobody has it yet
+            time.sleep(0.01)
+
+    def handle(signum: int, frame: object) -> NoReturn:
+        raise Interrupted(signum)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    former = signal.signal(sent, handle)
+    try:
+        with pytest.raises(Interrupted):
+            asking(["/bin/sleep", "600"], timeout_s=600.0)
+        assert signal.getsignal(sent) is handle
+    finally:
+        signal.signal(sent, former)
+    assert gone(started[0])
+
+
+def test_a_signal_that_is_held_back_counts_once() -> None:
+    """Who listens by Python's wake-up would take a second one for the user's."""
+    came: list[int] = []
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    woken, former = signal.set_wakeup_fd(mouth), signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        with held_back():
+            signal.raise_signal(signal.SIGTERM)
+            assert came == []
+    finally:
+        signal.set_wakeup_fd(woken)
+        signal.signal(signal.SIGTERM, former)
+        os.close(mouth)
+    assert came == [signal.SIGTERM]
+    with open(ear, "rb") as heard:
+        assert heard.read() == bytes([signal.SIGTERM])
