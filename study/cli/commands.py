@@ -13,6 +13,7 @@ import typer
 from reports.errors import ReportError
 from study.cli import machine, plans, reading, studies, training
 from study.cli.help import SETTINGS, Command, Group, examples
+from study.cli.misuse import told
 from study.cli.output import (
     JuliasVerbose,
     Quiet,
@@ -186,15 +187,9 @@ def _run(arguments: list[str]) -> int:
     except (UserError, ReportError) as error:
         fail(str(error), BAD_INPUT)
     except typer.TyperException as error:
-        fail(f"{error.format_message()} (see {_help_of(error)})", BAD_INPUT)
+        fail(told(error), BAD_INPUT)
     except OSError as error:
         if error.filename is None and takes_no_line(sys.stdout):
             results.lost = error
             return 1
         fail(f"cannot use {error.filename or 'a file'} ({error.strerror})", 1)
-
-
-def _help_of(error: typer.TyperException) -> str:
-    """The page that has the answer."""
-    context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help" if context is not None else "tuneoff --help"

@@ -12,6 +12,7 @@ from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
 from study.plan.checks import as_searched, check_gpus, check_knob, check_point, check_space
 from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
+from study.plan.words import unknown, wrong
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
@@ -272,12 +273,10 @@ def _first_problem(error: ValidationError) -> str:
         model: Any = Plan
         for part in problem["loc"][:-1]:
             model = model.model_fields[part].annotation
-        return f"unknown key {path}{nearest(str(problem['loc'][-1]), model.model_fields)}"
+        return unknown(path, model, Plan)
     if problem["type"] == "missing":
         return f"{path} is missing"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # ours; some name the key themselves
         return message if not path or f"{path}." in message else f"{path}: {message}"
-    given = problem["input"]
-    shown = plain(given) if isinstance(given, float) else repr(given)
-    return f"{path} is {shown}: {message[0].lower()}{message[1:]}"
+    return wrong(path, problem)

@@ -22,17 +22,17 @@ SWEEP = ["sweep", "digits-lenet", "--frameworks", "simulated"]
     ("arguments", "message"),
     [
         (["--over", "num_workers=0", "--learning-rate", "-1"], "--learning-rate is -1; it must lie between 1e-12 and"),
-        (["--over", "num_workers=0", "--learning-rate", "inf"], "--learning-rate is inf: input should be a finite"),
+        (["--over", "num_workers=0", "--learning-rate", "inf"], "--learning-rate is inf; it takes a finite"),
         (["--over", "num_workers=0", "--batch-size", "5000"], "--batch-size is 5000, more than the 1079 training"),
         (["--over", "num_workers=0", "--batch-size", "4294967296"], "--batch-size is 4294967296; it must lie between"),
-        (["--over", "num_workers=0", "--repeats", "0"], "--repeats is 0: input should be greater than or equal to 1"),
+        (["--over", "num_workers=0", "--repeats", "0"], "--repeats is 0; it must be 1 or more"),
         (["--over", "batch_size=5000"], "--over batch_size has 5000, more than the 1079 training samples"),
         (["--over", "batch_size=1.5"], "--over batch_size has 1.5; it takes whole numbers"),
         (["--over", "num_workers=4294967296"], "--over num_workers has 4294967296; it must lie between 0 and 1024"),
-        (["--over", "learning_rate=inf"], "--over learning_rate is inf: input should be a finite number"),
-        (["--over", "learning_rate=nan"], "--over learning_rate is nan: input should be a finite number"),
+        (["--over", "learning_rate=inf"], "--over learning_rate is inf; it takes a finite number"),
+        (["--over", "learning_rate=nan"], "--over learning_rate is nan; it takes a finite number"),
         (["--over", "learning_rate="], "--over learning_rate=: write name=value,value"),
-        (["--over", "num_workers=0", "--set", "seed=-1"], "seed is -1: input should be greater than or equal to 0"),
+        (["--over", "num_workers=0", "--set", "seed=-1"], "seed is -1; it must be 0 or more"),
     ],
 )
 def test_a_sweep_names_what_was_typed(
