@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from reports.names import study_name
@@ -18,6 +19,7 @@ from trainables.workloads import workload as workloads
 from trainables.workloads.workload import Workload
 
 PLACE = "place"  # in provenance.json: the option that leads to the cluster on which the study ran last
+_SHOWN = 10  # studies in a message
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,37 @@ def find(path: Path) -> StudyFolder:
     Raises
     ------
     UserError
-        When there is no such folder.
+        When there is no such folder, or studies lie in it; names those that may be meant.
     """
     if not path.is_dir():
         if path.exists():
             raise UserError(f"{path} is a file; give the study's folder")
-        raise UserError(f"no folder {path}; `tuneoff launch` makes one, under results/ if not told otherwise")
+        todo = _meant(path) or "`tuneoff launch` makes one, under results/ if not told otherwise"
+        raise UserError(f"no folder {path}; {todo}")
+    if not (path / "plan.toml").exists() and (inside := _studies_in(path)):
+        raise UserError(f"{path} is not a study's folder; give one of those in it: {_few(inside)}")
     return StudyFolder(Path(os.path.abspath(path)))  # noqa: PTH100 - a study is never called `..`
+
+
+def _meant(path: Path) -> str:
+    """Which study a folder that is not there may stand for: a name alone the one in results/, or the nearest."""
+    default = path.parent / "results" / path.name
+    if (default / "plan.toml").is_file():
+        return f"did you mean {default}?"
+    beside = [path.parent / name for name in get_close_matches(path.name, _studies_in(path.parent), n=1)]
+    return f"did you mean {beside[0]}?" if beside else ""
+
+
+def _studies_in(folder: Path) -> list[str]:
+    """Names of the studies that lie there."""
+    try:
+        return sorted(each.parent.name for each in folder.glob("*/plan.toml"))
+    except OSError:  # a closed one tells none
+        return []
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
 
 
 def _left_behind(path: Path) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,29 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_an_unwritable_folder() -> None:
     with pytest.raises(UserError, match="cannot write"):
         create(Path("/proc/tuneoff/s"), PLAN)
+
+
+def test_the_study_that_is_meant_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("adam", "quickstart"):
+        create(Path("results") / name, PLAN)
+    for given, message in {
+        "quickstart": "no folder quickstart; did you mean results/quickstart?",
+        "results/quikstart": "no folder results/quikstart; did you mean results/quickstart?",
+        "results/adam2": "no folder results/adam2; did you mean results/adam?",
+        "results/xyz": "no folder results/xyz; `tuneoff launch` makes one, under results/ if not told otherwise",
+        "results": "results is not a study's folder; give one of those in it: adam, quickstart",
+    }.items():
+        with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+            find(Path(given))
+
+
+def test_not_more_studies_are_named_than_a_line_holds(tmp_path: Path) -> None:
+    for number in range(11):
+        (tmp_path / f"s{number:02}").mkdir()
+        (tmp_path / f"s{number:02}" / "plan.toml").touch()
+    with pytest.raises(UserError, match=r"in it: s00, .*, s09, [.]{3}$"):
+        find(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
