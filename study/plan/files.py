@@ -25,6 +25,7 @@ from trainables.workloads.workload import FILE, shipped
 
 # Of the benchmark that sweeps reproduce (the-praxs/dl-benchmark), which trains so long whatever the accuracy.
 SWEEP_TRAINING = {"epochs": 10, "weight_decay": 5e-4, "limit_s": 1e6}
+OF_EVERY_STUDY = ("search.max_failures",)  # of the search's keys those that a sweep heeds, too
 COPIES = "workload"  # a folder beside a study's frozen plan: its own copy of its workload, under that's name
 
 
@@ -45,8 +46,24 @@ def sweep_plan(
     UserError
         As `load_plan` does.
     """
+    if workload_name not in shipped() and workload_name in shipped_plans():
+        meant = tomllib.loads(text(workload_name))["workload"]
+        raise UserError(f"'{workload_name}' is a plan, not a workload; its workload is {meant}")
     values: dict[str, Any] = {"workload": workload_name, "sweep": sweep, "training": dict(SWEEP_TRAINING)}
+    for setting in settings or []:
+        _refuse_of_a_search(setting)
     return complete(_changed(values, settings, frameworks), "the sweep")
+
+
+def _refuse_of_a_search(setting: str) -> None:
+    """Refuse a key that a sweep would take and heed in nothing."""
+    key = setting.partition("=")[0].strip()
+    section = key.partition(".")[0]
+    if section in ("search", "race", "confirm", "space") and key not in OF_EVERY_STUDY:
+        raise UserError(
+            f"--set {setting}: a sweep has no {section}; --over says what varies, --repeats how often, "
+            "and --set changes keys of slice and training"
+        )
 
 
 def load_plan(source: str, *, settings: list[str] | None = None, frameworks: list[str] | None = None) -> Plan:
@@ -95,6 +112,8 @@ def _said_by(source: str) -> tuple[dict[str, Any], str]:
         return values, str(path)
     if len(path.parts) > 1 and not os.path.exists(path.parent):  # noqa: PTH110
         raise UserError(f"unknown plan '{source}', and no such file: there is no folder {path.parent}")
+    if source in shipped():
+        raise UserError(f"'{source}' is a workload, not a plan; {_plans_of(source)}")
     raise UserError(f"unknown plan '{source}', and no such file or folder{nearest(source, shipped_plans())}")
 
 
@@ -106,6 +125,12 @@ def _beside(plan: Path, workload: str) -> str:
         if (folder / FILE).is_file():
             return str(folder)
     return workload
+
+
+def _plans_of(workload_name: str) -> str:
+    """What to launch instead of a workload."""
+    found = [name for name in shipped_plans() if tomllib.loads(text(name))["workload"] == workload_name]
+    return f"its plan is {' or '.join(found)}" if found else f"valid: {', '.join(shipped_plans())}"
 
 
 def freeze(plan: Plan, path: Path) -> None:

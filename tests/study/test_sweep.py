@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.plan.files import as_toml, freeze, sweep_plan, thaw
+from study.plan.files import as_toml, freeze, load_plan, sweep_plan, thaw
 from tests.study.test_study import evaluations, finish, tuneoff, wait_for
 from trainables.common.errors import UserError
 
@@ -44,6 +44,27 @@ def test_a_bad_sweep_is_named(over: dict[str, list[float]], named: str) -> None:
         sweep_plan("mnist-lenet", {"over": over, "repeats": 3, **POINT}, frameworks=["simulated"])
 
 
+@pytest.mark.parametrize("setting", ["search.trials=4", "confirm.runs=2", "race.runs=1", "space.all.batch_size=8"])
+def test_a_key_that_a_sweep_would_not_heed_is_refused(setting: str) -> None:
+    section = setting.partition(".")[0]
+    with pytest.raises(UserError, match=f"^--set {setting}: a sweep has no {section}; --over says what varies"):
+        sweep_plan("digits-lenet", {"over": {"batch_size": [8]}, "repeats": 3, **POINT}, settings=[setting])
+
+
+def test_a_key_that_a_sweep_heeds_is_taken() -> None:
+    swept = {"over": {"batch_size": [8]}, "repeats": 3, **POINT}
+    settings = ["search.max_failures=4", "training.epochs=2", "slice.cpus=2"]
+    plan = sweep_plan("digits-lenet", swept, settings=settings, frameworks=["simulated"])
+    assert (plan.search.max_failures, plan.training.epochs, plan.slice.cpus) == (4, 2, 2)
+
+
+def test_a_plan_is_no_workload_and_the_message_says_which_is_meant() -> None:
+    with pytest.raises(UserError, match=r"^'quickstart' is a plan, not a workload; its workload is digits-lenet$"):
+        sweep_plan("quickstart", {"over": {"batch_size": [8]}, "repeats": 3, **POINT})
+    with pytest.raises(UserError, match=r"^'digits-lenet' is a workload, not a plan; its plan is quickstart$"):
+        load_plan("digits-lenet")
+
+
 def test_a_value_that_is_no_number(tmp_path: Path) -> None:
     said = finish(tuneoff("sweep", "digits-lenet", "--over", "batch_size=big", *SHORT, cwd=tmp_path), expected=2)
     assert "--over batch_size=big: write name=value,value" in said
@@ -61,6 +82,7 @@ def test_a_sweep_is_resumed_reported_checked_and_compared(tmp_path: Path) -> Non
     driver.communicate()
     state = json.loads(finish(tuneoff("status", str(folder), "--json", cwd=tmp_path)))
     assert state["frameworks"]["simulated"]["trials_wanted"] == 8
+    assert state["frameworks"]["simulated"]["confirmed_wanted"] == 0
     assert not state["done"]
     finish(tuneoff("resume", str(folder), cwd=tmp_path))
     table = pd.read_parquet(folder / "trials.parquet")
@@ -74,6 +96,7 @@ def test_a_sweep_is_resumed_reported_checked_and_compared(tmp_path: Path) -> Non
     assert table[["best_training_accuracy", "test_accuracy", "average_training_loss"]].notna().all(axis=None)
     assert table.groupby("varied")["seed"].nunique().eq(2).all()
     assert "finished: nothing to run" in finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    assert "8 of 8 trainings; " in finish(tuneoff("status", str(folder), cwd=tmp_path))
     assert "is a sweep" in finish(tuneoff("confirm", str(folder), cwd=tmp_path), expected=2)
     page = folder / "report" / "index.html"
     assert "Total Data Loading Time" in page.read_text() or "total data loading time" in page.read_text()
