@@ -114,7 +114,10 @@ def status(folder: StudyDir, as_json: AsJson = False) -> None:
     finished = "finished, without a usable result" if state["without_result"] else "finished"
     doing = "running" if state["running"] else finished if state["done"] else stopped
     results.print(f"{state['study']} ({state['workload']}): {doing}")
-    said = {framework(name).title: progress_of(each) for name, each in state["frameworks"].items()}
+    said = {
+        framework(name).title: progress_of(each, sweep=plan.sweep is not None)
+        for name, each in state["frameworks"].items()
+    }
     for line in listed(said, results.width):
         results.print(line, highlight=False)
     if (failed := state["failures"]) is not None:

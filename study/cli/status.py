@@ -28,11 +28,13 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     rows = list(log.trials.values())
     best, confirming = winners(rows), confirmations(rows)
     entered, raced = finalists(rows, plan.race.configurations), race_runs(rows)
+    most = 0 if plan.sweep is not None else min(plan.race.configurations, plan.search.trials)
     frameworks = {}
     for name in plan.frameworks:
         mine = [row for row in rows if row["framework"] == name]
         swept = standing(row for row in mine if row["phase"] == "sweep")
         searched = [row for row in mine if row["phase"] == "search"] if plan.sweep is None else swept
+        searched_all = len(searched) >= plan.search.trials
         confirmed = [row for row in confirming if row["framework"] == name]
         frameworks[name] = {
             "trials": len(searched),
@@ -40,9 +42,9 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
             "reached": sum(row["reached"] for row in searched),
             "failed": sum(row["outcome"] == "failed" for row in searched),
             "raced": sum(len(raced.get(name, {}).get(row["number"], ())) for row in entered.get(name, ())),
-            "raced_wanted": len(entered.get(name, ())) * plan.race.runs,
+            "raced_wanted": (len(entered.get(name, ())) if searched_all else most) * plan.race.runs,
             "confirmed": len(confirmed),
-            "confirmed_wanted": plan.confirm.runs,
+            "confirmed_wanted": plan.confirm.runs if plan.sweep is None else 0,
             "cost_slice_s": sum(row["slice_s"] for row in log.rows() if row["framework"] == name),
             "best": best.get(name),
         }
@@ -65,14 +67,17 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     }
 
 
-def progress_of(framework: dict[str, Any]) -> str:
-    """What `status` says of a framework, in a line."""
-    done = f"{framework['trials']} of {framework['trials_wanted']} trials, {framework['reached']} reached"
+def progress_of(framework: dict[str, Any], *, sweep: bool = False) -> str:
+    """What `status` says of a framework, in a line; of a sweep, which has neither a target nor a best, what ran."""
     failed = f", {framework['failed']} failed" if framework["failed"] else ""
+    cost = f"{framework['cost_slice_s']:.0f} slice-s"
+    if sweep:
+        return f"{framework['trials']} of {framework['trials_wanted']} trainings{failed}; {cost}"
+    done = f"{framework['trials']} of {framework['trials_wanted']} trials, {framework['reached']} reached"
     later = "".join(
         f"; {framework[what]} of {framework[f'{what}_wanted']} {what}"
         for what in ("raced", "confirmed")
         if framework[f"{what}_wanted"]
     )
     best = f"best {describe(framework['best'])}" if framework["best"] else "no best yet"
-    return f"{done}{failed}{later}; {framework['cost_slice_s']:.0f} slice-s; {best}"
+    return f"{done}{failed}{later}; {cost}; {best}"

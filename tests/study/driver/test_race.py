@@ -146,3 +146,11 @@ def test_a_framework_that_never_reached_the_target_runs_no_race(
     study.run()
     assert raced(study).empty
     assert status(study.plan, study.folder)["done"]
+
+
+def test_status_counts_the_whole_race_from_the_first_trial_on(study: Study) -> None:
+    wanted = [status(study.plan, study.folder)["frameworks"][name]["raced_wanted"] for name in BOTH]
+    assert wanted == [6, 6]
+    study.run()
+    assert not any(status(study.plan, study.folder)["frameworks"][name]["raced_wanted"] > 6 for name in BOTH)
+    assert status(study.plan, study.folder)["done"]
