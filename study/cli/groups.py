@@ -24,6 +24,7 @@ from study.cli.options import (
     Settings,
     SharedGpu,
     SweepName,
+    SweepSettings,
     SweptFrameworks,
     study_path,
 )
@@ -113,6 +114,7 @@ class SweepChanges(Changes):
     """The same of a sweep's plan."""
 
     frameworks: SweptFrameworks = None
+    settings: SweepSettings = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from search_spaces import HYPERPARAMETERS
 from study.plan.names import check_name
 from study.plan.shelf import shipped_plans, told
 from trainables.common.places import path_at
@@ -57,6 +58,31 @@ def _frameworks(incomplete: str) -> list[str]:
 
 def _real(incomplete: str) -> list[str]:
     return [name for name in REAL if name.startswith(incomplete)]
+
+
+def _keys(incomplete: str) -> list[tuple[str, str]]:
+    """The keys of a plan that begin so, each with what it means; a sweep's are options of their own."""
+    from study.plan.keys import meanings
+
+    known = {key: each for key, each in meanings().items() if not key.startswith("sweep.")}
+    known |= {f"space.all.{name}": "{ low, high, log }, { choices } or a number" for name in HYPERPARAMETERS}
+    return [(f"{key}=", meaning) for key, meaning in known.items() if key.startswith(incomplete)]
+
+
+def _sweep_keys(incomplete: str) -> list[tuple[str, str]]:
+    return [found for found in _keys(incomplete) if found[0].startswith(("slice.", "training."))]
+
+
+def changeable(incomplete: str) -> list[str]:
+    """The keys that may change when a study has begun."""
+    from study.store.manifest import MAY_CHANGE
+
+    return [f"{key}=" for key in MAY_CHANGE if key.startswith(incomplete)]
+
+
+def varied(incomplete: str) -> list[str]:
+    """What a sweep may vary."""
+    return [f"{name}=" for name in HYPERPARAMETERS if name.startswith(incomplete)]
 
 
 def _name_option(default: str) -> Any:
@@ -126,7 +152,19 @@ SweptFrameworks = Annotated[str | None, _frameworks_option("available")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the plan, as in search.trials=50; give it again for others."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the plan, as in search.trials=50; give it again for others.",
+        autocompletion=_keys,
+    ),
+]
+SweepSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of slice or training, as in training.epochs=5; give it again for others.",
+        autocompletion=_sweep_keys,
     ),
 ]
 Address = Annotated[

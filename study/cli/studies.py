@@ -8,7 +8,7 @@ import typer
 
 from study.cli.flags import said_in_flags
 from study.cli.groups import Begun, BegunSweep, Changes, Prices, Running, SweepChanges, grouped
-from study.cli.options import PlanArgument, StudyDir, WorkloadArgument, default_name, value_of
+from study.cli.options import PlanArgument, StudyDir, WorkloadArgument, changeable, default_name, value_of, varied
 from study.cli.output import out
 from study.cli.running import go_on, keep_prices, open_study, start, tell_failures, write_report
 from study.cli.working import at_work, stoppable
@@ -45,6 +45,7 @@ def sweep(
         typer.Option(
             metavar="NAME=VALUE,...",
             help="A hyperparameter or a model's option, and the values to give it; again for another.",
+            autocompletion=varied,
         ),
     ],
     learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate where it is not varied.")] = 0.02,
@@ -86,6 +87,7 @@ def resume(
             "--set",
             metavar="KEY=VALUE",
             help="Ask for more than was planned: search.trials=50, confirm.runs=20, sweep.repeats=5.",
+            autocompletion=changeable,
         ),
     ] = None,
     retry_failed: Annotated[

@@ -15,7 +15,6 @@ from study.plan.samplers import SamplerName
 from study.plan.words import unknown, wrong
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
-from trainables.common.suggest import nearest
 from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision, Schedule
 from trainables.spec import Clock, Metric, TrainingSpec
 

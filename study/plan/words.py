@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces.spaces import HYPERPARAMETERS
+from search_spaces import HYPERPARAMETERS
 from trainables.common.digits import plain
 from trainables.common.suggest import nearest
 

@@ -17,6 +17,7 @@ import typer
 
 from study.cli.commands import app
 from study.plan.files import load_plan
+from study.plan.plan import SlicePlan
 from study.plan.shelf import shipped_plans, told
 from study.store.folder import create
 from tests.study.cli.test_commands import call
@@ -132,6 +133,11 @@ def test_bad_input_points_to_the_page_that_has_the_answer(
         (["train", "--framework", "f"], ["flux"]),
         (["sweep", "digits"], ["digits-lenet"]),
         (["launch", "--allow-s"], ["--allow-shared-gpu"]),
+        (["launch", "quickstart", "--set", "training.o"], ["training.optimizer="]),
+        (["plan", "quickstart", "--set", "space.all.l"], ["space.all.learning_rate="]),
+        (["sweep", "digits-lenet", "--set", "s"], [f"slice.{key}=" for key in SlicePlan.model_fields]),
+        (["sweep", "digits-lenet", "--over", "b"], ["batch_size="]),
+        (["resume", "results/one", "--set", "confirm"], ["confirm.runs="]),
     ],
 )
 def test_a_shell_completes(
