@@ -262,7 +262,7 @@ SHARED = ["slice.gpus=0.5", "slice.allow_shared_gpu=true"]
         (["slice.gpus=0.99"], "slice.gpus is 0.99, but trials"),
         (["slice.gpus=1.5", SHARED[1]], "slice.gpus is 1.5; give whole GPUs, or a share of one from 0.01 on"),
         (["slice.gpus=0.001", SHARED[1]], "slice.gpus is 0.001; give whole"),
-        (["slice.gpus=-1"], "slice.gpus is -1: input should be greater"),
+        (["slice.gpus=-1"], "slice.gpus is -1; it must be 0 or more"),
         (["slice.gpus=two"], "slice.gpus is 'two'"),
         (["slice.gpus=nan", SHARED[1]], "slice.gpus is nan"),
         (["slice.gpus=inf", SHARED[1]], "slice.gpus is inf"),
