@@ -12,7 +12,7 @@ import typer
 
 from reports.errors import ReportError
 from study.cli import machine, plans, reading, studies, training
-from study.cli.help import SETTINGS, Command, Group, examples
+from study.cli.help import SETTINGS, Command, Group, examples, glossary
 from study.cli.misuse import told
 from study.cli.output import (
     JuliasVerbose,
@@ -89,6 +89,8 @@ _PLANS = "\n".join(
         *(f"  {line}" for line in plans.listed_plans()),
         "",
         "`tuneoff plan PLAN` prints all the keys of one, with what they mean.",
+        "",
+        glossary(),
     ]
 )
 _add(
@@ -128,8 +130,15 @@ _add(
     studies.confirm,
     "tuneoff confirm results/quickstart",
     "tuneoff confirm results/quickstart --disturbed",
+    more=glossary(),
 )
-_add("Results", reading.status, "tuneoff status results/quickstart", "tuneoff status results/quickstart --json")
+_add(
+    "Results",
+    reading.status,
+    "tuneoff status results/quickstart",
+    "tuneoff status results/quickstart --json",
+    more=glossary(),
+)
 _add(
     "Results",
     reading.report,

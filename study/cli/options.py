@@ -116,7 +116,7 @@ StudyDir = Annotated[
     typer.Argument(
         metavar="DIR",
         parser=path_at("DIR"),
-        help="A study's folder, as `tuneoff launch` made it: results/NAME.",
+        help="A study's folder, as `tuneoff launch` or `tuneoff sweep` made it: results/NAME.",
         autocompletion=_studies,
     ),
 ]
@@ -177,7 +177,11 @@ Address = Annotated[
 ]
 ExcludeNode = Annotated[
     list[str] | None,
-    typer.Option("--exclude-node", metavar="ADDRESS", help="A node that gets no trial; give it again for others."),
+    typer.Option(
+        "--exclude-node",
+        metavar="ADDRESS",
+        help="A node that gets no trial, by address or host name; give it again for others.",
+    ),
 ]
 AllowMixed = Annotated[
     bool, typer.Option("--allow-mixed", help="Use nodes that differ, and go on without those that lack something.")
@@ -199,11 +203,15 @@ SharedGpu = Annotated[
 ]
 GpuHour = Annotated[
     float | None,
-    typer.Option(metavar="PRICE", help="What a GPU costs for an hour; kept with the study, 0 forgets it."),
+    typer.Option(
+        metavar="PRICE", help="What a GPU costs for an hour, in any currency; kept with the study, 0 forgets it."
+    ),
 ]
 CpuHour = Annotated[
     float | None,
-    typer.Option(metavar="PRICE", help="What a CPU costs for an hour; kept with the study, 0 forgets it."),
+    typer.Option(
+        metavar="PRICE", help="What a CPU costs for an hour, in any currency; kept with the study, 0 forgets it."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -86,8 +86,9 @@ def compare(
 ) -> None:
     """Write one page over several studies.
 
-    By framework: each study's ratio, and their mean over workloads or machines. By study: SGD against Adam, one machine
-    against another, two plans of one workload, with the same statistics and the same page as of two frameworks.
+    By framework: each study's ratio of times, and their mean over workloads or machines. By study: SGD against Adam,
+    one machine against another, two plans of one workload, with the same statistics and the same page as of two
+    frameworks.
     """
     from study.cli.comparing import write_comparison
 

@@ -25,7 +25,7 @@ SWEPT = {
 def launch(plan: PlanArgument, *, begun: Begun, changes: Changes, running: Running, prices: Prices) -> None:
     """Search each framework's best configuration, confirm it, and write the report.
 
-    The study lies in results/NAME, and goes on after any interruption: `tuneoff resume results/NAME`.
+    The study lies in results/NAME. Whatever interrupts it, `tuneoff resume results/NAME` goes on with it.
     """
     from study.plan.files import load_plan
 

@@ -46,6 +46,9 @@ def test_a_page_is_whole_at_80_columns(
     assert page.startswith(f"Usage: {' '.join(['tuneoff', *words])} [OPTIONS]")
     assert max(map(len, page.splitlines())) <= 80
     assert not re.search(r"<\w+|\blist\[|\{[A-Z]|\w\.\.\.$", page.replace("VALUE,...", "").replace("DIR...", ""))
+    assert not re.search(r"`tuneoff[^`\n]*\n[^`]*`", page), "a command is broken"
+    assert "\ue000" not in page
+    assert "x>=" not in page
     assert len(words) == 0 or "Examples:\n  tuneoff " in page or words == ("cluster",)
 
 
@@ -97,6 +100,15 @@ def test_the_page_of_launch_lists_the_plans_and_points_to_their_keys(
     for name in shipped_plans():
         assert re.search(rf"^  {name} +{re.escape(told(name))}$", page, re.MULTILINE)
     assert "`tuneoff plan PLAN` prints all the keys of one, with what they mean." in page
+
+
+@pytest.mark.parametrize("command", ["launch", "status", "confirm"])
+def test_pages_say_what_the_words_of_a_study_mean(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = call([command, "-h"], capsys, monkeypatch)[1]
+    for word in ("trial", "reached", "race", "confirmed", "warm, cold", "slice"):
+        assert re.search(rf"^  {word} +\S+", page, re.MULTILINE), word
 
 
 def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
