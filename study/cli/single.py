@@ -23,7 +23,7 @@ from trainables.common.suggest import nearest
 from trainables.contract import Device, Loading, MemoryFormat, Optimizer, Precision, Schedule
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
-from trainables.training import Evaluation
+from trainables.training import Evaluation, Outcome
 from trainables.workloads.workload import Made, Workload
 
 NO_LIMIT_S = 1e9
@@ -36,6 +36,12 @@ FLAGS = {
     },
     "seed": "--seed",
     OF_A_SLICE: "the CPUs here",
+}
+OUTCOMES: dict[Outcome, str] = {
+    "reached": "reached the target",
+    "out_of_time": "out of time",
+    "out_of_epochs": "out of epochs",
+    "diverged": "diverged",
 }
 _TOLD_CHARACTERS = 400
 # One of these is there where a driver of NVIDIA, on Linux or under Windows, or of AMD is.
@@ -211,7 +217,7 @@ def print_result(result: dict[str, Any], console: Console) -> None:
     goal = "accuracy" if by_accuracy else "loss"
     tested = scored(result["test_accuracy"], result["test_loss"]).removeprefix(f"{goal} ")
     rows = [
-        ("Outcome", result["outcome"]),
+        ("Outcome", OUTCOMES[result["outcome"]]),
         (f"Warm time to {goal}", seconds(result["warm_tta_s"])),
         (f"Cold time to {goal}", seconds(result["cold_tta_s"])),
         (f"Test {goal}", tested),

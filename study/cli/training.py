@@ -60,7 +60,7 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
-            help="Train so many, whatever the accuracy, unless --target is given.",
+            help="Train so many, whatever the accuracy; with --target, at most so many.",
             show_default="until the target",
         ),
     ] = None,
@@ -80,19 +80,20 @@ def train(
         str, typer.Option(metavar="NAME", help="Of images and weights: contiguous or channels_last.")
     ] = "contiguous",
     data_on_device: Annotated[
-        bool, typer.Option("--data-on-device", help="Keep the training split there; no loader runs.")
+        bool, typer.Option("--data-on-device", help="Keep the training split on the device; no loader runs.")
     ] = False,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Compute threads.", show_default="every usable CPU")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the sample order and the initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the sample order and of the initial weights.")] = 0,
     report_every: Annotated[int, typer.Option(min=1, metavar="N", help="Print every so many evaluations.")] = 1,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Train once, without Ray, and show where the time went.
 
-    Stops at the target; with --epochs and no --target it trains that many epochs whatever the accuracy.
+    Stops at the target, or at the workload's limits of time and epochs (`tuneoff plan` prints a plan's). With --epochs
+    there is no limit of time, and without --target it trains that many epochs whatever the accuracy.
     """
     from dataclasses import asdict
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -188,7 +189,11 @@ def test_a_signal_in_train_is_a_line_and_a_second_one_changes_nothing(
         os.kill(os.getpid(), signal.SIGINT)
         closed.append(1)
 
-    monkeypatch.setattr(SimulatedRun, "train", lambda *_: os.kill(os.getpid(), sent))
+    def train(*_: object) -> None:
+        os.kill(os.getpid(), sent)
+        time.sleep(10)  # which ends it, if another thread got it
+
+    monkeypatch.setattr(SimulatedRun, "train", train)
     monkeypatch.setattr(SimulatedRun, "close", close)
     found = call([*TRAIN, "--learning-rate", "0.1"], capsys, monkeypatch)
     assert found == (code, "", f"tuneoff: ended by {name}\n")
@@ -308,3 +313,15 @@ def test_the_installed_command_runs() -> None:
     command = Path(sys.executable).with_name("tuneoff")
     answer = subprocess.run([command, "launch", "quikstart"], capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--target", "0.5"], "reached the target"), (["--epochs", "1"], "out of epochs")],
+)
+def test_how_a_training_ended_is_said_in_words(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = call([*TRAIN, "--learning-rate", "0.1", *arguments], capsys, monkeypatch)
+    assert code == 0
+    assert f"│ {said} " in out
