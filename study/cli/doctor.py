@@ -20,6 +20,7 @@ from study.plan.plan import Plan
 from study.plan.shelf import shipped_plans
 from study.plan.trying import differing, options_to_try
 from study.store.provenance import gpu_problem, gpus, package_version
+from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.common.load import busyness
 from trainables.common.machine import cpus, memory, processor
@@ -247,9 +248,13 @@ def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[s
     if problem := next(filter(None, no_loading), None):
         return Finding(item, "problem", f"loader workers would fail: {problem}", LOADING_TO_DO, needed=needed)
     ours, cards = cpus(), len(torch.devices)
-    want = f"{plan.slice.cpus} CPUs and {plan.slice.gpus} GPUs a trial"
+    want = f"{_count(plan.slice.cpus, 'CPU')} and {_count(plan.slice.gpus, 'GPU')} a trial"
     if plan.slice.cpus > ours.usable or plan.slice.gpus > cards:
         todo = "--set slice.cpus=... --set slice.gpus=..., or --address of a larger cluster"
-        return Finding(item, "missing", f"{want}; {ours.told} and {cards} GPUs", todo, needed=needed)
+        return Finding(item, "missing", f"{want}; {ours.told} and {_count(cards, 'GPU')}", todo, needed=needed)
     at_once = min(ours.usable // plan.slice.cpus, plan.slice.on_gpus(cards) if plan.slice.gpus else ours.usable)
     return Finding(item, "ok", f"{plan.workload}: {want}, {at_once} at once here", needed=needed)
+
+
+def _count(number: float, what: str) -> str:
+    return f"{plain(number)} {what}{'s' * (number != 1)}"

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from study.cli.options import Address, AsJson, DataDir, workloads
+from study.cli.options import AsJson, DataDir, NodesAddress, workloads
 from study.cli.output import out, results
 from study.cli.working import at_work
 from study.cluster.address import place
@@ -28,7 +28,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
-    address: Address = None,
+    address: NodesAddress = None,
 ) -> None:
     """Tell whether a study can run here, or a workload, and what to do where it cannot.
 
@@ -37,8 +37,8 @@ def doctor(
     """
     if address is not None:
         _doctor_of_nodes(address, workload, as_json=as_json)
+    from study.cli.doctor import DEFAULT_PLAN, examine, healthy
     from study.cli.doctor import as_json as in_json
-    from study.cli.doctor import examine, healthy
 
     findings = examine(data_dir=data_dir, workload=workload)
     if as_json:
@@ -50,8 +50,8 @@ def doctor(
             results.print(f"{_MARKS[each.state]}  {each.item}: {each.found}", markup=False, highlight=False)
             if each.todo and each.state != "ok":
                 results.print(f"           to do: {each.todo}", markup=False, highlight=False)
-        what = "The default plan" if workload is None else workload
-        results.print(f"{what} can run." if healthy(findings) else f"{what} cannot run.", highlight=False)
+        what = f"tuneoff launch {DEFAULT_PLAN if workload is None else workload}"
+        results.print(f"`{what}` {'can' if healthy(findings) else 'cannot'} run here.", highlight=False)
     raise typer.Exit(0 if healthy(findings) else 1)
 
 

@@ -175,6 +175,15 @@ Address = Annotated[
         show_default="RAY_ADDRESS, else local",
     ),
 ]
+NodesAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="A running Ray cluster, whose nodes are asked; `auto` finds one.",
+        show_default="look at this machine",
+    ),
+]
 ExcludeNode = Annotated[
     list[str] | None,
     typer.Option(

@@ -4,6 +4,7 @@ import pytest
 
 from study.cli import doctor
 from study.plan.files import load_plan
+from tests.study.cli.test_commands import call
 from trainables.contract import Readiness
 
 
@@ -36,3 +37,23 @@ def test_nvidia_smi_that_hangs_is_a_problem_that_no_plan_needs_solved(monkeypatc
     monkeypatch.setattr(doctor, "gpu_problem", lambda: "nvidia-smi gave no answer in 20 s")
     finding = doctor._gpus()
     assert (finding.state, finding.found, finding.needed) == ("problem", "nvidia-smi gave no answer in 20 s", False)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "said"),
+    [(1, 0, "1 CPU and 0 GPUs a trial"), (2, 1, "2 CPUs and 1 GPU a trial"), (1, 0.5, "1 CPU and 0.5 GPUs a trial")],
+)
+def test_one_of_something_is_said_as_one(cpus: int, gpus: float, said: str) -> None:
+    settings = [f"slice.cpus={cpus}", f"slice.gpus={gpus}", "slice.allow_shared_gpu=true"]
+    plan = load_plan("quickstart", settings=settings, frameworks=["simulated"])
+    assert said in doctor._plan_fits("quickstart", plan, Readiness(), []).found
+
+
+@pytest.mark.parametrize(("well", "said"), [(True, "can"), (False, "cannot")])
+def test_the_verdict_is_about_a_command_that_can_be_typed(
+    well: bool, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = doctor.Finding("Ray", "ok" if well else "missing", "as it is", needed=True)
+    monkeypatch.setattr(doctor, "examine", lambda **_: [finding])
+    code, out, err = call(["doctor"], capsys, monkeypatch)
+    assert (code, out.splitlines()[-1], err) == (int(not well), f"`tuneoff launch quickstart` {said} run here.", "")
