@@ -40,9 +40,9 @@ class SearchPlan(_Section):
     startup_trials: int = Field(ge=1, description="random trials before the tpe or gp sampler models anything")
     scheduler: Literal["fifo", "asha"] = Field(description="fifo, or asha, which stops trials that lag behind")
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
-    objective: Clock = Field(description="warm or cold: the clock whose time is minimised")
+    objective: Clock = Field(description="the time to minimise: warm, of training; cold, of all")
     max_failures: int = Field(ge=0, description="times a trial that dies is started again")
-    initial_points: tuple[dict[str, Given], ...] = Field(description="configurations to try first")
+    initial_points: tuple[dict[str, Given], ...] = Field(description="points to try first: { learning_rate, ... }")
 
 
 class RacePlan(_Section):
@@ -87,9 +87,9 @@ class TrainingPlan(_Section):
     warm_up: float = Field(default=0.0, ge=0, le=1, description="share of all steps over which the rate rises")
     metric: Metric = Field(default="accuracy", description="what target is of: accuracy, or loss")
     target: float = Field(gt=0, description="validation accuracy at least, a fraction; or validation loss at most")
-    limit_s: float = Field(gt=0, description="seconds after which a run is censored")
-    epochs: int = Field(ge=1, description="epochs after which a run is censored")
-    evaluate_every_samples: int = Field(ge=1, description="the same for every batch size and framework")
+    limit_s: float = Field(gt=0, description="seconds after which a run is stopped, and counts as a miss")
+    epochs: int = Field(ge=1, description="epochs after which a run is stopped, and counts as a miss")
+    evaluate_every_samples: int = Field(ge=1, description="between evaluations, at every batch size")
     holds: int = Field(default=1, ge=1, description="evaluations in a row that must meet the target")
     precision: Precision = Field(default="float32", description="float32, or bf16: forward passes in bfloat16")
     memory_format: MemoryFormat = Field(default="contiguous", description="contiguous or channels_last")
