@@ -2,10 +2,15 @@
 # a DataLoader of its own over every n-th batch, and the batches are taken from the threads in turn: the round of
 # PyTorch's worker processes.
 
-const Samples = Tuple{Array{Float32,4},Vector{Int}} # images, labels
-const Batch = Tuple{Array{Float32,4},OneHotMatrix{UInt32,Vector{UInt32}}}
-const LABELS = 0:(CLASSES - 1)
+# Features, and targets: classes from 0, or numbers (outputs, samples).
+const Samples{N,T} = Tuple{Array{Float32,N},T}
 const PREFETCH = 2 # batches per worker, PyTorch's default
+
+batch_type(::Type{Samples{N,Vector{Int}}}) where {N} = Tuple{Array{Float32,N},OneHotMatrix{UInt32,Vector{UInt32}}}
+batch_type(::Type{Samples{N,Matrix{Float32}}}) where {N} = Samples{N,Matrix{Float32}}
+
+encoded(classes::Vector{Int}, outputs) = onehotbatch(classes, 0:(outputs - 1))
+encoded(numbers::Matrix{Float32}, _) = numbers
 
 """Batches that are made one by one, each when it is asked for: `Iterators.Stateful` keeps one more in memory."""
 mutable struct Batches
@@ -19,41 +24,42 @@ function Base.popfirst!(batches::Batches)
 end
 
 """The batches of one epoch, in order."""
-struct Loader
-    sources::Vector{Channel{Batch}} # empty when the training loads for itself
+struct Loader{B}
+    sources::Vector{Channel{B}} # empty when the training loads for itself
     inline::Batches # then these
     taken::Base.RefValue{Int}
     tasks::Vector{Task}
 end
 
-function Loader(samples::Samples, order::Vector{Int}, batch_size::Int, num_workers::Int)
+function Loader(samples::S, outputs::Int, order::Vector{Int}, batch_size::Int, num_workers::Int) where {S<:Samples}
+    B = batch_type(S)
     if num_workers == 0
-        return Loader([], Batches(batches(samples, order, batch_size), nothing), Ref(0), [])
+        return Loader{B}([], Batches(batches(samples, outputs, order, batch_size), nothing), Ref(0), [])
     end
     cuts = collect(Iterators.partition(order, batch_size))
     tasks = Task[]
     sources = map(1:num_workers) do worker
         own = reduce(vcat, cuts[worker:num_workers:end]; init=Int[])
         task = Ref{Task}()
-        source = Channel{Batch}(PREFETCH; spawn=true, taskref=task, threadpool=:interactive) do channel
-            for batch in batches(samples, own, batch_size)
+        source = Channel{B}(PREFETCH; spawn=true, taskref=task, threadpool=:interactive) do channel
+            for batch in batches(samples, outputs, own, batch_size)
                 put!(channel, batch)
             end
         end
         push!(tasks, task[])
         source
     end
-    return Loader(sources, Batches(Batch[], nothing), Ref(0), tasks)
+    return Loader{B}(sources, Batches(B[], nothing), Ref(0), tasks)
 end
 
-function batches(samples, order, batch_size)
-    isempty(order) && return Batch[] # more workers than batches
+function batches(samples::S, outputs, order, batch_size) where {S<:Samples}
+    isempty(order) && return batch_type(S)[] # more workers than batches
     chosen = DataLoader(obsview(samples, order); batchsize=min(batch_size, length(order)))
-    return ((images, onehotbatch(labels, LABELS)) for (images, labels) in chosen)
+    return ((features, encoded(targets, outputs)) for (features, targets) in chosen)
 end
 
 """The next batch; waits for it."""
-function next_batch!(loader::Loader)::Batch
+function next_batch!(loader::Loader{B})::B where {B}
     isempty(loader.sources) && return popfirst!(loader.inline)
     source = loader.sources[mod1(loader.taken[] += 1, length(loader.sources))]
     return take!(source)

@@ -1,37 +1,36 @@
+# The models of the workloads that come with tuneoff. Their model.jl files take them from here, where they are compiled
+# when the package is installed.
+
 const CLASSES = 10
 
 """
-    lenet(T = Float32; pool = ExactMaxPool)
+    lenet(; pool = ExactMaxPool)
 
 LeNet-5 with ReLU and max-pooling: convolutions of 6 and 16 channels, dense 256-120-84-10; 44,426 parameters.
 Images (28, 28, 1, batch) to logits (10, batch).
 """
-function lenet(T::Type=Float32; pool=ExactMaxPool)
-    model = Chain(;
-        conv1=Conv((5, 5), 1 => 6, relu),
-        pool1=pool((2, 2)),
-        conv2=Conv((5, 5), 6 => 16, relu),
-        pool2=pool((2, 2)),
-        flatten=Flux.flatten,
-        fc1=Dense(256 => 120, relu),
-        fc2=Dense(120 => 84, relu),
-        fc3=Dense(84 => CLASSES),
-    )
-    return in_precision(T, model)
-end
+lenet(; pool=ExactMaxPool) = Chain(;
+    conv1=Conv((5, 5), 1 => 6, relu),
+    pool1=pool((2, 2)),
+    conv2=Conv((5, 5), 6 => 16, relu),
+    pool2=pool((2, 2)),
+    flatten=Flux.flatten,
+    fc1=Dense(256 => 120, relu),
+    fc2=Dense(120 => 84, relu),
+    fc3=Dense(84 => CLASSES),
+)
 
 """
-    resnet18(T = Float32; pool = ExactMaxPool)
+    resnet18(; pool = ExactMaxPool)
 
 ResNet-18 with the 7x7 stem and one input channel; 11,175,370 parameters.
 Images (28, 28, 1, batch) to logits (10, batch).
 """
-function resnet18(T::Type=Float32; pool=ExactMaxPool)
-    stage(channels; stride) =
-        Chain(BasicBlock(T, channels; stride), BasicBlock(T, channels[2] => channels[2]; stride=1))
-    model = Chain(;
+function resnet18(; pool=ExactMaxPool)
+    stage(channels; stride) = Chain(BasicBlock(channels; stride), BasicBlock(channels[2] => channels[2]; stride=1))
+    return Chain(;
         conv1=convolution((7, 7), 1 => 64; stride=2, pad=3),
-        bn1=batch_norm(T, 64, relu),
+        bn1=BatchNorm(64, relu),
         maxpool=pool((3, 3); stride=(2, 2), pad=(1, 1)),
         layer1=stage(64 => 64; stride=1),
         layer2=stage(64 => 128; stride=2),
@@ -41,7 +40,6 @@ function resnet18(T::Type=Float32; pool=ExactMaxPool)
         flatten=Flux.flatten,
         fc=Dense(512 => CLASSES),
     )
-    return in_precision(T, model)
 end
 
 """Two 3x3 convolutions with BatchNorm and a shortcut, projected where the shape changes."""
@@ -55,16 +53,16 @@ end
 
 Flux.@layer BasicBlock
 
-function BasicBlock(T::Type, channels::Pair; stride)
+function BasicBlock(channels::Pair; stride)
     inputs, outputs = channels
     downsample =
         inputs == outputs ? identity :
-        Chain(convolution((1, 1), inputs => outputs; stride, pad=0), batch_norm(T, outputs))
+        Chain(convolution((1, 1), inputs => outputs; stride, pad=0), BatchNorm(outputs))
     return BasicBlock(
         convolution((3, 3), inputs => outputs; stride, pad=1),
-        batch_norm(T, outputs, relu),
+        BatchNorm(outputs, relu),
         convolution((3, 3), outputs => outputs; stride=1, pad=1),
-        batch_norm(T, outputs),
+        BatchNorm(outputs),
         downsample,
     )
 end
@@ -76,18 +74,3 @@ function (block::BasicBlock)(x)
 end
 
 convolution(window, channels; stride, pad) = Conv(window, channels; stride, pad, bias=false)
-
-# PyTorch's constants. They are numbers of the model's precision, which `f64` would leave in Float32.
-batch_norm(T::Type, channels, activation=identity) =
-    BatchNorm(channels, activation; eps=T(1e-5), momentum=T(0.1))
-
-in_precision(::Type{Float32}, model) = Flux.f32(model)
-in_precision(::Type{Float64}, model) = Flux.f64(model)
-
-const MODELS = Dict{String,Function}("lenet" => lenet, "resnet18" => resnet18)
-
-function build(model::AbstractString, T::Type=Float32)
-    known = join(sort!(collect(keys(MODELS))), ", ")
-    haskey(MODELS, model) || throw(ArgumentError("unknown model $(repr(model)); there are $known"))
-    return MODELS[model](T)
-end

@@ -4,35 +4,97 @@
 struct Tracer{T,M,S}
     model::M
     optimiser_state::S
-    Tracer{T}(model::M, state::S) where {T,M,S} = new{T,M,S}(model, state)
+    outputs::Int
+    Tracer{T}(model::M, state::S, outputs) where {T,M,S} = new{T,M,S}(model, state, outputs)
 end
 
 """
-    start_trace(; model, parameters, learning_rate, optimizer, momentum, weight_decay, precision, threads) -> Tracer
+    start_trace(; model, outputs, options, optimizer, momentum, weight_decay, precision, seed, threads) -> Tracer
 
-Like `start`, on the CPU, in `precision` `"float32"` or `"float64"`.
+Like `start`, on the CPU, in `precision` `"float32"` or `"float64"`, and with dropout switched off.
 """
-function start_trace(; model, parameters, learning_rate, optimizer, momentum, weight_decay, precision, threads)
+function start_trace(; model, outputs, options=(;), optimizer, momentum, weight_decay, precision, seed, threads)
     set_threads(threads)
+    rule = optimisation_rule(; optimizer, momentum, weight_decay)
     T = precision == "float64" ? Float64 : Float32
-    built = build(model, T)
-    write_tensors!(built, parameters)
-    Flux.trainmode!(built)
-    rule = optimisation_rule(; optimizer, learning_rate, momentum, weight_decay)
-    return Tracer{T}(built, Flux.setup(rule, built))
+    return Base.invokelatest(begin_trace, T, Blueprint(model, options), rule, Int(outputs), Int(seed))
 end
 
-"""
-    trace_step!(tracer, images, labels) -> (; loss, logits, gradients)
-
-One optimiser step, the same that `train!` takes: the loss and the logits (10, batch) before it, and every gradient as
-pairs of name and array, sizes reversed.
-"""
-function trace_step!(tracer::Tracer{T}, images, labels) where {T}
-    onehot = onehotbatch(Vector{Int}(labels), LABELS)
-    loss, logits, gradient = step!(tracer.model, tracer.optimiser_state, Array{T,4}(images), onehot)
-    return (; loss, logits, gradients=read_gradients(tracer.model, gradient))
+function begin_trace(T, blueprint, rule, outputs, seed)
+    Random.seed!(seed)
+    model = in_precision(T, blueprint())
+    Flux.trainmode!(model)
+    for layer in Flux.modules(model)
+        layer isa Union{Dropout,AlphaDropout} && Flux.testmode!(layer)
+    end
+    return Tracer{T}(model, Flux.setup(rule, model), outputs)
 end
+
+in_precision(::Type{Float32}, model) = Flux.f32(model)
+
+"""The constants of layers, too: an `eps` of 1f-5 means the number that PyTorch writes 1e-5."""
+in_precision(::Type{Float64}, model) = fmap(in_float64, model)
+
+in_float64(array::AbstractArray{<:AbstractFloat}) = Float64.(array)
+in_float64(number::Union{Float16,Float32}) =
+    isfinite(number) ? parse(Float64, replace(string(number), 'f' => 'e')) : Float64(number)
+in_float64(leaf) = leaf
+
+"""
+    trace_step!(tracer, features, targets, rate) -> (; loss, outputs, gradients)
+
+One optimiser step, the same that `train!` takes: the loss and the outputs before it, and every gradient as pairs of
+name and array, sizes reversed.
+"""
+function trace_step!(tracer::Tracer{T}, features, targets, rate) where {T}
+    Optimisers.adjust!(tracer.optimiser_state, rate)
+    encoded = encoded_in(T, targets, tracer.outputs)
+    loss, outputs, gradient = step!(tracer.model, tracer.optimiser_state, T.(features), encoded)
+    return (; loss, outputs, gradients=read_gradients(tracer.model, gradient))
+end
+
+encoded_in(_, classes::AbstractVector, outputs) = onehotbatch(Vector{Int}(classes), 0:(outputs - 1))
+encoded_in(T, numbers::AbstractMatrix, _) = T.(numbers)
+
+"""
+    layer_inputs(tracer, features) -> Vector{Pair{String,Array}}
+
+What goes into every layer that holds tensors, in the order of the computation, and last, under the empty name, what the
+model gives. It is a copy of the model that computes them: nothing changes.
+"""
+function layer_inputs(tracer::Tracer{T}, features) where {T}
+    found = Pair{String,Array}[]
+    model = deepcopy(tracer.model)
+    names = IdDict{Any,String}(each.layer => each.prefix for each in tensors(model) if callable(each.layer))
+    noting = fmap(
+        layer -> haskey(names, layer) ? Noted(layer, names[layer], found) : layer,
+        model;
+        exclude=layer -> haskey(names, layer) || Functors.isleaf(layer),
+    )
+    push!(found, "" => Array(noting(T.(features))))
+    return found
+end
+
+callable(::Union{Tuple,NamedTuple,AbstractArray,AbstractDict}) = false
+callable(_) = true
+
+"""A layer that notes what it is first given; whatever else is asked of it, it is that layer."""
+struct Noted{L}
+    layer::L
+    name::String
+    found::Vector{Pair{String,Array}}
+end
+
+function (noted::Noted)(x, others...)
+    name, found = getfield(noted, :name), getfield(noted, :found)
+    x isa AbstractArray && all(each -> first(each) != name, found) && push!(found, name => as_pytorchs(x))
+    return getfield(noted, :layer)(x, others...)
+end
+
+Base.getproperty(noted::Noted, name::Symbol) = getproperty(getfield(noted, :layer), name)
+
+as_pytorchs(indices::AbstractArray{<:Integer}) = Array{Int64}(indices .- 1) # an embedding's, which it counts from 0
+as_pytorchs(values::AbstractArray) = Array(values) # a copy, or the layer's very input, which nothing writes into
 
 """
     parameters(tracer) -> Vector{Pair{String,Array}}

@@ -1,7 +1,8 @@
 """Flux behind the contract: FluxTrainer (the julia folder) in this process, through juliacall.
 
-Julia starts in `start` or `start_trace`, on the thread that calls it, and stays for the rest of the process: a second
-training finds it running and compiled. Never in a process that has imported torch (both orders are known to crash).
+Julia starts in `start`, `start_trace` or `try_model`, on the thread that calls it, and stays for the rest of the
+process: a second training finds it running and compiled. Never in a process that has imported torch (both orders are
+known to crash).
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from ctypes import POINTER, byref, c_double, c_int64
+from math import isnan
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,23 +22,24 @@ import numpy.typing as npt
 
 from trainables.contract import (
     Device,
-    LabelledImages,
-    MemoryFormat,
-    Optimizer,
-    Precision,
+    Option,
+    Parameters,
     Progress,
+    Samples,
     Score,
+    Setup,
     Split,
     StartUp,
     TracedStep,
-    TracePrecision,
+    TraceSetup,
+    Tried,
 )
 from trainables.flux.environment import withheld
 from trainables.flux.errors import julia_errors, told_why_julia_does_not_start
+from trainables.flux.matching import Tensor, listed, matched
 from trainables.flux.runtime import find_runtime
-from trainables.flux.seam import Seam, Settings, lend
+from trainables.flux.seam import Seam, Settings, lend, with_options
 from trainables.flux.signals import kept_from_julia
-from trainables.workloads.architectures import CLASSES, MODELS, TensorSpec
 
 # `functional` says why on stderr and answers false, or throws, by version.
 _TRY_GPU = 'begin CUDA.functional(true) || error("CUDA.jl finds none that works"); sum(CUDA.ones(1)); nothing end'
@@ -46,55 +49,39 @@ Arrays = dict[str, npt.NDArray[Any]]
 _lent_to: dict[int, Arrays] = {}
 
 
-def start(
-    *,
-    model: str,
-    data: Mapping[Split, LabelledImages],
-    parameters: Mapping[str, npt.NDArray[np.float32]],
-    learning_rate: float,
-    batch_size: int,
-    num_workers: int,
-    optimizer: Optimizer,
-    momentum: float,
-    weight_decay: float,
-    precision: Precision,
-    memory_format: MemoryFormat,
-    data_on_device: bool,
-    device: Device,
-    threads: int,
-) -> FluxRun:
+def start(setup: Setup) -> FluxRun:
     """Start Julia where it is not running yet, build the model, the optimiser and the loader; see `contract.Start`."""
-    seam, start_up = _flux_trainer(threads, device)
-    lent = {name: array for split, samples in data.items() for name, array in _named(split, samples)}
-    initial = {name: np.ascontiguousarray(array) for name, array in parameters.items()}
+    seam, start_up = _flux_trainer(setup.threads, setup.device)
+    knobs = setup.hyperparameters
+    lent = {name: array for split, samples in setup.data.items() for name, array in _named(split, samples)}
     settings = _settings(
-        model=model,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        optimizer=optimizer,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        precision=precision,
-        memory_format=memory_format,
-        data_on_device=data_on_device,
-        device=device,
-        threads=threads,
+        model=os.fsencode(setup.model),
+        loss=setup.loss,
+        optimizer=knobs.optimizer,
+        precision=setup.execution.precision,
+        memory_format=setup.execution.memory_format,
+        device=setup.device,
+        momentum=knobs.momentum,
+        weight_decay=knobs.weight_decay,
+        outputs=setup.outputs,
+        batch_size=knobs.batch_size,
+        num_workers=knobs.num_workers,
+        data_on_device=setup.execution.data_on_device,
+        seed=setup.seed,
+        threads=setup.threads,
     )
-    held = c_int64()
-    seam.call("start", byref(held), byref(settings), lend(lent), len(lent), lend(initial), len(initial))
-    return FluxRun(seam, held.value, lent, {name: array.shape for name, array in initial.items()}, start_up)
+    options, held = with_options(knobs.options), c_int64()
+    seam.call("start", byref(held), byref(settings), options, len(options), lend(lent), len(lent))
+    return FluxRun(seam, held.value, lent, start_up)
 
 
 class FluxRun:
     """One training in Flux; the methods are those of `trainables.contract.Run`."""
 
-    def __init__(
-        self, seam: Seam, held: int, lent: Arrays, shapes: Mapping[str, tuple[int, ...]], start_up: StartUp
-    ) -> None:
+    def __init__(self, seam: Seam, held: int, lent: Arrays, start_up: StartUp) -> None:
         self._seam = seam
         self._held = held
-        self._shapes = shapes
+        self._tensors = _Tensors(seam, held, np.dtype(np.float32))
         self._start_up = start_up
         self._open = True
         _lent_to[held] = lent
@@ -105,28 +92,31 @@ class FluxRun:
     def warm_up(self) -> None:
         self._seam.call("warm_up", self._held)
 
+    def reset(self, parameters: Parameters | None) -> None:
+        given = self._tensors.as_flux_has_them(parameters) if parameters is not None else {}
+        self._seam.call("reset", self._held, lend(given), len(given))
+
     def begin_epoch(self, order: npt.NDArray[np.int64]) -> None:
         positions = np.ascontiguousarray(order, dtype=np.int64)
         self._seam.call("begin_epoch", self._held, positions.ctypes.data_as(POINTER(c_int64)), len(positions))
 
-    def train(self, batches: int) -> Progress:
+    def train(self, rates: npt.NDArray[np.float64]) -> Progress:
+        wanted = np.ascontiguousarray(rates, dtype=np.float64)
         loss, samples, data_s = c_double(), c_int64(), c_double()
-        self._seam.call("train", self._held, batches, byref(loss), byref(samples), byref(data_s))
+        address = wanted.ctypes.data_as(POINTER(c_double))
+        self._seam.call("train", self._held, address, len(wanted), byref(loss), byref(samples), byref(data_s))
         return Progress(loss=loss.value, samples=samples.value, data_s=data_s.value)
 
     def evaluate(self, split: Split) -> Score:
         accuracy, loss = c_double(), c_double()
         self._seam.call("evaluate", self._held, split.encode(), byref(accuracy), byref(loss))
-        return Score(accuracy=accuracy.value, loss=loss.value)
+        return Score(accuracy=None if isnan(accuracy.value) else accuracy.value, loss=loss.value)
 
     def parameters(self) -> dict[str, npt.NDArray[np.float32]]:
-        arrays = {name: np.empty(shape, np.float32) for name, shape in self._shapes.items()}
-        self._seam.call("parameters", self._held, lend(arrays), len(arrays))
-        return arrays
+        return self._tensors.read()
 
-    def load_parameters(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        given = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        self._seam.call("load_parameters", self._held, lend(given), len(given))
+    def load_parameters(self, arrays: Parameters) -> None:
+        self._tensors.write(arrays)
 
     def save(self, path: Path) -> None:
         self._seam.call("save", self._held, os.fsencode(path))
@@ -151,72 +141,136 @@ class FluxRun:
             del _lent_to[self._held]
 
 
-def start_trace(
-    *,
-    model: str,
-    parameters: Mapping[str, npt.NDArray[np.float32]],
-    learning_rate: float,
-    optimizer: Optimizer,
-    momentum: float,
-    weight_decay: float,
-    precision: TracePrecision,
-    threads: int,
-) -> FluxTrace:
+def start_trace(setup: TraceSetup) -> FluxTrace:
     """See `trainables.contract.StartTrace`."""
-    seam, _ = _flux_trainer(threads, "cpu")
-    initial = {name: np.ascontiguousarray(array) for name, array in parameters.items()}
+    seam, _ = _flux_trainer(setup.threads, "cpu")
+    knobs = setup.hyperparameters
     settings = _settings(
-        model=model,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        precision=precision,
-        threads=threads,
+        model=os.fsencode(setup.model),
+        loss=setup.loss,
+        optimizer=knobs.optimizer,
+        momentum=knobs.momentum,
+        weight_decay=knobs.weight_decay,
+        outputs=setup.outputs,
+        precision=setup.precision,
+        seed=setup.seed,
+        threads=setup.threads,
     )
-    held = c_int64()
-    seam.call("start_trace", byref(held), byref(settings), lend(initial), len(initial))
-    return FluxTrace(seam, held.value, MODELS[model](), np.dtype(precision))
+    options, held = with_options(knobs.options), c_int64()
+    seam.call("start_trace", byref(held), byref(settings), options, len(options))
+    return FluxTrace(seam, held.value, setup)
 
 
 class FluxTrace:
     """Single steps with everything they compute; see `trainables.contract.Trace`."""
 
-    def __init__(self, seam: Seam, held: int, tensors: tuple[TensorSpec, ...], precision: np.dtype[Any]) -> None:
+    def __init__(self, seam: Seam, held: int, setup: TraceSetup) -> None:
         self._seam = seam
         self._held = held
-        self._tensors = tensors
-        self._precision = precision
+        self._outputs = setup.outputs
+        self._precision = np.dtype(setup.precision)
+        self._tensors = _Tensors(seam, held, self._precision)
 
     def parameters(self) -> Arrays:
-        arrays = self._like(self._tensors)
-        self._seam.call("parameters", self._held, lend(arrays), len(arrays))
-        return arrays
+        return self._tensors.read()
 
     def load_parameters(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        given = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        self._tensors.write(arrays)
+
+    def inputs(self, samples: Samples) -> Arrays:
+        batch = {"batch/features": np.ascontiguousarray(samples.features)}
+        found = self._seam.asked("layer_inputs", self._held, lend(batch))
+        rows = [line.split("\t") for line in found.split("\n")]
+        arrays = {name: np.empty(tuple(map(int, shape.split(","))), kind) for name, kind, shape in rows}
+        self._seam.call("fetch", lend(arrays), len(arrays))
+        layers = self._tensors.layers()
+        return {layers.get(name, name): array for name, array in arrays.items()}
+
+    def step(self, samples: Samples, rate: float) -> TracedStep:
+        batch = dict(_named("batch", samples))
+        loss, outputs = c_double(), {"outputs": np.empty((len(samples), self._outputs), self._precision)}
+        gradients = self._tensors.empty(trained=True)
+        lent = lend(gradients)
+        self._seam.call("trace_step", self._held, lend(batch), rate, byref(loss), lend(outputs), lent, len(gradients))
+        return TracedStep(
+            loss=loss.value,
+            outputs=outputs["outputs"],
+            gradients=self._tensors.as_pytorch_names_them(gradients),
+            parameters=self.parameters(),
+        )
+
+
+class _Tensors:
+    """A model's tensors, in Julia: under Flux's own names until PyTorch's are given, and under these from then on."""
+
+    def __init__(self, seam: Seam, held: int, precision: np.dtype[Any]) -> None:
+        self._seam = seam
+        self._held = held
+        self._precision = precision
+        self._own: tuple[Tensor, ...] = ()  # in Flux's order
+        self._named: dict[str, Tensor] = {}
+
+    def read(self) -> Arrays:
+        arrays = self.empty()
+        self._seam.call("parameters", self._held, lend(arrays), len(arrays))
+        return self.as_pytorch_names_them(arrays)
+
+    def write(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        given = self.as_flux_has_them(arrays)
         self._seam.call("load_parameters", self._held, lend(given), len(given))
 
-    def step(self, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> TracedStep:
-        samples = dict(_named("batch", LabelledImages(images, labels)))
-        loss, logits = c_double(), {"logits": np.empty((len(labels), CLASSES), self._precision)}
-        gradients = self._like(tensor for tensor in self._tensors if tensor.trained)
-        self._seam.call(
-            "trace_step", self._held, lend(samples), byref(loss), lend(logits), lend(gradients), len(gradients)
-        )
-        return TracedStep(loss=loss.value, logits=logits["logits"], gradients=gradients, parameters=self.parameters())
+    def empty(self, *, trained: bool = False) -> Arrays:
+        """Arrays for all of them, or for those that are trained, under Flux's names."""
+        chosen = (each for each in self._all().values() if each.trained or not trained)
+        return {each.name: np.empty(each.shape, self._precision) for each in chosen}
 
-    def _like(self, tensors: Iterable[TensorSpec]) -> Arrays:
-        return {tensor.name: np.empty(tensor.shape, self._precision) for tensor in tensors}
+    def as_flux_has_them(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """Under Flux's names; `RuntimeError` where they are not those of this model."""
+        self._all()
+        self._named = matched({name: array.shape for name, array in arrays.items()}, self._own)
+        return {
+            tensor.name: np.ascontiguousarray(arrays[name], dtype=self._precision)
+            for name, tensor in self._named.items()
+        }
+
+    def as_pytorch_names_them(self, arrays: Arrays) -> Arrays:
+        """In PyTorch's order."""
+        return {name: arrays[each.name] for name, each in self._all().items() if each.name in arrays}
+
+    def layers(self) -> dict[str, str]:
+        """Of each layer's name in Flux, that in PyTorch."""
+        return {_layer(tensor.name): _layer(name) for name, tensor in self._all().items()}
+
+    def _all(self) -> dict[str, Tensor]:
+        if not self._own:
+            self._own = listed(self._seam.asked("tensors", self._held))
+            self._named = {each.name: each for each in self._own}
+        return self._named
 
 
-def _named(split: str, samples: LabelledImages) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Images and labels, as Julia takes them apart again."""
-    yield f"{split}/images", np.ascontiguousarray(samples.images)
-    yield f"{split}/labels", np.ascontiguousarray(samples.labels)
+def _layer(tensor: str) -> str:
+    return tensor.rpartition(".")[0]
 
 
-def _settings(**asked: str | float) -> Settings:
+def try_model(*, model: Path, options: Mapping[str, Option], shape: tuple[int, ...], outputs: int) -> Tried:
+    """Build a model and show it two samples; see `trainables.contract.TryModel`."""
+    try:
+        seam, _ = _flux_trainer(1, "cpu")
+        told, sizes = with_options(options), (c_int64 * len(shape))(*shape)
+        alone = seam.asked("try_model", os.fsencode(model), told, len(told), sizes, len(shape), outputs)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        return Tried(said if said.startswith(str(model.parent)) else f"{model}: {said}")
+    return Tried(alone=alone)
+
+
+def _named(split: str, samples: Samples) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Features and targets, as Julia takes them apart again."""
+    yield f"{split}/features", np.ascontiguousarray(samples.features)
+    yield f"{split}/targets", np.ascontiguousarray(samples.targets)
+
+
+def _settings(**asked: str | bytes | float) -> Settings:
     return Settings(**{name: value.encode() if isinstance(value, str) else value for name, value in asked.items()})
 
 

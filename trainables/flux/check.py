@@ -1,4 +1,7 @@
-"""What Flux can use on this machine: which GPUs. Its loader workers are threads, which hand nothing over."""
+"""What Flux can use on this machine: which GPUs, and whether a model can be built.
+
+Its loader workers are threads, which hand nothing over.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from collections.abc import Sequence
 from trainables.common.errors import UserError
 from trainables.common.helpers import ask
 from trainables.contract import Device, Loading, Readiness
+from trainables.flux.backend import try_model
 from trainables.flux.environment import withheld
 from trainables.flux.runtime import check_runtime, find_runtime
+
+__all__ = ["look", "try_model"]
 
 _ANSWER_S = 100.0  # loading CUDA.jl takes ten, compiling what it lacks more
 _PROBE = "using CUDA; CUDA.functional(true); foreach(device -> println(CUDA.name(device)), CUDA.devices())"

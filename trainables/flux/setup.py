@@ -35,6 +35,7 @@ from trainables.flux.runtime import (
     forget_probes,
     juliacall_version,
 )
+from trainables.workloads.workload import MODEL_FILES, SHIPPED
 
 TIME_LIMIT_S = 1800.0
 LINE_INTERVAL_S = 10.0
@@ -48,10 +49,9 @@ GPU_PACKAGES = {
 _FIRST_STEP = """
 using FluxTrainer
 samples = (zeros(Float32, 28, 28, 1, 4), zeros(Int, 4))
-run = start(; model="lenet", data=Dict(split => samples for split in ("train", "validation", "test")),
-    parameters=initial_parameters("lenet"), learning_rate=0.01, batch_size=4, num_workers=0, optimizer="sgd",
-    momentum=0.9, weight_decay=0.0, precision="float32", memory_format="contiguous", data_on_device=false,
-    device="cpu", threads=1)
+run = start(; model=ARGS[1], data=Dict(split => samples for split in ("train", "validation", "test")), outputs=10,
+    loss="cross_entropy", options=(;), batch_size=4, num_workers=0, optimizer="sgd", momentum=0.9, weight_decay=0.0,
+    precision="float32", memory_format="contiguous", data_on_device=false, seed=0, device="cpu", threads=1)
 warm_up!(run)
 """
 _COMPILE = f"""
@@ -207,7 +207,7 @@ def _install(*, gpu: bool, work: _Work, say: Callable[[str], None]) -> JuliaVers
         runtime = find_runtime()
     _check(runtime, work)
     work.step(
-        _julia(runtime, _FIRST_STEP),
+        [*_julia(runtime, _FIRST_STEP), str(SHIPPED / "digits-lenet" / MODEL_FILES["julia"])],
         "a first training step, in a process of its own",
         JULIA_PYTHONCALL_EXE=sys.executable,
     )
