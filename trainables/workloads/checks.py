@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isinf, isnan
 from typing import Any
 
 import numpy as np
 
 from trainables.common.errors import DatasetError
 from trainables.contract import Loss, Split
-from trainables.workloads.columns import Column
+from trainables.workloads.columns import Column, Parts
 from trainables.workloads.store import Array, Given, Pieces
 
 _FLOAT32 = np.dtype(np.float32)
@@ -46,10 +47,29 @@ class Numbers:
             elif not np.isfinite(numbers).all():
                 finite = np.isfinite(numbers).reshape(len(numbers), -1)
                 row = int(np.argmin(finite.all(axis=1)))
-                value = rows.reshape(len(rows), -1)[row][int(np.argmin(finite[row]))]
-                told = f"sample {indices[row]} (counted from 0) has a {value}"
-                raise DatasetError(f"{self.column.said}: {told}; leave it out, or fill in a number")
+                value = float(rows.reshape(len(rows), -1)[row][int(np.argmin(finite[row]))])
+                what = "a NaN" if isnan(value) else "an infinity" if isinf(value) else "more than float32 can hold"
+                told = f"sample {indices[row]}, counted from 0, has {what} in it"
+                raise DatasetError(f"{self.column.said}: {told}; leave it out, or give it a number")
             yield numbers.reshape(-1, *self.shape[1:])
+
+
+def check(parts: Parts, loss: Loss) -> None:
+    """Look at types and shapes, as they are given; no array is read.
+
+    Raises
+    ------
+    DatasetError
+        Naming the array, the first thing that is wrong, and what to do.
+    """
+    for features, targets in parts.values():
+        _check_features(features)
+        _check_targets(targets, loss)
+        if features.shape[0] != targets.shape[0]:
+            raise DatasetError(
+                f"{features.said} has {features.shape[0]} samples, and {targets.said.rpartition(': ')[2]} has "
+                f"{targets.shape[0]}; give each sample one target"
+            )
 
 
 def as_stored(columns: Columns, loss: Loss) -> tuple[Given, int]:
@@ -58,16 +78,8 @@ def as_stored(columns: Columns, loss: Loss) -> tuple[Given, int]:
     Raises
     ------
     DatasetError
-        Naming the array, the first thing that is wrong, and what to do.
+        As `check`.
     """
-    for features, targets in columns.values():
-        _check_features(features)
-        _check_targets(targets, loss)
-        if features.shape[0] != targets.shape[0]:
-            raise DatasetError(
-                f"{features.said} has {features.shape[0]} samples, and {targets.said.rpartition(': ')[2]} has "
-                f"{targets.shape[0]}; give each sample one target"
-            )
     _check_alike(columns)
     stored: dict[str, dict[str, Array | Pieces]] = {
         split: {"features": Numbers(columns[split][0])} for split in columns
@@ -124,8 +136,6 @@ def _check_any(column: Column) -> None:
         raise DatasetError(f"{column.said} holds {what or column.dtype}; give plain numbers")
     if not column.shape:
         raise DatasetError(f"{column.said} is one number; give an array with one row for each sample")
-    if column.shape[0] == 0 and column.chosen is not None:
-        raise DatasetError(f"{column.said} has too few samples to cut the other splits from; give more, or all splits")
     if column.shape[0] == 0:
         raise DatasetError(f"{column.said} is empty; give it samples")
     if len(column.shape) > _MOST_DIMENSIONS:
@@ -145,6 +155,8 @@ def _check_alike(columns: Columns) -> None:
                     f"{here.said} has {what} of shape {here.shape[1:]} in {split}, and of {first.shape[1:]} in train; "
                     "make them alike"
                 )
+            if here.shape[0] == 0:  # cut from train; what is given empty has been refused
+                raise DatasetError(f"{here.said} has too few samples to cut {split} from; give more, or all splits")
             if what == "features" and (here.dtype == np.uint8) != (first.dtype == np.uint8):
                 raise DatasetError(
                     f"{here.said} is {here.dtype} in {split}, and {first.dtype} in train: uint8 becomes 0 to 1, and "
@@ -165,7 +177,7 @@ def _classes(columns: Columns) -> dict[Split, Array]:
     if len(present) != last + 1:
         missing = sorted(set(range(min(last, len(present) + _NAMED))) - set(map(int, present)))
         raise DatasetError(
-            f"{said}: train has classes up to {last}, and none of {_listed(missing, last + 1 - len(present))}; number "
+            f"{said}: train has classes up to {last}, and lacks {_listed(missing, last + 1 - len(present))}; number "
             "them from 0 without gaps: numpy.unique(targets, return_inverse=True)[1] does"
         )
     if last == 0:
@@ -175,7 +187,7 @@ def _classes(columns: Columns) -> dict[Split, Array]:
             strange = sorted({int(each) for each in np.unique(classes) if each > last})
             raise DatasetError(
                 f"{columns[split][1].said}: {split} has the class{'es'[: 2 * (len(strange) > 1)]} "
-                f"{_listed(strange, len(strange))}, and train none of it; give train samples of every class"
+                f"{_listed(strange, len(strange))}, which train lacks; give train samples of every class"
             )
     return found
 

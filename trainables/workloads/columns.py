@@ -80,7 +80,8 @@ def of_npz(path: Path) -> dict[str, Column]:
             names = [each for each in file.namelist() if each.endswith(".npy")]
             return {name.removesuffix(".npy"): _member(path, file, name) for name in names}
     except zipfile.BadZipFile:
-        raise DatasetError(f"{path} is no .npz; numpy.savez(path, train_features=..., ...) writes one") from None
+        what = "is a torn .npz" if _begins_as_zip(path) else "is no .npz"
+        raise DatasetError(f"{path} {what}; numpy.savez(path, train_features=..., ...) writes one") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror or error})") from None
 
@@ -94,6 +95,11 @@ def of_folder(path: Path) -> dict[str, Column]:
         When one is none, or cannot be read.
     """
     return {each.stem: _mapped(each) for each in sorted(path.glob("*.npy"))}
+
+
+def _begins_as_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\3\4"
 
 
 def _mapped(path: Path) -> Column:

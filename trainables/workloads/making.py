@@ -65,12 +65,15 @@ class Answer:
         What the data come to; None where they are bad.
     problem
         Then why, in one line.
+    trace
+        And what led to it, in many, for those who want it.
     unwritten
         Why the set could not be written, where it could not.
     """
 
     made: dict[str, Any] | None = None
     problem: str = ""
+    trace: str = ""
     unwritten: str = ""
 
 
@@ -78,8 +81,8 @@ def make(request: Request) -> Answer:
     """Read the data, check every number, and store them where that was not done."""
     workload = read(Path(request.folder))
     parts = given(workload, request.data_dir)
-    split = complete(parts, str(workload.data))
-    arrays, outputs = checks.as_stored(split, workload.loss)
+    checks.check(parts, workload.loss)
+    arrays, outputs = checks.as_stored(complete(parts, str(workload.data)), workload.loss)
     name = store.content_hash(arrays)
     features = arrays["train"]["features"]
     made = Made(arrays=name, training_samples=features.shape[0], shape=features.shape[1:], outputs=outputs)
@@ -174,6 +177,7 @@ def _called(data: Path, load: Callable[..., Any], data_dir: str | None) -> Any:
 
 
 def _imported(data: Path) -> ModuleType:
+    sys.dont_write_bytecode = True
     os.chdir(data.parent)  # a path in it means the same wherever the command stands
     sys.path.insert(0, str(data.parent))
     spec = importlib.util.spec_from_file_location(data.stem, data)
@@ -198,8 +202,7 @@ class _telling_where:  # noqa: N801 - reads as a statement
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, UserError | KeyboardInterrupt):  # ours: the shipped data.py's
             return
-        traceback.print_exception(error)  # to what is shown when it fails
-        raise DatasetError(f"{self._place(error)}: {_line(error)}") from None
+        raise DatasetError(f"{self._place(error)}: {_line(error)}") from error
 
     def _place(self, error: BaseException) -> str:
         """The innermost line of a file of the workload's."""
@@ -217,7 +220,8 @@ def _line(error: BaseException) -> str:
 
 
 def _kind(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _end_with(asking: int) -> None:
@@ -237,7 +241,7 @@ def main() -> None:
     try:
         answer = make(request)
     except UserError as problem:
-        answer = Answer(problem=str(problem))
+        answer = Answer(problem=str(problem), trace="".join(traceback.format_exception(problem)))
     with os.fdopen(answering, "w", encoding="utf-8") as out:
         out.write(json.dumps(asdict(answer)) + "\n")
 

@@ -28,9 +28,10 @@ from trainables.workloads.datasets import cache_folder
 from trainables.workloads.folders import check_folder
 from trainables.workloads.making import Answer, Request
 from trainables.workloads.splits import SPLITS
-from trainables.workloads.workload import Made, Workload
+from trainables.workloads.workload import FILE, Made, Workload
 
 _LEFT_BEHIND_S = 3600.0  # by then a writer has ended, on whatever host
+_WHY = "; it may have had too little memory, of which an .npz and .npy files take little"
 _RULES = 1  # changes with what is made of the same files
 
 _found: dict[str, Made] = {}  # what this process knows, by `_key`
@@ -108,8 +109,8 @@ def facts(workload: Workload) -> Made:
 
 def is_stored_in(parent: Path, workload: Workload) -> bool:
     """Whether a study's folder seems to hold what `store_in` makes."""
-    held = _held(parent, workload)
-    return held is not None and store.seems_whole(held)
+    made = _remembered(workload)
+    return made is not None and store.seems_whole(parent / made.arrays)
 
 
 def store_in(parent: Path, workload: Workload, *, say: Callable[[str], None]) -> Path:
@@ -118,8 +119,7 @@ def store_in(parent: Path, workload: Workload, *, say: Callable[[str], None]) ->
     Parameters
     ----------
     parent
-        A study's folder for this one workload, to which no other process writes now. What it holds stays what it is,
-        whatever the workload's data are by now.
+        The folder, to which no other process writes now.
     say
         Told of what is damaged or missing there, and made again.
 
@@ -130,30 +130,20 @@ def store_in(parent: Path, workload: Workload, *, say: Callable[[str], None]) ->
     Raises
     ------
     DatasetError
-        As `prepare`; when what is damaged cannot be made again, since the data have changed.
+        As `prepare`; when what is damaged cannot be made again, since the data are others now.
     OSError
         When the folder cannot be written.
     """
     store.remove_leftovers(parent)
-    held = _held(parent, workload)
-    problem = store.problem(held) if held is not None else None
-    if held is not None and problem is None:
-        return held
+    there = parent / facts(workload).arrays
+    if (problem := store.problem(there)) is None:
+        return there
     if parent.exists():
-        say(f"{problem or f'{parent} holds no data'}; they are made again")
-    there = parent / (held.name if held is not None else prepare(workload).arrays)
+        say(f"{problem}; the data are made again")
     _fill(there, workload, say)
     if (problem := store.problem(there)) is not None:
         raise DatasetError(f"{problem}, although it was written just now; see to the storage")
     return there
-
-
-def _held(parent: Path, workload: Workload) -> Path | None:
-    """The set of a study's folder, whole or not."""
-    if workload.made is not None and (parent / workload.made.arrays).exists():
-        return parent / workload.made.arrays
-    sets = [path.parent for path in sorted(parent.glob(f"[!.]*/{store.MANIFEST}"))]
-    return sets[0] if sets and workload.made is None else None
 
 
 def _fill(there: Path, workload: Workload, say: Callable[[str], None]) -> None:
@@ -161,19 +151,19 @@ def _fill(there: Path, workload: Workload, say: Callable[[str], None]) -> None:
     try:
         if (problem := store.problem(store.copy(_cached_arrays() / there.name, there.parent))) is None:
             return
-        say(f"{problem}; they are made again")  # the cache's own is damaged, and shared
-        _check_same(there, _make(workload, anew=True))
+        say(f"{problem}; the data are made again")  # the cache's own is damaged, and shared
+        _check_same(there, workload, _make(workload, anew=True))
         store.copy(_cached_arrays() / there.name, there.parent)
     except (OSError, store.Damaged):  # the cache cannot be written, or keeps nothing
         made = _run(workload, there.parent, anew=True)
-        _check_same(there, made)
+        _check_same(there, workload, made)
 
 
-def _check_same(there: Path, made: Made) -> None:
+def _check_same(there: Path, workload: Workload, made: Made) -> None:
     if made.arrays != there.name:
         raise DatasetError(
-            f"{there} cannot be made again: the data are others now ({made.arrays}); bring back those that the study "
-            "began with, or begin another"
+            f"the data of {workload.name} are others each time they are read; in {workload.data}, seed what draws "
+            "random numbers"
         )
 
 
@@ -213,14 +203,24 @@ def _make(
 ) -> Made:
     """Store the data in the cache, or see what they come to where it cannot be written, and remember it."""
     store.remove_leftovers(_cached_arrays(), older_than_s=_LEFT_BEHIND_S)
+    key = _key(workload)  # before the files are read
     try:
         made = _run(workload, _cached_arrays(), data_dir, anew=anew, hear=hear)
     except _Unwritten as told:
+        if data_dir is not None:  # they would be lost with this process, and what comes next is not given that folder
+            raise DatasetError(f"{told}; set TUNEOFF_CACHE to a folder you can write") from None
         made = told.made
-    _found[_key(workload)] = made
+    _found[key] = made
     if workload.data.suffix != ".py":
-        _note(workload, made)
+        _note(key, made)
     return made
+
+
+class _Traced(Exception):
+    """What led to a problem in the other process; shown where more than a line is wanted."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
 class _Unwritten(OSError):
@@ -245,12 +245,14 @@ def _run(
     try:
         answer = Answer(**json.loads(asked.out))
     except (ValueError, TypeError):
-        answer = Answer(problem=f"{workload.data} cannot be read: the process that does {asked.problem or 'ended'}")
+        answer = Answer(
+            problem=f"{workload.data} cannot be read: the process that does {asked.problem or 'ended'}{_WHY}"
+        )
     if answer.made is None:
         problem = DatasetError(answer.problem)
         if asked.err.strip():
             problem.add_note(asked.err.rstrip())
-        raise problem
+        raise problem from _Traced(answer.trace)
     if asked.err.strip():
         hear(asked.err.rstrip())
     made = Made(**answer.made)
@@ -265,10 +267,12 @@ def _others(workload: Workload, must: Made, made: Made) -> str:
     """What is wrong when the data are not those that the workload says they are."""
     if made.arrays != must.arrays:
         return (
-            f"the data of {workload.name} became other arrays here than [made] in {workload.folder}/workload.toml says "
-            f"({made.arrays}, not {must.arrays}); take [made] out, or install another NumPy than {np.__version__}"
+            f"the data of {workload.name} became other arrays than they must ({made.arrays}, not {must.arrays}): they "
+            f"have changed since that was written down, or NumPy {np.__version__} computes them differently; bring the "
+            f"old ones back, or begin anew, without [made] in {workload.folder / FILE}"
         )
-    return f"{workload.folder}/workload.toml: [made] says {must}, and the data come to {made}; mend it, or take it out"
+    told = ", ".join(f"{name} = {value}" for name, value in made if value != getattr(must, name))
+    return f"{workload.folder / FILE}: in [made], {told} would be right; mend it, or take [made] out"
 
 
 def _remembered(workload: Workload) -> Made | None:
@@ -284,9 +288,9 @@ def _remembered(workload: Workload) -> Made | None:
     return _found.get(key)
 
 
-def _note(workload: Workload, made: Made) -> None:
+def _note(key: str, made: Made) -> None:
     """Spare the next process the reading."""
-    path = _notes(_key(workload))
+    path = _notes(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, made.model_dump_json())
@@ -302,6 +306,9 @@ def _key(workload: Workload) -> str:
     """Of the files that the data lie in, as they are now, and of what is made of them."""
     data = workload.data
     files = sorted(data.glob("*.npy")) if data.is_dir() else [data]
-    states = [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
+    try:
+        states = [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
+    except OSError as error:
+        raise DatasetError(f"{data} cannot be read ({error.strerror})") from None
     told = repr((_RULES, workload.loss, str(data), states, sys.byteorder))
     return hashlib.sha256(told.encode()).hexdigest()[:32]

@@ -33,9 +33,7 @@ def complete(parts: Parts, said: str) -> dict[Split, tuple[Column, Column]]:
         if name not in SPLITS:
             raise DatasetError(f"{said}: there is a split '{name}'{nearest(name, SPLITS)}")
     if "train" not in parts:
-        raise DatasetError(
-            f"{said}: there is no train split; give train, train and test, or all of {', '.join(SPLITS)}"
-        )
+        raise DatasetError(f"{said}: there is no train split; give train alone, train and test, or all three")
     features, targets = parts["train"]
     if set(parts) == {"train"}:
         return {

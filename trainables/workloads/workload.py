@@ -8,63 +8,31 @@ every framework that shall train it. Nothing of it is run here.
 from __future__ import annotations
 
 import hashlib
-import re
+import os
 import shutil
-import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from trainables.common.errors import UserError
+from trainables.common.places import local_path
 from trainables.common.suggest import nearest
 from trainables.contract import Loss, Option
+from trainables.workloads.toml import HOLDS, NAME, NAME_RULE, Made, line_of, parse
+
+__all__ = ["FILE", "HOLDS", "MODEL_FILES", "SHIPPED", "Made", "Workload", "find", "read", "shipped"]
 
 FILE = "workload.toml"
 SHIPPED = Path(__file__).parent / "shipped"
 MODEL_FILES: Mapping[str, str] = MappingProxyType({"python": "model.py", "julia": "model.jl"})  # if none is named
 DATA_FILES = ("data.py", "data.npz", "data")
 
-# Evaluations in a row that must meet the target, in every plan that does not say another number: one alone is a noisy
-# measurement, and the first of many to pass is picked for its luck.
-HOLDS = 2
-
-_LEFT_OUT = ("__pycache__", ".git", ".ipynb_checkpoints")
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Made(_Table):
-    """What the data come to, where that is known beforehand."""
-
-    arrays: str = Field(description="name of the stored set: the hash of all its bytes")
-    training_samples: int = Field(ge=1, description="of the train split")
-    shape: tuple[int, ...] = Field(description="of one sample's features")
-    outputs: int = Field(ge=1, description="classes, or columns of the targets")
-
-
-class _File(_Table):
-    """The keys of ``workload.toml``."""
-
-    name: str = Field(default="", description="in plans and records; the folder's name, where there is none")
-    data: str = Field(default="", description="data.py, an .npz, or a folder of .npy; data.py where none is named")
-    loss: Loss = Field(default="cross_entropy", description="cross_entropy or mean_squared_error")
-    target: float = Field(description="validation accuracy at least; with mean_squared_error, validation loss at most")
-    evaluate_every_samples: int = Field(ge=1, description="training samples between two evaluations")
-    limit_s: float = Field(gt=0, description="seconds of training after which a run is censored")
-    epochs: int = Field(ge=1, description="epochs after which a run is censored")
-    holds: int = Field(default=HOLDS, ge=1, description="evaluations in a row that must meet the target")
-    models: dict[Literal["python", "julia"], str] = Field(default={}, description="files, if not model.py and model.jl")
-    options: dict[str, Option] = Field(default={}, description="what build takes, with values where none is searched")
-    training: dict[str, Any] = Field(default={}, description="keys of a plan's [training], where a plan says nothing")
-    space: dict[str, dict[str, Any]] = Field(default={}, description="what is searched, as in a plan")
-    made: Made | None = Field(default=None, description="what the data come to, where that is known")
+_LEFT_OUT = ("__pycache__", "results")  # and what begins with a dot
+_STUDY = "plan.toml"  # a folder with such a file is a study's
 
 
 @dataclass(frozen=True)
@@ -102,10 +70,10 @@ class Workload:
         return "accuracy" if self.loss == "cross_entropy" else "loss"
 
     def files(self) -> Iterator[Path]:
-        """All that belongs to it, in a fixed order."""
-        for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and not any(part in _LEFT_OUT for part in path.relative_to(self.folder).parts):
-                yield path
+        """All that belongs to it, in a fixed order; hidden files and studies do not."""
+        for at, folders, names in os.walk(self.folder):
+            folders[:] = sorted(each for each in folders if not _left_out(Path(at, each)))
+            yield from (Path(at, each) for each in sorted(names) if not each.startswith("."))
 
     def digest(self) -> str:
         """SHA-256 over names and bytes of its files."""
@@ -126,6 +94,10 @@ class Workload:
         return read(folder)
 
 
+def _left_out(folder: Path) -> bool:
+    return folder.name in _LEFT_OUT or folder.name.startswith(".") or (folder / _STUDY).exists()
+
+
 @cache
 def shipped() -> tuple[str, ...]:
     """Names of the workloads that come with tuneoff, the quickest first."""
@@ -139,13 +111,19 @@ def find(given: str) -> Workload:
     Raises
     ------
     UserError
-        When there is none; the message names the nearest.
+        When there is none; the message names the nearest. When a folder is called as one that comes with tuneoff:
+        pages and records would take one for the other.
     """
     if given in shipped():
         return read(SHIPPED / given)
-    folder = Path(given).expanduser()
+    folder = local_path(given, "the workload")
+    with suppress(RuntimeError):  # in the home of a user that is not here
+        folder = folder.expanduser()
     if folder.is_dir():
-        return read(folder.resolve())
+        found = read(folder.resolve())
+        if found.name in shipped() and found.folder != SHIPPED / found.name:
+            raise UserError(f"{folder} is called as one that comes with tuneoff; give it a name of its own in {FILE}")
+        return found
     if "/" in given:
         raise UserError(f"there is no folder {given}; `tuneoff new NAME` writes a workload to begin with")
     raise UserError(f"unknown workload '{given}', and no folder of that name{nearest(given, shipped())}")
@@ -161,25 +139,20 @@ def read(folder: Path) -> Workload:
     """
     path = folder / FILE
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{folder} is no workload: it has no {FILE}; `tuneoff new NAME` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path} ({error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not TOML: {error}") from None
-    try:
-        file = _File.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first_problem(error)}") from None
+    file = parse(text, path)
     name = file.name or folder.name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise UserError(f"{path}: name is '{name}'; letters, digits, dots, dashes and underscores make one")
+    if not NAME.fullmatch(name):
+        raise UserError(f"{path}{line_of(text, ['name'])}: name is '{name}'; {NAME_RULE}")
     return Workload(
         name=name,
         folder=folder,
-        data=_data(folder, file.data, path),
-        models=_models(folder, file.models, path),
+        data=_data(folder, file.data, f"{path}{line_of(text, ['data'])}"),
+        models=_models(folder, file.models, f"{path}{line_of(text, ['models'])}"),
         loss=file.loss,
         target=file.target,
         evaluate_every_samples=file.evaluate_every_samples,
@@ -193,39 +166,35 @@ def read(folder: Path) -> Workload:
     )
 
 
-def _data(folder: Path, named: str, where: Path) -> Path:
+def _data(folder: Path, named: str, where: str) -> Path:
     if named:
-        return _inside(folder, named, where, "data")
-    found = [folder / each for each in DATA_FILES if (folder / each).exists()]
-    if not found:
+        found = _inside(folder, named, where, "data")
+        if not found.is_dir() and found.suffix not in (".py", ".npz"):
+            raise UserError(f"{where}: data is {named}; name a .py, an .npz or a folder of .npy")
+        return found
+    there = [folder / each for each in DATA_FILES if (folder / each).exists()]
+    if not there:
         raise UserError(f"{folder} has no data: write data.py with a function load(), or a data.npz, or a folder data")
-    return found[0]
+    return _inside(folder, there[0].name, where, "data")
 
 
-def _models(folder: Path, named: Mapping[Any, str], where: Path) -> Mapping[str, Path]:
+def _models(folder: Path, named: Mapping[Any, str], where: str) -> Mapping[str, Path]:
     found = {each: folder / file for each, file in MODEL_FILES.items() if (folder / file).is_file()}
-    found |= {each: _inside(folder, file, where, f"models.{each}") for each, file in named.items()}
+    for each, file in named.items():
+        found[each] = _inside(folder, file, where, f"models.{each}")
+        if found[each].suffix != (ending := Path(MODEL_FILES[each]).suffix):
+            raise UserError(f"{where}: models.{each} is {file}; its name must end in {ending}")
     if not found:
         raise UserError(f"{folder} has no model: write {' or '.join(MODEL_FILES.values())} with a function build")
     return MappingProxyType(found)
 
 
-def _inside(folder: Path, named: str, where: Path, key: str) -> Path:
+def _inside(folder: Path, named: str, where: str, key: str) -> Path:
     """A path of the workload's; what lies elsewhere would not travel with a study."""
-    path = (folder / named).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    path = Path(os.path.normpath(folder / named))
+    leads_out = path.is_dir() and not path.resolve().is_relative_to(folder.resolve())  # a file's link is followed
+    if leads_out or not path.is_relative_to(folder):
         raise UserError(f"{where}: {key} is {named}, outside of {folder}; put it, or a link's target, inside")
     if not path.exists():
         raise UserError(f"{where}: {key} is {named}, and there is no such file")
     return path
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    key = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "extra_forbidden":
-        valid = Made.model_fields if problem["loc"][0] == "made" else _File.model_fields
-        return f"unknown key {key}{nearest(str(problem['loc'][-1]), valid)}"
-    if problem["type"] == "missing":
-        return f"{key} is missing"
-    return f"{key} is {problem['input']!r}: {problem['msg'].lower()}"

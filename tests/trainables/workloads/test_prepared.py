@@ -160,7 +160,11 @@ def test_what_a_workload_says_of_its_data_is_what_they_come_to(cache: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"arrays": "0" * 32}, "became other arrays here"), ({"outputs": 9}, "the data come to")]
+    ("wrong", "said"),
+    [
+        ({"arrays": "0" * 32}, "became other arrays than they must"),
+        ({"outputs": 9}, "in \\[made\\], outputs = 10 would be right"),
+    ],
 )
 def test_arrays_that_are_not_those_that_must_come_are_refused(wrong: dict[str, object], said: str) -> None:
     assert WORKLOAD.made is not None
@@ -197,7 +201,7 @@ def test_a_study_is_told_what_was_damaged_or_missing_and_has_it_again(tmp_path: 
             load(WORKLOAD, stored)
         store_in(parent, WORKLOAD, say=said.append)
         assert "train.features.npy" in said[0]
-        assert said[-1].endswith("; they are made again")
+        assert said[-1].endswith("; the data are made again")
         assert same(stored)
         said.clear()
     shutil.rmtree(stored)
