@@ -33,8 +33,8 @@ EVALUATION_BATCH_SIZE = 250
 class Hyperparameters:
     """What is searched, or fixed for a whole study: how the training goes, and the options of its model.
 
-    SGD: ``v = momentum * v + g``, ``p -= rate * v``; nesterov: ``p -= rate * (g + momentum * v)``, PyTorch's formulas, in
-    which the rate stands outside the velocity. Adam and AdamW: betas (0.9, 0.999), eps 1e-8.
+    SGD: ``v = momentum * v + g``, ``p -= rate * v``; nesterov: ``p -= rate * (g + momentum * v)``, PyTorch's formulas,
+    in which the rate stands outside the velocity. Adam and AdamW: betas (0.9, 0.999), eps 1e-8.
     """
 
     learning_rate: float  # at its highest, where the schedule changes it
@@ -185,7 +185,7 @@ class Run(Protocol):
 
 
 class Start(Protocol):
-    """The signature of a backend's ``start``; what the model's file raises comes as a RuntimeError with file and line."""
+    """The signature of a backend's ``start``; what the model's file raises comes as a RuntimeError of file and line."""
 
     def __call__(self, setup: Setup) -> Run: ...
 
@@ -197,6 +197,7 @@ class Loading:
     batch_size: int
     num_workers: int  # of a training; one at least
     at_once: int = 1  # trainings at once
+    shape: tuple[int, ...] = (1, 28, 28)  # of one sample's features
 
 
 @dataclass(frozen=True)
@@ -299,7 +300,7 @@ class Trace(Protocol):
         """Set what `parameters` returns, as `Run.load_parameters`; the optimizer's state stays."""
 
     def inputs(self, samples: Samples) -> dict[str, npt.NDArray[Any]]:
-        """What goes into every layer that holds tensors, and out of the model under the empty name, in the order of the computation.
+        """What goes into every layer that holds tensors, and out of the model under the empty name, in that order.
 
         By the layers' names in PyTorch, in its layout; parameters, statistics and optimizer stay as they are.
         """

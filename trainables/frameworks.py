@@ -138,9 +138,8 @@ class Framework:
     def model_file(self, workload: Workload) -> Path:
         """The file of a workload that builds its model; `UserError` where there is none."""
         if not self.trains(workload):
-            raise UserError(
-                f"{self.title} cannot train {workload.name}: {workload.folder} has no {MODEL_FILES[self.language or '']}"
-            )
+            file = MODEL_FILES[self.language or ""]
+            raise UserError(f"{self.title} cannot train {workload.name}: {workload.folder} has no {file}")
         return workload.folder if self.language is None else workload.models[self.language]
 
     def lockfile(self) -> Path | None:

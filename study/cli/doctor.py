@@ -236,8 +236,7 @@ def _loadings(plan: Plan) -> list[Loading]:
     """What PyTorch's loader workers must do for a plan on this machine."""
     if "pytorch" not in plan.frameworks:
         return []
-    samples = facts(find(plan.workload)).training_samples
-    return loadings(plan, "pytorch", samples=samples, fitting=cpus().usable // plan.slice.cpus)
+    return loadings(plan, "pytorch", made=facts(find(plan.workload)), fitting=cpus().usable // plan.slice.cpus)
 
 
 def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[str | None]) -> Finding:

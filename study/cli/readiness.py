@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 LOADING_TO_DO = "mend that, or load in line: --set space.all.num_workers=0 (sweep, train: --num-workers 0)"
 
 
-def check_machine(plan: Plan, where: Place, *, samples: int, begun: bool = False) -> None:
+def check_machine(plan: Plan, where: Place, *, made: Made, begun: bool = False) -> None:
     """See to a folder for Ray's sockets, and ask the frameworks what they can use; before Ray is started.
 
     The nodes of a cluster are asked when there is one: `study.cluster.nodes`.
 
     Parameters
     ----------
-    samples
-        Of the training split.
+    made
+        What the data come to.
     begun
         Whether the study has begun, so that its plan cannot be changed any more.
     """
@@ -37,7 +37,7 @@ def check_machine(plan: Plan, where: Place, *, samples: int, begun: bool = False
         return
     _choose_temporary_folder()
     for name in plan.frameworks:
-        _check_framework(plan, framework(name), samples=samples, fitting=cpus().usable // plan.slice.cpus, begun=begun)
+        _check_framework(plan, framework(name), made=made, fitting=cpus().usable // plan.slice.cpus, begun=begun)
 
 
 def check_models(plan: Plan, workload: Workload, made: Made) -> None:
@@ -86,11 +86,11 @@ def _choose_temporary_folder() -> None:
         out.print(notice, highlight=False)
 
 
-def _check_framework(plan: Plan, asked: Framework, *, samples: int, fitting: int, begun: bool) -> None:
+def _check_framework(plan: Plan, asked: Framework, *, made: Made, fitting: int, begun: bool) -> None:
     """Refuse a plan that asks for more GPUs than a framework can use, or for loader workers that would fail."""
     from study.plan.loading import loadings
 
-    wanted = loadings(plan, asked.name, samples=samples, fitting=fitting)
+    wanted = loadings(plan, asked.name, made=made, fitting=fitting)
     gpus = plan.slice.gpus
     if gpus == 0 and not wanted:
         return

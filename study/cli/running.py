@@ -54,7 +54,7 @@ def start(
     made = prepare_data(workload, data_dir)
     refuse_by_data(plan, made, workload)
     check_local_slice(plan, where)
-    check_machine(plan, where, samples=made.training_samples)
+    check_machine(plan, where, made=made)
     check_models(plan, workload, made)
     plan = plan.model_copy(update={"workload": workload.name})
     left = StudyFolder(path.absolute())
@@ -124,7 +124,7 @@ def go_on(
     workload = workload_in(folder.copies, plan.workload)
     check_local_slice(plan, where, begun=True)
     prepare_data(workload, data_dir, folder)
-    check_machine(plan, where, samples=facts(workload).training_samples, begun=True)
+    check_machine(plan, where, made=facts(workload), begun=True)
     drive(plan, folder, where, phases, retry_failed=retry_failed, disturbed=disturbed, choice=choice)
 
 

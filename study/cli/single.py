@@ -141,7 +141,7 @@ def refuse_impossible(spec: TrainingSpec, workload: Workload, made: Made) -> Non
         refuse_seldom(samples, epochs=spec.epochs, evaluate_every_samples=spec.evaluate_every_samples, holds=spec.holds)
 
 
-def on_this_machine(spec: TrainingSpec, device: str, *, samples: int) -> TrainingSpec:
+def on_this_machine(spec: TrainingSpec, device: str, *, made: Made) -> TrainingSpec:
     """The training on the device that its framework can use, its loader workers tried; seconds, where there is a doubt.
 
     Parameters
@@ -150,8 +150,8 @@ def on_this_machine(spec: TrainingSpec, device: str, *, samples: int) -> Trainin
         The training, on any device.
     device
         What ``--device`` says.
-    samples
-        Of the training split.
+    made
+        What the data come to.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def on_this_machine(spec: TrainingSpec, device: str, *, samples: int) -> Trainin
     looks_for_gpu = device == "cuda" or (device == "auto" and _may_have_gpu())
     if not looks_for_gpu and knobs.num_workers == 0:
         return replace(spec, device="cpu")
-    loadings = [Loading(min(knobs.batch_size, samples), knobs.num_workers)] if knobs.num_workers else []
+    loadings = [Loading(knobs.batch_size, knobs.num_workers, shape=made.shape)] if knobs.num_workers else []
     used = find_framework(spec.framework)
     found = used.examine(device="cuda" if looks_for_gpu else "cpu", loadings=loadings)
     if device == "cuda" and not found.devices and not found.broken:

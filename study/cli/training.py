@@ -128,7 +128,7 @@ def train(
     made = prepare(trained, data_dir=data_dir)
     refuse_impossible(spec, trained, made)
     began = time.perf_counter()
-    spec = on_this_machine(spec, device, samples=made.training_samples)
+    spec = on_this_machine(spec, device, made=made)
     started = _process_start() + time.perf_counter() - began  # looking is no part of it
     training = Training(spec, workload=trained, started=started, tell=warn)
     screen.doing(f"starting {find_framework(framework).title}")

@@ -102,7 +102,7 @@ def _trainings(plan: Plan, workload: Workload, node: Member, *, gpu: bool) -> li
             replace(smallest(plan, name), device=device),
             told(workload),
             made,
-            tuple(loadings(plan, name, samples=made.training_samples, fitting=fitting)),
+            tuple(loadings(plan, name, made=made, fitting=fitting)),
         )
         for name in plan.frameworks
     ]

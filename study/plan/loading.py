@@ -8,15 +8,16 @@ from search_spaces import Searched, Value
 from study.plan.plan import Plan
 from trainables.contract import Loading
 from trainables.spec import TrainingSpec
+from trainables.workloads.workload import Made
 
 
-def loadings(plan: Plan, framework_name: str, *, samples: int, fitting: int) -> list[Loading]:
+def loadings(plan: Plan, framework_name: str, *, made: Made, fitting: int) -> list[Loading]:
     """What a framework's loader workers must do on one machine; of a search, the most; empty where all load in line.
 
     Parameters
     ----------
-    samples
-        Of the training split.
+    made
+        What the data come to.
     fitting
         Slices that the machine holds at once.
     """
@@ -28,7 +29,11 @@ def loadings(plan: Plan, framework_name: str, *, samples: int, fitting: int) -> 
         swept = [plan.sweep.point(name, value) for name, values in plan.sweep.over.items() for value in values]
         points = {(int(point["batch_size"]), int(point["num_workers"])) for point in swept}
         at_once = 1
-    return [Loading(min(size, samples), workers, at_once) for size, workers in sorted(points) if workers > 0]
+    return [
+        Loading(min(size, made.training_samples), workers, at_once, made.shape)
+        for size, workers in sorted(points)
+        if workers > 0
+    ]
 
 
 def smallest(plan: Plan, framework_name: str) -> TrainingSpec:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from trainables.common.temporary import SHARED_MEMORY
-from trainables.contract import Device, Loading, Readiness, Samples
+from trainables.contract import Device, Loading, Option, Readiness, Samples, Tried
+from trainables.pytorch.building import build, problem
 from trainables.pytorch.loader import PREFETCHED, Loader
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-IMAGE = (1, 28, 28)
 WAIT_S = 20.0  # for one batch; a worker that fails is seen at once
 
 
 def look(*, device: Device, loadings: Sequence[Loading]) -> Readiness:
     """See `trainables.contract.Look`."""
     no_room = [_no_room(each) for each in loadings]
-    fitting = [each.batch_size for each, problem in zip(loadings, no_room, strict=True) if problem is None]
-    failure = _hand_over(max(fitting)) if fitting else None
+    fitting = [each for each, problem in zip(loadings, no_room, strict=True) if problem is None]
+    failure = _hand_over(max(fitting, key=lambda each: each.batch_size)) if fitting else None
     devices, no_device = _devices() if device == "cuda" else ([], "")  # a driver may hang
     return Readiness(
         version=f"{torch.__version__}, CUDA {torch.version.cuda or 'none'}",
@@ -32,6 +33,19 @@ def look(*, device: Device, loadings: Sequence[Loading]) -> Readiness:
         no_device=no_device,
         no_loading=tuple(problem or failure for problem in no_room),
     )
+
+
+def try_model(*, model: Path, options: Mapping[str, Option], shape: tuple[int, ...], outputs: int) -> Tried:
+    """See `trainables.contract.TryModel`."""
+    torch.set_num_threads(1)
+    found = problem(model, options, np.zeros((2, *shape), dtype=np.float32), outputs)
+    if found is not None:
+        return Tried(found)
+    return Tried(alone="BatchNorm" if any(map(_norms_batches, build(model, options, seed=0).modules())) else "")
+
+
+def _norms_batches(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def make_sure_of_gpu() -> None:
@@ -80,7 +94,7 @@ def _no_room(loading: Loading) -> str | None:
     if not Path(SHARED_MEMORY).is_dir():
         return None
     batches = (PREFETCHED * loading.num_workers + 1) * loading.at_once
-    needed = batches * sum(array.nbytes for array in _batch(loading.batch_size))
+    needed = batches * sum(array.nbytes for array in _batch(loading))
     room = os.statvfs(SHARED_MEMORY)
     free, size = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
     if free >= needed:
@@ -91,9 +105,9 @@ def _no_room(loading: Loading) -> str | None:
     )
 
 
-def _hand_over(batch_size: int) -> str | None:
+def _hand_over(loading: Loading) -> str | None:
     """Let one worker hand one batch over: why it cannot, or None when it can."""
-    features, targets = _batch(batch_size)
+    batch_size, (features, targets) = loading.batch_size, _batch(loading)
     loader = Loader(
         Samples(features, targets), batch_size=batch_size, num_workers=1, pin_memory=False, timeout_s=WAIT_S
     )
@@ -107,8 +121,9 @@ def _hand_over(batch_size: int) -> str | None:
     return None
 
 
-def _batch(samples: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros((samples, *IMAGE), np.float32), np.zeros(samples, np.int64)
+def _batch(loading: Loading) -> tuple[np.ndarray, np.ndarray]:
+    size = loading.batch_size
+    return np.zeros((size, *loading.shape), np.float32), np.zeros(size, np.int64)
 
 
 def _mib(size: int) -> str:

@@ -40,7 +40,7 @@ def write_weights(path: Path, parameters: Parameters) -> None:
 
 
 class WeightsServer:
-    """A process that has PyTorch and answers for one model file; it starts when it is first asked.
+    """A process that has PyTorch and answers for one model file; it starts when it is first asked, if not before.
 
     Parameters
     ----------
@@ -61,6 +61,11 @@ class WeightsServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def start(self) -> None:
+        """Start it, and wait for nothing."""
+        if self._process is None:
+            self._start()
 
     def draw(self, path: Path, *, options: Mapping[str, Option], seed: int) -> None:
         """Write the initial parameters of a seed to a file, for `read_weights`.
@@ -100,8 +105,7 @@ class WeightsServer:
         self._process = None
 
     def _ask(self, request: dict[str, Any]) -> Any:
-        if self._process is None:
-            self._start()
+        self.start()
         assert self._pipe is not None
         try:
             self._pipe.send(request)
