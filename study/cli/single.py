@@ -17,6 +17,7 @@ from study.cli.readiness import refuse
 from study.plan.checks import OF_A_SLICE
 from study.plan.completing import SEARCHED, complete, told
 from study.plan.possible import refuse_large, refuse_seldom
+from study.scores import scored
 from trainables.common.errors import UserError
 from trainables.common.machine import cpus
 from trainables.common.suggest import nearest
@@ -194,17 +195,12 @@ def failure(spec: TrainingSpec, error: Exception, workload: Workload) -> str:
 def evaluation_line(evaluation: Evaluation) -> str:
     """One evaluation in a line."""
     loss = "not finite" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
+    score = scored(evaluation.validation_accuracy, evaluation.validation_loss, digits=2)
+    score = score if evaluation.validation_accuracy is None else f"accuracy {score}"
     return (
         f"epoch {evaluation.epoch:3d}  samples {evaluation.samples:8d}  train {evaluation.train_s:8.2f} s  "
-        f"loss {loss}  validation {scored(evaluation.validation_accuracy, evaluation.validation_loss)}"
+        f"loss {loss}  validation {score}"
     )
-
-
-def scored(accuracy: float | None, loss: float | None) -> str:
-    """An accuracy in words; where there is none, a loss."""
-    if accuracy is not None:
-        return f"accuracy {accuracy:.2%}"
-    return "loss not finite" if loss is None else f"loss {loss:.4g}"
 
 
 def print_result(result: dict[str, Any], console: Console) -> None:
@@ -215,7 +211,7 @@ def print_result(result: dict[str, Any], console: Console) -> None:
 
     by_accuracy = result["test_accuracy"] is not None
     goal = "accuracy" if by_accuracy else "loss"
-    tested = scored(result["test_accuracy"], result["test_loss"]).removeprefix(f"{goal} ")
+    tested = scored(result["test_accuracy"], result["test_loss"], digits=2).removeprefix("loss ")
     rows = [
         ("Outcome", OUTCOMES[result["outcome"]]),
         (f"Warm time to {goal}", seconds(result["warm_tta_s"])),

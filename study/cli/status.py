@@ -22,7 +22,8 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     ``study``, ``running``, ``done`` (nothing left to run), ``report`` (its path, or None); ``failures`` (None, or how
     many of how many trials failed, the most frequent error, how often it came, and that in words) and
     ``without_result``, the frameworks that failures left without one; and per framework under ``frameworks``: trials
-    done and wanted, reached, failed, runs of the race and confirmation runs, cost in slice-seconds, the incumbent.
+    done and wanted, reached, failed, runs of the race and confirmation runs, cost in slice-seconds, the incumbent, and
+    what is searched besides learning rate, batch size and loader workers.
     """
     log = read_log(folder.log)
     rows = list(log.trials.values())
@@ -47,6 +48,7 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
             "confirmed_wanted": plan.confirm.runs if plan.sweep is None else 0,
             "cost_slice_s": sum(row["slice_s"] for row in log.rows() if row["framework"] == name),
             "best": best.get(name),
+            "also_searched": list(plan.also_searched(name)),
         }
     index, failed = folder.report / "index.html", failures(rows)
     return {
@@ -79,5 +81,5 @@ def progress_of(framework: dict[str, Any], *, sweep: bool = False) -> str:
         for what in ("raced", "confirmed")
         if framework[f"{what}_wanted"]
     )
-    best = f"best {describe(framework['best'])}" if framework["best"] else "no best yet"
+    best = f"best {describe(framework['best'], framework['also_searched'])}" if framework["best"] else "no best yet"
     return f"{done}{failed}{later}; {cost}; {best}"

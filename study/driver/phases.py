@@ -342,7 +342,9 @@ def confirm(driver: Driver) -> None:
     for name in plan.frameworks:
         title = framework(name).title
         progress.say(
-            f"{title}: best {describe(best[name])}" if name in best else f"{title}: no trial reached the target"
+            f"{title}: best {describe(best[name], plan.also_searched(name))}"
+            if name in best
+            else f"{title}: no trial reached the target"
         )
     names = [name for name in plan.frameworks if name in best]
 

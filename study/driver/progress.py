@@ -10,9 +10,12 @@ from typing import Any
 
 from rich.table import Table
 
+from search_spaces import Value
 from study.console import Measure, Screen, listed
 from study.driver.outlook import Outlook, in_words, wanted_by
 from study.plan.plan import Plan
+from study.plan.points import point_of
+from study.scores import scored
 from trainables.contract import Record
 from trainables.frameworks import framework
 
@@ -65,6 +68,7 @@ class Progress:
         self._outlook = Outlook({})
         self._phase = _Phase("", {})
         self._last_line = 0.0
+        self._also: dict[str, tuple[str, ...]] = {}  # what of a configuration is told besides three, by framework
 
     def say(self, message: str) -> None:
         """One line, above what moves."""
@@ -94,6 +98,7 @@ class Progress:
         rows
             Of all trials that were finished before.
         """
+        self._also = {name: plan.also_searched(name) for name in plan.frameworks}
         self._outlook = Outlook(wanted_by(plan, phases))
         self._outlook.know(rows)
 
@@ -147,7 +152,8 @@ class Progress:
 
     def evaluated(self, identity: Record, result: dict[str, Any]) -> None:
         """A running trial reported an evaluation."""
-        said = f"{result['validation_accuracy']:.1%} after {result['train_s']:.1f} s"
+        score = scored(result["validation_accuracy"], result["validation_loss"])
+        said = f"{score} after {result['train_s']:.1f} s"
         self._phase.running[identity["trial_id"]] = _Running(identity["host"], said)
         now = time.monotonic()
         due_s = min(LONGEST_INTERVAL_S, max(LINE_INTERVAL_S, PATIENCE * (now - self._phase.began)))
@@ -161,8 +167,9 @@ class Progress:
         self._outlook.finished(row)
         lane = self._phase.lanes[row["framework"]]
         if not self._screen.moves:
+            title = framework(row["framework"]).title
             parts = [
-                f"{self._phase.name} {framework(row['framework']).title} {lane.done}/{lane.wanted}: {describe(row)}",
+                f"{self._phase.name} {title} {lane.done}/{lane.wanted}: {self._described(row)}",
                 f"best {tta(lane.best)}",
                 f"cost {lane.cost_s:.0f} slice-s",
                 in_words(self._outlook.left_s()),
@@ -180,6 +187,9 @@ class Progress:
             if lane.best is None or row["objective"] < lane.best["objective"]:
                 lane.best = row
 
+    def _described(self, row: Record) -> str:
+        return describe(row, self._also.get(row["framework"], ()))
+
     def _measure(self) -> Measure:
         counts = self._outlook.wanted.items()
         done = sum(min(self._outlook.done(phase), sum(each.values())) for phase, each in counts)
@@ -189,7 +199,9 @@ class Progress:
         """The frameworks, and below them the trials that run, as far as there is room."""
         phase = self._phase
         titles = {framework(name).title: lane for name, lane in list(phase.lanes.items())}
-        found = listed({title: _whole(lane, best=True) for title, lane in titles.items()}, width, indent=None)
+        best = {title: self._described(lane.best) for title, lane in titles.items() if lane.best is not None}
+        whole = {title: _whole(lane, best.get(title)) for title, lane in titles.items()}
+        found = listed(whole, width, indent=None)
         running = list(phase.running.items())
         several = len({each.host for _, each in running}) > 1
         said = {name: f"{each.said}{f' on {each.host}' if several else ''}" for name, each in running}
@@ -201,9 +213,9 @@ class Progress:
         return [*found, *trials]
 
 
-def _whole(lane: _Lane, *, best: bool = False) -> str:
+def _whole(lane: _Lane, best: str | None = None) -> str:
     failed = f", {lane.failed} failed" if lane.failed else ""
-    winner = f", best {describe(lane.best)}" if best and lane.best is not None else ""
+    winner = f", best {best}" if best is not None else ""
     return f"{lane.done} of {lane.wanted}, {lane.reached} reached{failed}{winner}"
 
 
@@ -212,13 +224,27 @@ def tta(row: Record | None) -> str:
     return "none yet" if row is None else f"{row['objective']:.2f} s"
 
 
-def describe(row: Record) -> str:
-    """A trial's outcome and configuration in a line."""
-    knobs = f"lr {row['learning_rate']:.3g}, batch {row['batch_size']}, workers {row['num_workers']}"
+def describe(row: Record, also: Sequence[str] = ()) -> str:
+    """A trial's outcome and configuration in a line.
+
+    Parameters
+    ----------
+    also
+        Names of hyperparameters and options that are told, too: `Plan.also_searched`.
+    """
+    point = point_of(row)
+    told = [f"lr {row['learning_rate']:.3g}", f"batch {row['batch_size']}", f"workers {row['num_workers']}"]
+    told += [f"{name} {_short(point[name])}" for name in also if name in point]
+    knobs = ", ".join(told)
     if row["reached"]:
         return f"{row['objective']:.2f} s ({knobs})"
     if row["outcome"] == "failed":
         return f"failed: {row['error']} ({knobs})"
-    if row["best_validation_accuracy"] is None:
+    best, loss = row["best_validation_accuracy"], row.get("best_validation_loss")
+    if best is None and loss is None:
         return f"{row['outcome']} ({knobs})"
-    return f"{row['outcome']} at {row['best_validation_accuracy']:.1%} ({knobs})"
+    return f"{row['outcome']} at {scored(best, loss)} ({knobs})"
+
+
+def _short(value: Value) -> str:
+    return f"{value:.3g}" if type(value) is float else str(value).lower() if isinstance(value, bool) else str(value)

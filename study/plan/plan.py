@@ -207,6 +207,13 @@ class Plan(_Section):
             else {**varied, "sweep.num_workers": self.sweep.num_workers}
         )
 
+    def also_searched(self, framework_name: str) -> tuple[str, ...]:
+        """Hyperparameters and options that are searched, or swept, besides those that always are."""
+        if self.sweep is not None:
+            return tuple(name for name in self.sweep.over if name not in ALWAYS)
+        searched = self.space[framework_name].items()
+        return tuple(name for name, values in searched if name not in ALWAYS and not values.single)
+
     def hyperparameters(self, point: Mapping[str, Any]) -> Hyperparameters:
         """What a point stands for: where it says nothing, ``[training]`` and ``[options]`` do."""
         training, mine = self.training, set(point) - set(HYPERPARAMETERS)
