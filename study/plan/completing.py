@@ -36,16 +36,15 @@ def complete(values: dict[str, Any], where: str) -> Plan:
     UserError
         Naming the first thing that is wrong, under the key that was given.
     """
-    if not isinstance(values.get("workload"), str):
-        missing = 'workload is missing; name one, as in workload = "mnist-lenet"'
-        raise UserError(f"{where}: {missing}" if where else missing)
-    workload = find(values["workload"])
+    workload = None
     try:
-        names = _frameworks(values, workload)
-        return _filled(values, workload, names)
+        if not isinstance(values.get("workload"), str):
+            raise UserError('workload is missing; name one, as in workload = "mnist-lenet"')
+        workload = find(values["workload"])
+        return _filled(values, workload, _frameworks(values, workload))
     except UserError as error:
         message = _as_given(str(error), values)
-    if problem := _own_problem(workload):
+    if workload is not None and (problem := _own_problem(workload)):
         raise UserError(problem)
     raise UserError(f"{where}: {message}" if where else message)
 
