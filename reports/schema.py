@@ -73,7 +73,9 @@ TRIALS = (
     Column("optimizer", _TEXT, "`sgd`, `nesterov`, `adam` or `adamw`"),
     Column("momentum", _REAL, "of sgd and nesterov"),
     Column("weight_decay", _REAL, "L2, added to the gradient; of adamw, taken from the weights"),
-    Column("schedule", _TEXT, "of the learning rate: `constant`, `cosine` or `one_cycle`; before there were any, empty"),
+    Column(
+        "schedule", _TEXT, "of the learning rate: `constant`, `cosine` or `one_cycle`; before there were any, empty"
+    ),
     Column("warm_up", _REAL, "share of all steps over which the learning rate rises"),
     Column("options", _TEXT, "what the model was built with, as JSON, names sorted"),
     Column("precision", _TEXT, "`float32` or `bf16`: of forward passes"),

@@ -100,7 +100,7 @@ def test_a_space_for_all_and_for_one(tmp_path: Path) -> None:
         ("training.limit_s=inf", "training.limit_s is inf"),
         ("slice.cpus=0", "slice.cpus is 0"),
         ("slice=3", "slice is 3; it must be a table"),
-        ("workload=mnst-lenet", "unknown workload 'mnst-lenet', and no folder of that name; did you mean 'mnist-lenet'"),
+        ("workload=mnst-lenet", "unknown workload 'mnst-lenet', .*; did you mean 'mnist-lenet'"),
         ('frameworks=["pytroch"]', "unknown framework 'pytroch'; did you mean 'pytorch'"),
         ('frameworks=["pytorch","pytorch"]', "names one twice"),
         ("frameworks=pytorch", "write a list of names"),
@@ -264,11 +264,15 @@ def test_a_sweep_of_the_impossible_is_refused(
     over: dict[str, tuple[int, ...]], fixed: dict[str, int], message: str
 ) -> None:
     point = {"learning_rate": 0.02, "batch_size": 128, "num_workers": 0, **fixed}
-    with pytest.raises(UserError, match=message):
+    made = find("mnist-resnet18").made
+    assert made is not None
+
+    def refuse() -> None:
         plan = sweep_plan("mnist-resnet18", {"over": over, "repeats": 1, **point}, frameworks=["simulated"])
-        made = find("mnist-resnet18").made
-        assert made is not None
         refuse_by_model(plan, made, why="its norm")
+
+    with pytest.raises(UserError, match=message):
+        refuse()
 
 
 def test_a_study_that_was_begun_with_it_can_still_be_read(tmp_path: Path) -> None:
