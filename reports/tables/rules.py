@@ -25,9 +25,9 @@ def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     Returns
     -------
     One row, none where nothing was searched. Columns: trials, sampler and scheduler of each search; cpus and gpus of a
-    slice; limit_s on the objective's clock; metric, accuracy or loss, and its target; every_samples (how often it is looked for),
-    evaluation_share (of the time that confirmation runs trained and evaluated) and holds (evaluations in a row that must meet it);
-    configurations and race_runs of the race; runs of the confirmation.
+    slice; limit_s on the objective's clock; metric, accuracy or loss, and its target; every_samples (how often it is
+    looked for), evaluation_share (of the time that confirmation runs trained and evaluated) and holds (evaluations in a
+    row that must meet it); configurations and race_runs of the race; runs of the confirmation.
     """
     searched = trials[trials["phase"] != "sweep"]
     if searched.empty:

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -68,7 +68,7 @@ def tuneoff(
     set_volume(quiet=quiet, verbose=verbose)
 
 
-_VERBOSE = {
+_VERBOSE: dict[Callable[..., None], Any] = {
     machine.setup_julia: JuliasVerbose,
     **dict.fromkeys((studies.launch, studies.sweep, studies.resume, studies.confirm, machine.doctor), RaysVerbose),
 }

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from reports.figures import claims, runs, search, sweeps
 from reports.figures.drawing import render
+from reports.goals import ACCURACY
 from reports.page import comparing
 from reports.page.checking import verify_report
 from reports.page.report import write_report
@@ -53,14 +54,16 @@ CURVES = pd.DataFrame(
 DRAW = """
 import hashlib, study.driver.phases, matplotlib, pandas as pd
 from reports.figures import runs
+from reports.goals import ACCURACY
 from reports.figures.drawing import render
-figure = runs.accuracy_against_time(pd.DataFrame({curves!r}), target=0.95)
+from reports.goals import ACCURACY
+figure = runs.metric_against_time(pd.DataFrame({curves!r}), goal=ACCURACY, target=0.95)
 print(*(hashlib.md5(render(figure, form)).hexdigest() for form in ("svg", "png")))
 """
 
 
 def draw() -> Figure:
-    return runs.accuracy_against_time(CURVES, target=0.95)
+    return runs.metric_against_time(CURVES, goal=ACCURACY, target=0.95)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_a_report_just_written_is_right(written: Path) -> None:
         ("index.html", r'(<tr data-row="3"><td>[^<]*</td><td>)[^<]*', r"\g<1>failed", "trials.csv, row 3, outcome"),
         ("index.html", "made up", "made better", "text: the page says"),
         ("index.html", r'(<path d="M )[\d.]+', r"\g<1>1.5", "figure"),
-        ("attribution.csv", "median|time to accuracy", "time", "attribution.csv, line 2"),
+        ("attribution.csv", "median|time to target", "time", "attribution.csv, line 2"),
         ("report.md", "10 trials|Best configuration", "Worst configuration", "report.md, line"),
         ("timeline.svg", r'(<path d="M )[\d.]+', r"\g<1>1.5", "timeline.svg"),
         ("index.html", r"--ink: #\w+", "--ink: #ffffff", "style or script"),

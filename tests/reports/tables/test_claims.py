@@ -39,7 +39,7 @@ def test_both_scopes_have_the_ratio_of_the_attribution() -> None:
     trials = raced(0.8)
     table = claims(trials)
     frameworks, configurations = of(table, "framework"), of(table, "configuration")
-    parts = attribution(trials).set_index("part").loc["time to accuracy"]
+    parts = attribution(trials).set_index("part").loc["time to target"]
     assert frameworks["ratio"] == configurations["ratio"] == parts["ratio"]
     assert parts[["ratio_low", "ratio_high"]].tolist() == configurations[["ratio_low", "ratio_high"]].tolist()
     assert frameworks["ratio_low"] < configurations["ratio_low"] < configurations["ratio_high"]

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports.figures.sweeps import sweep_plot
+from reports.knobs import sweep_title
 from reports.page.report import build_page, write_report
 from reports.records import StudyRecords
 from reports.tables import sweeps
@@ -79,7 +80,7 @@ def test_the_page_of_a_sweep(tmp_path: Path) -> None:
     said = write_report(tmp_path, tmp_path / "report")
     assert said == "This study swept a setting; it searched for no best configuration."
     page = (tmp_path / "report" / "index.html").read_text()
-    for heading in (sweeps.HEADINGS["num_workers"], sweeps.HEADINGS["batch_size"], *sweeps.SEED_COLUMNS.values()):
+    for heading in (sweep_title("num_workers"), sweep_title("batch_size"), *sweeps.SEED_COLUMNS.values()):
         assert f">{heading}</th>" in page
     assert len(list((tmp_path / "report").glob("sweep_*_s.svg"))) == 4
     assert "do not compare like with like" in page

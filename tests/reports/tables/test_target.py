@@ -51,7 +51,7 @@ def test_what_is_said() -> None:
         "The target is looked for every 539 training samples (13 % PyTorch and 1 % Flux of the time that runs train "
         "and evaluate) and counts when 2 evaluations in a row meet it; a first crossing did not hold in 1 of 2 "
         "PyTorch and 1 of 1 Flux runs.",
-        "On the test split, at their end, 2 of 2 PyTorch and 0 of 2 Flux runs are no lower than the target.",
+        "On the test split, at their end, 2 of 2 PyTorch and 0 of 2 Flux runs meet the target.",
     ]
 
 
@@ -61,6 +61,6 @@ def test_records_of_before_the_rule_and_none_at_all() -> None:
     assert (table["holds"][0], table["crossed"][0], table["reached"][0]) == (1, 2, 2)
     assert [plain(each) for each in target_sentences(rows("target", table))] == [
         "The target is looked for every 539 training samples (13 % of the time that runs train and evaluate).",
-        "On the test split, at their end, 2 of 2 runs are no lower than the target.",
+        "On the test split, at their end, 2 of 2 runs meet the target.",
     ]
     assert target_sentences(rows("target", target_table(before[before["phase"] == "search"]))) == []

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from reports.figures import runs as figures
+from reports.goals import ACCURACY
 from reports.records import StudyRecords
 from reports.tables import cost
 from reports.tables import trials as tables
@@ -143,18 +144,18 @@ def test_best_so_far_never_rises() -> None:
 
 def test_curves_are_of_confirmation_runs_or_else_of_winners(two_frameworks: Make) -> None:
     records = two_frameworks(0.8)
-    curves = tables.accuracy_curves(records.trials, records.evaluations)
+    curves = tables.metric_curves(records.trials, records.evaluations)
     assert curves["trial_id"].str.startswith("confirm-").all()
     assert curves["trial_id"].nunique() == 20
     alone = study([trial("pytorch", "search", 0, 3.0), trial("pytorch", "search", 1, 2.0)])
-    curves = tables.accuracy_curves(alone.trials, alone.evaluations)
+    curves = tables.metric_curves(alone.trials, alone.evaluations)
     assert curves["trial_id"].unique().tolist() == ["search-pytorch-00001"]
 
 
 def test_figures_draw_what_the_tables_hold(two_frameworks: Make) -> None:
     records = two_frameworks(0.8)
-    curves = tables.accuracy_curves(records.trials, records.evaluations)
-    figure = figures.accuracy_against_time(curves, target=TARGET)
+    curves = tables.metric_curves(records.trials, records.evaluations)
+    figure = figures.metric_against_time(curves, goal=ACCURACY, target=TARGET)
     assert len(figure.axes[0].lines) == 20 + 1
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"Flux", "PyTorch", "target 0.95"}
     incumbents = cost.best_so_far(records.trials)

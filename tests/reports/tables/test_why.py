@@ -23,7 +23,7 @@ def test_the_parts_add_up_to_the_whole_and_are_the_truth() -> None:
     parts = why.attribution(study(made).trials).set_index("part")
     assert parts["ratio"].tolist() == pytest.approx([0.8, 0.5, 1.6], rel=0.01)
     logs = parts["log_ratio"]
-    assert logs["time to accuracy"] == pytest.approx(logs["samples to target"] + logs["seconds per sample"], abs=1e-12)
+    assert logs["time to target"] == pytest.approx(logs["samples to target"] + logs["seconds per sample"], abs=1e-12)
     assert parts["share"].iloc[1:].sum() == pytest.approx(1.0)
     assert logs.tolist() == pytest.approx(np.log(parts["ratio"]).tolist())
 
