@@ -73,11 +73,11 @@ def compare(studies: dict[str, StudyRecords]) -> Page:
         Column("target", "target", "percent"),
         Column("framework", "framework", "title"),
         Column("against", "against", "title"),
-        Column("warm", "warm", "times", interval=True),
-        Column("cold", "cold", "times", interval=True),
+        Column("warm", "ratio of warm times", "times", interval=True),
+        Column("cold", "ratio of cold times", "times", interval=True),
         Column("scope", "scope", "text"),
-        Column("reached", "runs that reached it", "count", of="runs"),
-        Column("reached_against", "against", "count", of="runs_against"),
+        Column("reached", "its runs that reached the target", "count", of="runs"),
+        Column("reached_against", "the other's", "count", of="runs_against"),
     )
     if table["left_out"].any():
         columns += (Column("left_out", "why there is no ratio", "text"),)
@@ -149,19 +149,21 @@ def _overall(row: Row) -> Sentence:
         f"{row['clock'].capitalize()}: {name} needs ",
         *ratio,
         f" of {against}'s time",
-        *_word(row),
+        _word(row),
         " (geometric mean over ",
         over,
-        f"{end}).",
+        f"{end}",
+        "" if row.has("ratio_low") else f", too few for an interval, which needs {FEWEST}",
+        ").",
     )
 
 
-def _word(row: Row) -> Sentence:
+def _word(row: Row) -> str:
     if not row.has("ratio_low"):
-        return (f", too few studies for an interval, which needs {FEWEST}",)
+        return ""
     if row["ratio_low"] <= 1.0 <= row["ratio_high"]:
-        return (": inconclusive",)
-    return (": faster" if row["ratio_high"] < 1.0 else ": slower",)
+        return ": inconclusive"
+    return ": faster" if row["ratio_high"] < 1.0 else ": slower"
 
 
 def _left_out(compared: list[Row]) -> list[Sentence]:

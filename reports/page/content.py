@@ -53,7 +53,8 @@ class Table:
     def head(self) -> list[str]:
         """Headings of the shown table."""
         if self.transposed:
-            return ["", *(row.say(self.columns[0].key, self.columns[0].form).text for row in self._rows)]
+            first = self.columns[0]
+            return [first.heading, *(row.say(first.key, first.form).text for row in self._rows)]
         return [column.heading for column in self.columns]
 
     @property

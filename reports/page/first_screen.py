@@ -10,7 +10,7 @@ import pandas as pd
 from reports.figures.claims import forest
 from reports.names import compared, title
 from reports.page.content import Picture
-from reports.sentences import Sentence, plain, rows
+from reports.sentences import Number, Sentence, plain, rows
 from reports.tables.rules import rules_said
 from reports.tables.survival import CLOCKS
 
@@ -27,6 +27,24 @@ def headlines(verdict: Sequence[Sentence]) -> tuple[Sentence, ...]:
     return tuple(filter(is_claim, verdict)) or tuple(verdict[:1])
 
 
+def rests_on_claims(sentence: Sentence) -> bool:
+    """Whether a sentence says more of a claim: of several pairs these open on a click."""
+    return any(isinstance(part, Number) and part.table == "claims" for part in sentence)
+
+
+def words(verdict: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """What the words and brackets of a verdict mean, where it has them."""
+    said = " ".join(map(plain, verdict)).lower()
+    meant = []
+    if any(f"{clock}:" in said or f" {clock}" in said for clock in CLOCKS):
+        meant.append("Warm: the time of training alone. Cold: all of it, from the start of the process.")
+    if "[" in said:
+        meant.append("In brackets: 95 % intervals.")
+    if "% faster" in said or "% slower" in said:
+        meant.append("10 % faster: 10 % less time.")
+    return ((" ".join(meant),),) if meant else ()
+
+
 def forest_plots(claimed: pd.DataFrame, shown: pd.DataFrame) -> tuple[Picture, ...]:
     """A forest plot for each pair of frameworks of which anything is known.
 
@@ -36,18 +54,26 @@ def forest_plots(claimed: pd.DataFrame, shown: pd.DataFrame) -> tuple[Picture, .
         `reports.tables.claims.claims` and `dots`.
     """
     pairs = claimed[["framework", "against"]].drop_duplicates().itertuples(index=False, name=None)
-    pictures = []
+    pictures, several = [], len(claimed[["framework", "against"]].drop_duplicates()) > 1
     for place, (name, against) in enumerate(pairs, start=1):
         mine, runs = (table[(table["framework"] == name) & (table["against"] == against)] for table in (claimed, shown))
         if mine["ratio"].isna().all() and runs.empty:
             continue
-        caption = (
-            f"{title(name)} against {title(against)}, with 95 % intervals. A dot: a pair of runs, of the confirmation "
-            f"or, in the rows of {compared()}, of the race; an arrow: a pair of which one missed the target. "
-            "An interval that leaves out 1 has the faster one's colour."
-        )
+        caption = f"{title(name)} against {title(against)}" + ("." if several else f", with 95 % intervals. {_key()}")
         pictures.append(Picture(f"forest_{place}", caption, forest(mine, runs), "claims"))
     return tuple(pictures)
+
+
+def forests_key(pictures: Sequence[Picture]) -> tuple[Sentence, ...]:
+    """How to read several forest plots; one says it itself."""
+    return ((f"In the plots: {_key()}",),) if len(pictures) > 1 else ()
+
+
+def _key() -> str:
+    return (
+        f"A dot: a pair of runs, of the confirmation or, in the rows of {compared()}, of the race; an arrow: a pair of "
+        "which one missed the target. An interval that leaves out 1 has the faster one's colour."
+    )
 
 
 def rules_lines(table: pd.DataFrame) -> tuple[Sentence, ...]:

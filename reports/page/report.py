@@ -20,7 +20,15 @@ from markupsafe import Markup
 from reports.figures.drawing import DRAWN_BY, inline, render
 from reports.names import title
 from reports.page.content import Picture, Section, Table
-from reports.page.first_screen import forest_plots, heading, headlines, rules_lines
+from reports.page.first_screen import (
+    forest_plots,
+    forests_key,
+    heading,
+    headlines,
+    rests_on_claims,
+    rules_lines,
+    words,
+)
 from reports.page.search_sections import curves_section, search_section, sweep_section, trials_section
 from reports.page.sections import best_section, cost_section, searched, where_section, why_section
 from reports.records import StudyRecords, read_records
@@ -61,7 +69,24 @@ class Page:
     @property
     def details(self) -> tuple[Sentence, ...]:
         """Its other sentences."""
-        return tuple(each for each in self.verdict if each not in self.headlines)
+        return tuple(each for each in self.verdict if each not in self.headlines and each not in self.folded)
+
+    @property
+    def folded(self) -> tuple[Sentence, ...]:
+        """What it says more of each of several pairs, which opens on a click."""
+        if not self.several:
+            return ()
+        return tuple(each for each in self.verdict if each not in self.headlines and rests_on_claims(each))
+
+    @property
+    def several(self) -> bool:
+        """Whether it compares more than one pair."""
+        return len(self.forests) > 1
+
+    @property
+    def notes(self) -> tuple[Sentence, ...]:
+        """How to read all that."""
+        return (*words(self.verdict), *forests_key(self.forests))
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -202,9 +227,14 @@ def did_not_run(records: StudyRecords) -> list[str]:
 
 def _write(path: Path, template: str, *, autoescape: bool, **values: object) -> None:
     environment = Environment(autoescape=autoescape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(html=html, plain=plain, prose=prose, markdown=_markdown)
+    environment.filters.update(html=html, plain=plain, prose=prose, markdown=_markdown, longest=_longest)
     text = environment.from_string((_TEMPLATES / template).read_text(encoding="utf-8")).render(**values)
     path.write_text(text, encoding="utf-8")
+
+
+def _longest(sentence: Sequence[object]) -> int:
+    """Letters of a sentence's longest word."""
+    return max(map(len, plain(sentence).split()), default=0)  # type: ignore[arg-type]
 
 
 def _markdown(sentence: Sequence[object]) -> str:

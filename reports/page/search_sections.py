@@ -187,7 +187,7 @@ def sweep_section(trials: pd.DataFrame, knob: str) -> Section:
     )
     return Section(
         f"sweep_{slug}",
-        "The seed's experiment: " * (len(published) > 0) + f"{knob_title(knob)} swept, all else held",
+        "dl-benchmark's experiment: " * (len(published) > 0) + f"{knob_title(knob)} swept, all else held",
         said=_idle_workers(missing) if knob == "num_workers" else (),
         note="Total training function time is the warm clock, waiting for data included; epoch training time leaves "
         "the waiting out." + f" {sweeps.WRONG}" * (len(published) > 0),

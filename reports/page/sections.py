@@ -92,7 +92,7 @@ def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
     columns = [
         Column("framework", "framework", "title"),
         Column("fate", "fate", "text"),
-        Column("trials", "trials", "count"),
+        Column("trials", "trials and runs", "count"),
         Column("fresh", "fresh processes", "count"),
         Column("slice_s", "slice-s"),
         Column("cpu_s", "CPU-s"),
@@ -117,9 +117,9 @@ def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
         said=tuple(_costs(row) for row in incumbent) + tuple(_pays(row) for row in incumbent),
         note="Finished: reached the target. Capped: out of time or epochs, diverged, or stopped by the scheduler. "
         "Lost: done again after an interruption or a failure. Race: the search's best, run again to tell the good ones "
-        "from the lucky ones. CPU-s and GPU-s are slice-s times the slice's CPUs and "
-        "GPUs; the share of start-up and compilation is of slice-s. A process that is not fresh found its framework "
-        "started and compiled.",
+        "from the lucky ones. A slice-second is one for which a trial held its slice, the CPUs and GPUs that it was "
+        "given; CPU-s and GPU-s are slice-s times their number; the share of start-up and compilation is of slice-s. "
+        "A process that is not fresh found its framework started and compiled.",
         tables=(
             Table("search_cost", cost, tuple(columns), "slice_s, cpus, gpus, outcome and lost_s of all trials"),
             Table("incumbents", found),
@@ -144,10 +144,10 @@ def why_section(trials: pd.DataFrame) -> Section | None:
         Column("share", "share", "share"),
     )
     spent = (
-        Column("framework", "seconds", "title"),
+        Column("framework", "seconds, on average", "title"),
         *(Column(f"{key}_s", name) for key, name in zip(ACCOUNTS, figures.ACCOUNT_NAMES, strict=True)),
         Column("total_s", "in all"),
-        Column("runs", "runs", "count"),
+        Column("runs", "runs (their number)", "count"),
     )
     shown = (
         [Table("attribution", parts, columns, "warm_tta_s and samples_to_target of runs with equal seeds")]
@@ -225,9 +225,9 @@ def _equality(records: StudyRecords, changed: pd.DataFrame) -> tuple[tuple[Sente
 
 
 def _costs(row: Row) -> Sentence:
-    said: Sentence = (f"{title(row['framework'])}'s search cost ", row.say("search_slice_s"), " slice-seconds in ")
-    said += (row.say("search_trials", "count"), " trials")
-    return (*said, *(", the race's ", row.say("race_slice_s"), " among them") * bool(row["race_slice_s"]), ".")
+    said: Sentence = (f"{title(row['framework'])}'s search of ", row.say("search_trials", "count"), " trials cost ")
+    said += (row.say("search_slice_s"), " slice-seconds")
+    return (*said, *(", ", row.say("race_slice_s"), " of them in the race") * bool(row["race_slice_s"]), ".")
 
 
 def _pays(row: Row) -> Sentence:

@@ -63,7 +63,7 @@ def search_cost(trials: pd.DataFrame, price: Price | None = None) -> pd.DataFram
     both = pd.concat([charged, redone])
     in_all = both[both["fate"].isin(_OF_SEARCH)].assign(fate="search in all")
     table, whole = _summed(both), _summed(in_all)
-    counted = phase(trials, "search").groupby("framework").size()  # a lost part or a race's run is no trial of its own
+    counted = trials[trials["phase"].isin(["search", "race"])].groupby("framework").size()  # a lost part is no trial
     whole["trials"] = whole["framework"].map(counted).fillna(0).astype(int)
     table = pd.concat([table, whole], ignore_index=True)
     table["overhead"] = (table["startup_s"] + table["compile_s"]) / table["slice_s"].where(table["slice_s"] > 0)

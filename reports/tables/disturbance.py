@@ -23,6 +23,7 @@ DELAYED = 0.1  # of the wall time that its thread waited for a CPU
 STOLEN = 0.05  # of its machine's CPU time that a hypervisor took
 SLOWER = 1.25  # times the seconds per sample of its siblings, the median, with less of a CPU than they had
 FEWEST_SIBLINGS = 3
+_ALIKE = ("framework", "phase", "confirms", "num_workers", "batch_size")  # whose threads wait as long for their loaders
 LONG_ENOUGH_S = 0.5  # of training: loader processes' CPU times come in hundredths
 
 
@@ -37,9 +38,14 @@ def disturbances(trials: pd.DataFrame) -> pd.DataFrame:
     others of its configuration: it took `SLOWER` times their median per sample, with less than `SLOWED` of their CPU.
     Trainings that only simulate do not compute, and are left out.
 
+    With loader workers a thread waits for its own: the smaller the batch, the longer (on a quiet machine 0.16 of the
+    time at 128 samples and 0.44 at 16). So siblings have its batch size; where it has none, its workers may take as
+    much as they would if they never slept; and a trial that got `SLOWED` of its slice's CPUs waited for nobody else.
+
     Returns
     -------
-    The trials' rows, with columns share (CPUs that it got) and median (of its framework).
+    The trials' rows, with columns share (CPUs that it got), median (of its framework) and waited (for a CPU, the share
+    of the time, where that is what tells; else empty).
     """
     known = measured(trials)
     siblings = known.groupby(["framework", "phase", "confirms", "num_workers"], dropna=False)
@@ -49,14 +55,23 @@ def disturbances(trials: pd.DataFrame) -> pd.DataFrame:
     slower = (per_sample > SLOWER * mine["per_sample"].transform("median")) & (
         known["share"] < SLOWED * mine["share"].transform("median")
     )
-    delayed = known["train_delayed_s"] / known["train_wall_s"]
-    own = siblings["train_delayed_s"].transform("min") / known["train_wall_s"]
-    allowed = DELAYED + own.where(known["num_workers"] > 0, 0.0)
+    waited = (known["train_delayed_s"] / known["train_wall_s"]).where(_delayed(known))
     starved = (known["device"] == "cpu") & (known["share"] < STARVED)
     slowed = (known["share"] < SLOWED) & (known["share"] < known["median"] / 2)
     crowded = known[["load_start", "load_end"]].min(axis=1, skipna=False) > CROWDED * known["host_cpus"]
     stolen = known["train_stolen_s"] > STOLEN * known["train_wall_s"] * known["host_cpus"]
-    return known[starved | slowed | crowded | stolen | (delayed > allowed) | (again & slower)]
+    told = starved | slowed | crowded | stolen | waited.notna() | (again & slower)
+    return known.assign(waited=waited)[told]
+
+
+def _delayed(known: pd.DataFrame) -> pd.Series[bool]:
+    """Trials whose thread waited for a CPU, and not for loader workers of its own."""
+    delayed, workers = known["train_delayed_s"] / known["train_wall_s"], known["num_workers"].astype(float).fillna(0.0)
+    alike = delayed.groupby([known[name] for name in _ALIKE], dropna=False)
+    fair = workers / (workers + known["cpus"])  # with as many threads as CPUs
+    own = alike.transform("min").where(alike.transform("count") > 1, fair)
+    full = known["share"] >= SLOWED * known["cpus"]
+    return (delayed > DELAYED + own.where(workers > 0, 0.0)) & ~(full & (workers > 0))
 
 
 def disturbed_ids(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -155,17 +170,22 @@ def uneven(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _other_clock(first: pd.DataFrame, second: pd.DataFrame) -> str:
-    clocks = (runs[["cpu_mhz_start", "cpu_mhz_end"]].mean(axis=1).dropna() for runs in (first, second))
-    one, other = (float(each.median()) if len(each) else math.nan for each in clocks)
+    one, other = (_median(runs[["cpu_mhz_start", "cpu_mhz_end"]].mean(axis=1)) for runs in (first, second))
     if not max(one, other) > 1.05 * min(one, other):
         return ""
     return f"ran at other CPU clocks ({one:.0f} and {other:.0f} MHz, the medians): a part of the ratio is that."
 
 
 def _other_load(first: pd.DataFrame, second: pd.DataFrame) -> str:
-    loads = (runs["load_start"].dropna() for runs in (first, second))
-    one, other = (float(each.median()) if len(each) else math.nan for each in loads)
-    cpus = pd.concat([first, second])["host_cpus"].median()
+    one, other, cpus = map(
+        _median, (first["load_start"], second["load_start"], pd.concat([first, second])["host_cpus"])
+    )
     if not abs(one - other) > max(1.0, cpus / 2):
         return ""
     return f"began at other load averages ({one:.1f} and {other:.1f} on {cpus:.0f} CPUs, the medians)."
+
+
+def _median(values: pd.Series[float]) -> float:
+    """Of what is known; NaN where nothing is."""
+    known = values.dropna()
+    return float(known.median()) if len(known) else math.nan

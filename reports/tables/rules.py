@@ -80,9 +80,10 @@ def _searched(row: Row) -> Sentence:
 def _sliced(row: Row) -> Sentence:
     said: Sentence = ()
     if row.has("cpus"):
-        said += ("; slices of ", row.say("cpus", "count"), " CPU" if row["cpus"] == 1 else " CPUs")
+        said += ("; ", row.say("cpus", "count"), " CPU" if row["cpus"] == 1 else " CPUs")
         if row.has("gpus") and row["gpus"]:
             said += (" and ", row.say("gpus"), " GPU" if row["gpus"] <= 1 else " GPUs")
+        said += (" a trial",)
     if row.has("limit_s"):
         said += ("; limit ", row.say("limit_s"), f" s {row['clock']}")
     return said
@@ -97,9 +98,9 @@ def _aimed(row: Row) -> Sentence:
     if row.has("holds") and row["holds"] > 1:
         said += (" in ", row.say("holds", "count"), " evaluations in a row")
     if row.has("every_samples"):
-        said += (", looked for every ", row.say("every_samples", "count"), " samples")
+        said += (", looked for every ", row.say("every_samples", "count"), " training samples")
         if row.has("evaluation_share") and row["evaluation_share"]:
-            said += (" (", row.say("evaluation_share", "share"), " of the time)")
+            said += (", which takes ", row.say("evaluation_share", "share"), " of the time")
     return said
 
 
@@ -107,10 +108,11 @@ def _raced(row: Row) -> Sentence:
     if not row["configurations"]:
         return ("; no race",)
     best, runs = row.say("configurations", "count"), row.say("race_runs", "count")
-    return ("; the best ", best, " raced, ", runs, " runs each")
+    return ("; race: the best ", best, " again, ", runs, " run each" if row["race_runs"] == 1 else " runs each")
 
 
 def _confirmed(row: Row) -> Sentence:
     if not row.has("runs"):
         return ()
-    return ("; the winner confirmed by ", row.say("runs", "count"), " fresh run" if row["runs"] == 1 else " fresh runs")
+    runs = " fresh run" if row["runs"] == 1 else " fresh runs"
+    return ("; confirmation: the winner again, ", row.say("runs", "count"), runs)

@@ -32,7 +32,7 @@ def verdict_sentences(
         return [("No trial has finished yet.",)]
     searched = trials[trials["phase"] != "sweep"]
     if searched.empty:
-        return [("This study swept a setting; it searched for no best configuration.",)]
+        return [("This study swept a setting, all else held; it searched for nothing, and so has no verdict.",)]
     said, paired_up, aim = [], set(), goal(trials)
     apart = compared_apart(trials).to_dict("records")
     not_compared = {(pair["framework"], pair["against"]) for pair in apart}
@@ -78,18 +78,18 @@ def _compared(claimed: list[Row], *, among_several: bool) -> list[Sentence]:
     shown = wide or narrow
     said = [(f"{clock.capitalize()}: ", *claim_said(row, among_several)) for clock, row in shown.items()]
     rests: list[Sentence] = []
+    whose = f"{title(claimed[0]['framework'])} and {title(claimed[0]['against'])}: " if among_several else ""
     ratios = [row for row in narrow.values() if row.has("ratio_low")]
     if wide and ratios:
         alone: Sentence = ()
         for row in ratios:
             alone += ("; " if alone else "", f"{row['clock']}, ", *_in_short(row))
-        rests.append(("These two configurations by themselves, whatever another search would find: ", *alone, "."))
+        rests.append(("these two configurations by themselves, whatever another search would find: ", *alone, "."))
     elif ratios:
-        rests.append(("This is about these two configurations: how lucky the searches were it does not cover.",))
+        rests.append(("this is about these two configurations: how lucky the searches were it does not cover.",))
     if able := _detects(wide, narrow):
-        rests.append(able)
-    whose = f"{title(claimed[0]['framework'])} and {title(claimed[0]['against'])}: " if among_several else ""
-    return [*said, *((whose, *each) if whose else each for each in rests)]
+        rests.append(("such a study detects, in four of five cases, ", *able, "."))
+    return [*said, *(_begun(whose, each) for each in rests)]
 
 
 def claim_said(row: Row, among_several: bool = False) -> Sentence:
@@ -124,26 +124,31 @@ def _between(row: Row) -> Sentence:
     return ("; at most ", low if below else high) if below or above else ()
 
 
+def _begun(whose: str, sentence: Sentence) -> Sentence:
+    """A sentence with the names of the pair that it is about, or with a capital."""
+    first = plain(sentence[:1])
+    return (whose + first if whose else first[0].upper() + first[1:], *sentence[1:])
+
+
 def _detects(wide: dict[str, Row], narrow: dict[str, Row]) -> Sentence:
     """What size of difference such a study tells from none."""
     said: Sentence = ()
-    for scope, of in ((wide, f"Between {compared()}"), (narrow, "between two configurations")):
+    for scope in (wide, narrow):
         known = [row for row in scope.values() if row.has("detectable")]
         if known:
-            by: Sentence = ("such a study detects ",)
-            if scope is narrow:
-                by = (known[0].say("pairs", "count"), " runs detect ")
+            between = f"between {compared()}" if scope is wide else "between two configurations"
+            runs: Sentence = () if scope is wide else (", with ", known[0].say("pairs", "count"), " runs,")
             sizes = [(row.say("detectable", "times"), f" {row['clock']}") for row in known]
-            said += ("; " if said else "", f"{of} " if wide else "", *by, *sizes[0])
-            said += tuple(part for each in sizes[1:] for part in (", ", *each))
-    return (*said, " (in four of five cases).") if said else ()
+            said += (" and " if said else "a difference ", between, *runs, " of ", *sizes[0])
+            said += tuple(part for each in sizes[1:] for part in (" or ", *each))
+    return said
 
 
 def _counted(row: Row, aim: str) -> Sentence:
     """Who reached the target how often, with a test where they differ."""
-    said: Sentence = (f"{title(row['framework'])} ", row.say("reached", "count"), " of ", row.say("runs", "count"))
-    said += (f", {title(row['against'])} ", row.say("reached_against", "count"), " of ")
-    said += (row.say("runs_against", "count"), f" runs reached {aim}")
+    said: Sentence = (f"{title(row['framework'])} reached {aim} in ", row.say("reached", "count"), " of ")
+    said += (row.say("runs", "count"), f" runs, {title(row['against'])} in ", row.say("reached_against", "count"))
+    said += (" of ", row.say("runs_against", "count"))
     if row["reached"] * row["runs_against"] == row["reached_against"] * row["runs"]:
         return (*said, ".")
     return (*said, " (Fisher's exact test that they reach it as often: p = ", row.say("p_value", "probability"), ").")

@@ -69,10 +69,14 @@ def _on_busy_machines(trials: pd.DataFrame) -> pd.DataFrame:
             caution = (
                 f"{title(name)}: {len(bad)} of {of} trials ran on a busy machine, and their times are too "
                 f"long: {worst['trial_id']} got {worst['share']:.2f} CPUs while it trained (the median trial "
-                f"{worst['median']:.2f}){_load(worst)}."
+                f"{worst['median']:.2f}){_waited(worst)}{_load(worst)}."
             )
             table.append((name, len(bad), of, caution))
     return pd.DataFrame(table, columns=["framework", "trials", "of", "caution"])
+
+
+def _waited(trial: pd.Series) -> str:
+    return "" if pd.isna(trial["waited"]) else f" and waited for one for {100 * trial['waited']:.0f} % of the time"
 
 
 def _load(trial: pd.Series) -> str:

@@ -52,7 +52,9 @@ def test_a_page_over_studies(tmp_path: Path) -> None:
     save(study([trial("pytorch", "search", 0, 2.0)]), tmp_path / "alone")
     said = write_comparison(sorted(path for path in tmp_path.iterdir()), tmp_path / "page")
     assert re.match(
-        r"Warm: Flux needs 0\.\d\dx of PyTorch's time, too few studies for an interval, which needs 5 \(", said
+        r"Warm: Flux needs 0\.\d\dx of PyTorch's time \(geometric mean over 2 studies, too few for an interval, "
+        r"which needs 5\)",
+        said,
     )
     page = (tmp_path / "page" / "index.html").read_text()
     assert "&lt;b&gt;one" in page

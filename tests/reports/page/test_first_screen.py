@@ -52,7 +52,7 @@ def test_a_line_a_clock_in_large_letters_and_the_rest_beside_the_plot(tmp_path: 
     assert [re.sub(r"<[^>]*>", "", line).split(" ", 1)[0] for line in large] == ["Warm:", "Cold:"]
     first = text[text.index('<div class="first">') : text.index("<section")]
     assert first.count("<svg") == 1
-    assert "runs reached 95 % validation accuracy" in re.sub(r"<[^>]*>", "", first)
+    assert "reached 95 % validation accuracy" in re.sub(r"<[^>]*>", "", first)
     assert "Rules: 4 trials each" in re.sub(r"<[^>]*>", "", first)
     assert "cautions" not in first
     assert verify_report(tmp_path) == []
@@ -78,9 +78,9 @@ def test_the_rules_in_one_line() -> None:
     records = raced(0.5)
     (row,) = rows("rules", rules(records.trials, records.plan))
     assert plain(rules_said(row)) == (
-        "Rules: 4 trials each, drawn by TPE; slices of 2 CPUs; limit 10 s warm; target 95 % in 2 evaluations in a row, "
-        "looked for every 540 samples (6 % of the time); the best 3 raced, 4 runs each; the winner confirmed by "
-        "6 fresh runs."
+        "Rules: 4 trials each, drawn by TPE; 2 CPUs a trial; limit 10 s warm; target 95 % in 2 evaluations in a row, "
+        "looked for every 540 training samples, which takes 6 % of the time; race: the best 3 again, 4 runs each; "
+        "confirmation: the winner again, 6 fresh runs."
     )
 
 
@@ -92,7 +92,7 @@ def test_the_rules_in_one_line() -> None:
             "9 trials each, drawn by a Gaussian process, w",
         ),
         ({"race": {"configurations": 0, "runs": 4}}, "; no race;"),
-        ({"confirm": {"runs": 1}}, "confirmed by 1 fresh run."),
+        ({"confirm": {"runs": 1}}, "confirmation: the winner again, 1 fresh run."),
         ({"training": {"holds": 1}}, "target 95 %, looked for"),
     ],
 )
@@ -104,19 +104,56 @@ def test_other_rules(changes: dict[str, Any], expected: str) -> None:
 
 def test_rules_of_records_without_a_plan_say_what_is_known() -> None:
     (row,) = rows("rules", rules(make(0.5).trials, {}))
-    assert plain(rules_said(row)) == "Rules: equal budgets; slices of 2 CPUs; limit 10 s warm; target 95 %; no race."
+    assert plain(rules_said(row)) == "Rules: equal budgets; 2 CPUs a trial; limit 10 s warm; target 95 %; no race."
 
 
 def test_three_frameworks_have_a_plot_for_every_pair() -> None:
     page = build_page(raced(0.5, ("pytorch", "flux", "simulated")))
     assert [picture.name for picture in page.forests] == ["forest_1", "forest_2", "forest_3"]
     assert len(page.headlines) == 6
-    for sentence in map(plain, (*page.headlines, *page.details)):  # of which pair each is
+    for sentence in map(plain, (*page.headlines, *page.details, *page.folded)):  # of which pair each is
         assert sum(name in sentence for name in ("PyTorch", "Flux", "Simulated")) == 2, sentence
 
 
+def test_of_several_pairs_the_claims_and_successes_are_seen_and_the_rest_opens_on_a_click(tmp_path: Path) -> None:
+    save(raced(0.5, ("pytorch", "flux", "simulated")), tmp_path)
+    write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text()
+    first = text[: text.index("<section")]
+    seen = re.sub(r"<details>.*?</details>", "", first, flags=re.DOTALL)
+    assert first.count("by themselves, whatever another search would find") == 3
+    assert "by themselves, whatever" not in seen
+    assert seen.count(" reached 95 % validation accuracy") == 3
+    assert len(re.findall(r'<p class="verdict several">(?:Warm|Cold): ', seen)) == 6
+    assert seen.count("A dot: a pair of runs") == seen.count("In the plots: ") == 1  # and not below every plot
+    assert verify_report(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("ratio", "frameworks", "meant"),
+    [
+        (
+            1.0,
+            ("pytorch", "flux"),
+            "Warm: the time of training alone. Cold: all of it, from the start of the process. In brackets: 95 % "
+            "intervals. 10 % faster: 10 % less time.",
+        ),
+        (
+            1.0,
+            ("pytorch",),
+            "Warm: the time of training alone. Cold: all of it, from the start of the process. In brackets: 95 % "
+            "intervals.",
+        ),
+    ],
+)
+def test_the_words_of_the_verdict_are_explained(ratio: float, frameworks: tuple[str, ...], meant: str) -> None:
+    assert [plain(each) for each in build_page(raced(ratio, frameworks)).notes] == [meant]
+
+
 def test_misses_are_told_by_name() -> None:
-    assert "Flux 4 of 6, PyTorch 6 of 6 runs reached" in said(build_page(raced(0.9, misses=2)))
+    assert "Flux reached 95 % validation accuracy on digits-lenet in 4 of 6 runs, PyTorch in 6 of 6" in said(
+        build_page(raced(0.9, misses=2))
+    )
 
 
 def test_one_framework_has_no_why_and_no_plot_of_claims() -> None:

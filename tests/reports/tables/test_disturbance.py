@@ -78,6 +78,40 @@ def test_waiting_for_its_own_loader_workers_is_no_disturbance() -> None:
     assert disturbed(found) == ["confirm-pytorch-00001"]
 
 
+SLICE = {**QUIET, "cpus": 1, "num_workers": 1, "train_cpu_s": 9.5}
+
+
+def search(*changes: dict[str, Any]) -> list[str]:
+    """Which trials of a search were disturbed."""
+    return disturbed([trial("pytorch", "search", n, 2.0, **SLICE | each) for n, each in enumerate(changes)])
+
+
+def test_a_small_batch_waits_longer_for_its_loader_on_a_quiet_machine_and_is_no_disturbance() -> None:
+    batches = [(128, 1.6), (64, 1.9), (64, 2.8), (32, 4.2), (16, 4.4)]
+    assert search(*({"batch_size": batch, "train_delayed_s": waited} for batch, waited in batches)) == []
+    two_cpus = {"cpus": 2, "num_workers": 2, "train_cpu_s": 15.0}
+    assert search(*(two_cpus | {"batch_size": batch, "train_delayed_s": waited} for batch, waited in batches)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_wall_s": 23.0, "train_cpu_s": 8.4, "train_delayed_s": 14.0},  # where it takes 8.6 s alone
+        {"batch_size": 16, "train_cpu_s": 7.0, "train_delayed_s": 6.2},  # more than its worker can take from it
+        {"train_cpu_s": 7.0, "train_delayed_s": 4.0},  # and its siblings 1.7
+    ],
+)
+def test_a_trial_of_the_search_with_a_loader_that_was_disturbed(changes: dict[str, Any]) -> None:
+    own = {"train_delayed_s": 1.7}
+    assert search(own, own, changes) == ["search-pytorch-00002"]
+
+
+def test_records_that_say_nothing_of_the_machine_warn_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    runs = study([trial(name, phase, 0, 2.0) for name in ("pytorch", "flux") for phase in ("search", "confirm")])
+    assert uneven(runs.trials).empty
+    assert not recwarn.list
+
+
 def test_what_is_said_first() -> None:
     found = [*confirmed({"train_cpu_s": 1.0}, {}, {"reruns": 2}), *confirmed({}, {}, framework="flux")]
     said = [plain(each) for each in disturbed_sentences(rows("disturbed_runs", disturbed_runs(study(found).trials)))]

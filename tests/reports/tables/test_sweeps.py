@@ -78,7 +78,7 @@ def test_the_published_numbers_are_there_with_what_is_wrong_with_them() -> None:
 def test_the_page_of_a_sweep(tmp_path: Path) -> None:
     save(study([*sweep("num_workers"), *sweep("batch_size")]), tmp_path)
     said = write_report(tmp_path, tmp_path / "report")
-    assert said == "This study swept a setting; it searched for no best configuration."
+    assert said == "This study swept a setting, all else held; it searched for nothing, and so has no verdict."
     page = (tmp_path / "report" / "index.html").read_text()
     for heading in (sweep_title("num_workers"), sweep_title("batch_size"), *sweeps.SEED_COLUMNS.values()):
         assert f">{heading}</th>" in page

@@ -101,6 +101,7 @@ def test_nobody_is_disturbed(rows: list[dict[str, Any]]) -> None:
         (ran(0.4, 1.0, 1.0, device="cuda"), "1 of 3 trials"),
         (ran(0.98, 0.98, load_start=4.5, load_end=6.0), "2 of 2 trials"),
         (ran(0.98, 0.98, load_start=4.5, load_end=6.04), "at a load average of 6.0 on 2 CPUs"),
+        (ran(0.3, 0.98, num_workers=0, train_delayed_s=4.0), "and waited for one for 40 % of the time, at"),
         (ran(0.3, 0.98, load_end=None), "(the median trial 0.64)."),
     ],
 )  # fmt: skip
