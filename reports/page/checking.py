@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from html.parser import HTMLParser
 from itertools import zip_longest
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from reports.errors import ReportError
 from reports.figures.drawing import DRAWN_BY
-from reports.page.report import build_page, write_page
+from reports.page.comparing import build_comparison, read_studies
+from reports.page.report import Page, build_page, write_page
 from reports.records import read_records
 from reports.tables.contradictions import against_the_plan, among_themselves
 from reports.tables.cost import Price
@@ -59,39 +60,73 @@ def verify_report(folder: str | Path, into: str | Path | None = None) -> list[st
     """
     into = Path(into) if into is not None else Path(folder) / "report"
     written = into / "index.html"
-    try:
-        before = written.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReportError(f"cannot read {written} ({error}); `tuneoff report {folder}` writes it") from None
-    found = _read(before)
+    found = _found(written, f"`tuneoff report {folder}` writes it")
     records = read_records(folder)
-    with tempfile.TemporaryDirectory() as temporary:
-        again = Path(temporary)
-        write_page(build_page(records, _price(found.options, written)), again)
-        rightly = _read((again / "index.html").read_text(encoding="utf-8"))
-        same_matplotlib = found.options.get("matplotlib") == DRAWN_BY
-        differences = list(_compare(found, rightly, figures=same_matplotlib))
-        for path in sorted(again.iterdir()):
-            if path.suffix in (".csv", ".md"):
-                differences += _compare_texts(into / path.name, path)
-            elif path.suffix in (".svg", ".png") and same_matplotlib:
-                differences += _compare_drawings(into / path.name, path)
-        known = {path.name for path in again.iterdir()}
-    strange = sorted(path.name for path in into.iterdir() if path.suffix in _OURS and path.name not in known)
-    differences += [f"{name} is no part of this report" for name in strange]
-    trials = records.trials
     return [
-        *differences,
-        *against_the_plan(trials, records.plan),
-        *among_themselves(trials, records.evaluations),
+        *_compare_with(build_page(records, _price(found.options, written)), found, into),
+        *against_the_plan(records.trials, records.plan),
+        *among_themselves(records.trials, records.evaluations),
     ]
 
 
-def unchecked(folder: str | Path, into: str | Path | None = None) -> list[str]:
-    """What `verify_report` could not compare, and why; parameters as there."""
-    written = (Path(into) if into is not None else Path(folder) / "report") / "index.html"
+def verify_comparison(folders: Sequence[str | Path], into: str | Path, by: str = "") -> list[str]:
+    """Like `verify_report`, of the page over several studies.
+
+    Parameters
+    ----------
+    folders, by
+        What it was made of, and how; see `reports.page.comparing.write_comparison`.
+    into
+        The folder where it lies; or the page, an ``.html`` file without tables and figures beside it.
+    """
+    into = Path(into)
+    alone = into.is_file()
+    found = _found(into if alone else into / "index.html", "`tuneoff compare` writes it")
+    studies = read_studies(folders)
+    differences = list(_compare_with(build_comparison(studies, by), found, None if alone else into))
+    for name, records in studies.items():
+        told = *against_the_plan(records.trials, records.plan), *among_themselves(records.trials, records.evaluations)
+        differences += [f"{name}: {each}" for each in told]
+    return differences
+
+
+def _found(written: Path, otherwise: str) -> _Reader:
     try:
-        by = _read(written.read_text(encoding="utf-8")).options.get("matplotlib")
+        return _read(written.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReportError(f"cannot read {written} ({error}); {otherwise}") from None
+
+
+def _compare_with(page: Page, found: _Reader, into: Path | None) -> Iterator[str]:
+    """Where a page that was found, and the files beside it if it has a folder, are not what they should be."""
+    with tempfile.TemporaryDirectory() as temporary:
+        again = Path(temporary)
+        write_page(page, again)
+        rightly = _read((again / "index.html").read_text(encoding="utf-8"))
+        same_matplotlib = found.options.get("matplotlib") == DRAWN_BY
+        yield from _compare(found, rightly, figures=same_matplotlib)
+        if into is None:
+            return
+        for path in sorted(again.iterdir()):
+            if path.suffix in (".csv", ".md"):
+                yield from _compare_texts(into / path.name, path)
+            elif path.suffix in (".svg", ".png") and same_matplotlib:
+                yield from _compare_drawings(into / path.name, path)
+        known = {path.name for path in again.iterdir()}
+    strange = sorted(path.name for path in into.iterdir() if path.suffix in _OURS and path.name not in known)
+    yield from (f"{name} is no part of this report" for name in strange)
+
+
+def unchecked(page: str | Path) -> list[str]:
+    """What of a written page could not be compared, and why.
+
+    Parameters
+    ----------
+    page
+        The ``index.html``.
+    """
+    try:
+        by = _read(Path(page).read_text(encoding="utf-8")).options.get("matplotlib")
     except (OSError, ValueError):
         return []
     return [] if by == DRAWN_BY else [f"the figures, which matplotlib {by} drew, and here is {DRAWN_BY}"]

@@ -48,13 +48,22 @@ def write_comparison(folders: Sequence[str | Path], into: str | Path, by: str = 
     reports.errors.ReportError
         When fewer than two folders are given, one has no records, or sides have no common target.
     """
-    if len(folders) < 2:
-        raise ReportError("compare needs the folders of at least two studies")
-    studies = {name: read_records(folder) for name, folder in _named(folders).items()}
-    as_sides = by == BY_STUDY or (not by and one_framework_each(studies))
-    page = compare_sides(studies) if as_sides else compare(studies)
+    page = build_comparison(read_studies(folders), by)
     write_page(page, Path(into))
     return " ".join(map(plain, page.verdict))
+
+
+def read_studies(folders: Sequence[str | Path]) -> dict[str, StudyRecords]:
+    """Records of the studies by the name that they get on the page; parameters and errors of `write_comparison`."""
+    if len(folders) < 2:
+        raise ReportError("compare needs the folders of at least two studies")
+    return {name: read_records(folder) for name, folder in _named(folders).items()}
+
+
+def build_comparison(studies: dict[str, StudyRecords], by: str = "") -> Page:
+    """Everything that the page says, from the records alone; ``by`` as `write_comparison` has it."""
+    as_sides = by == BY_STUDY or (not by and one_framework_each(studies))
+    return compare_sides(studies) if as_sides else compare(studies)
 
 
 def compare(studies: dict[str, StudyRecords]) -> Page:

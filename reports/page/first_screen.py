@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,8 @@ def words(verdict: Sequence[Sentence]) -> tuple[Sentence, ...]:
         meant.append("In brackets: 95 % intervals.")
     if "% faster" in said or "% slower" in said:
         meant.append("10 % faster: 10 % less time.")
+    if re.search(r"\dx(?: \[[^]]*\])? (?:faster|slower)", said):
+        meant.append("2x faster: half of the time.")
     return ((" ".join(meant),),) if meant else ()
 
 

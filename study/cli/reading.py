@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,10 +41,16 @@ def report(
     With --verify: exit code 1 when the written report and the records differ.
     """
     from reports.page.checking import unchecked, verify_report
+    from study.cli.comparing import is_comparison
     from study.store.chain import chain_differences
     from study.store.lock import is_running
     from study.store.parquet import parquet_differences
 
+    if is_comparison(folder):
+        raise UserError(
+            f"{folder} is a page over several studies; `tuneoff compare DIR DIR --out {folder}` writes it "
+            "again, with --verify checks it"
+        )
     found, _ = open_study(folder)
     if not verify:
         keep_prices(found, prices.checked())
@@ -53,11 +59,16 @@ def report(
     if is_running(found):
         raise UserError(f"{folder} is running, and its records change; verify its report when it is done")
     differences = [*chain_differences(found), *parquet_differences(found), *verify_report(found.path)]
+    _tell(differences, unchecked(found.path / "report" / "index.html"))
+
+
+def _tell(differences: list[str], left_out: list[str]) -> NoReturn:
+    """What checking a page found; exit code 1 where that is anything."""
     for difference in differences:
         results.print(difference, highlight=False)
     results.print(f"{len(differences)} differ." if differences else "Every number is what the records say.")
-    for left_out in unchecked(found.path):
-        results.print(f"Not compared: {left_out}.", highlight=False)
+    for each in left_out:
+        results.print(f"Not compared: {each}.", highlight=False)
     raise typer.Exit(1 if differences else 0)
 
 
@@ -83,18 +94,27 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Write nothing: compute every number of --out again and say which differ."),
+    ] = False,
 ) -> None:
     """Write one page over several studies.
 
     By framework: each study's ratio of times, and their mean over workloads or machines. By study: SGD against Adam,
     one machine against another, two plans of one workload, with the same statistics and the same page as of two
     frameworks.
+
+    With --verify, the same studies, --out and --by: exit code 1 when the written page and the records differ.
     """
-    from study.cli.comparing import write_comparison
+    from study.cli.comparing import comparison_differences, write_comparison
 
     if len(folders) < 2:
         raise UserError("compare needs two studies or more; `tuneoff report` is for one")
-    studies = [open_study(folder)[0].path for folder in folders]
+    found = [open_study(folder)[0] for folder in folders]
+    studies = [each.path for each in found]
+    if verify:
+        _tell(*comparison_differences(found, out_dir, by.value if by else ""))
     said, page, note = write_comparison(studies, out_dir, by.value if by else "")
     results.print(said, style="bold", highlight=False)
     results.print(f"comparison: {page}{note}", highlight=False)

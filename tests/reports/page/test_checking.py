@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,8 @@ import pytest
 from reports.errors import ReportError
 from reports.figures.drawing import DRAWN_BY
 from reports.page import checking
-from reports.page.checking import unchecked, verify_report
+from reports.page.checking import unchecked, verify_comparison, verify_report
+from reports.page.comparing import BY_FRAMEWORK, BY_STUDY, write_comparison
 from reports.page.report import write_report
 from reports.tables.cost import Price
 from tests.reports.conftest import make, save
@@ -90,12 +92,64 @@ def test_what_was_put_into_the_page_is_named(once: Path, pattern: str, into: str
     assert any(said in each for each in checking._compare(checking._read(changed), checking._read(page), figures=True))
 
 
+@pytest.fixture(scope="module", params=[BY_FRAMEWORK, BY_STUDY])
+def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path, str]:
+    """Studies, the page over them, and what stands against what."""
+    folder = tmp_path_factory.mktemp("compared")
+    for name, ratio in (("one", 0.5), ("two", 0.9)):
+        records = make(ratio, runs=5)
+        if request.param == BY_STUDY:
+            records = replace(records, trials=records.trials[records.trials["framework"] == "flux"])
+        save(records, folder / name)
+    write_comparison([folder / "one", folder / "two"], folder / "page", request.param)
+    return [folder / "one", folder / "two"], folder / "page", request.param
+
+
+def test_a_page_over_studies_is_checked_like_a_report(compared: tuple[list[Path], Path, str], tmp_path: Path) -> None:
+    studies, page, by = compared
+    assert verify_comparison(studies, page, by) == []
+    alone = shutil.copyfile(page / "index.html", tmp_path / "alone.html")
+    assert verify_comparison(studies, alone, by) == []
+    into = Path(shutil.copytree(page, tmp_path / "page"))
+    change(into / "index.html", r'<p class="verdict">', '<p class="verdict" hidden>')
+    change(into / "index.html", r"<footer>", '<p>Flux was disqualified.</p><img src="data:x"><footer>')
+    change(into / "index.html", r">\d\.\d\dx<", ">0.01x<")
+    change(into / "report.md", r"\d\.\d\dx", "0.01x")
+    (into / "other.csv").write_text("a")
+    found = verify_comparison(studies, into, by)
+    for said in (
+        'verdict" hidden',
+        "Flux was disqualified",
+        '<img src="data:x">',
+        "says 0",
+        "report.md, line",
+        "other.csv",
+    ):
+        assert any(said in each for each in found), said
+    with pytest.raises(ReportError, match=r"cannot read .*`tuneoff compare` writes it"):
+        verify_comparison(studies, tmp_path / "nowhere", by)
+
+
+def test_a_study_that_changed_since_it_was_compared_is_noticed(
+    compared: tuple[list[Path], Path, str], tmp_path: Path
+) -> None:
+    studies, page, by = compared
+    copies = [Path(shutil.copytree(each, tmp_path / each.name)) for each in studies]
+    trials = pd.read_parquet(copies[0] / "trials.parquet")
+    trials.loc[trials["phase"] == "confirm", "warm_tta_s"] *= 1.5
+    trials.to_parquet(copies[0] / "trials.parquet")
+    found = verify_comparison(copies, page, by)
+    assert any(each.startswith("number from ") for each in found)
+    assert any(each.startswith("one: ") and "warm_tta_s: it says" in each for each in found)
+
+
 def test_figures_that_another_matplotlib_drew_are_not_compared_which_is_said(written: Path) -> None:
-    assert unchecked(written) == []
+    page = written / "report" / "index.html"
+    assert unchecked(page) == []
     change(written / "report" / "index.html", "matplotlib&#34;: &#34;[^&]*", "matplotlib&#34;: &#34;1.0")
     change(written / "report" / "timeline.svg", r'(<path d="M )[\d.]+', r"\g<1>1.5")
     assert verify_report(written) == []
-    assert unchecked(written) == [f"the figures, which matplotlib 1.0 drew, and here is {DRAWN_BY}"]
+    assert unchecked(page) == [f"the figures, which matplotlib 1.0 drew, and here is {DRAWN_BY}"]
     change(written / "report" / "index.html", "<h2>", "<svg></svg><h2>")
     assert "figures, the records give" in verify_report(written)[0]
 

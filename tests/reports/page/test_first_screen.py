@@ -139,6 +139,12 @@ def test_of_several_pairs_the_claims_and_successes_are_seen_and_the_rest_opens_o
             "intervals. 10 % faster: 10 % less time.",
         ),
         (
+            0.5,
+            ("pytorch", "flux"),
+            "Warm: the time of training alone. Cold: all of it, from the start of the process. In brackets: 95 % "
+            "intervals. 2x faster: half of the time.",
+        ),
+        (
             1.0,
             ("pytorch",),
             "Warm: the time of training alone. Cold: all of it, from the start of the process. In brackets: 95 % "

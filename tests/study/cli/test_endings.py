@@ -253,6 +253,26 @@ def test_a_comparison_may_be_a_file(
     assert (tmp_path / "folder.html" / "index.html").exists()
 
 
+def test_a_comparison_is_checked(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (str(studied(tmp_path / name, plan, failed=0).path) for name in "ab")
+    page = tmp_path / "page"
+    command = ["compare", one, two, "--out", str(page)]
+    assert call([*command, "--verify"], capsys, monkeypatch)[0] == 2  # there is none yet
+    assert call(command, capsys, monkeypatch)[0] == 0
+    code, out, err = call([*command, "--verify"], capsys, monkeypatch)
+    assert (code, out, err) == (0, "Every number is what the records say.\n", "")
+    text = (page / "index.html").read_text()
+    (page / "index.html").write_text(text.replace('<p class="verdict">', '<p class="verdict" hidden>', 1))
+    code, out, _ = call([*command, "--verify"], capsys, monkeypatch)
+    assert (code, out.splitlines()[-1]) == (1, "1 differ.")
+    assert 'verdict" hidden' in out
+    code, out, err = call(["report", str(page), "--verify"], capsys, monkeypatch)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"tuneoff: {page} is a page over several studies; `tuneoff compare DIR DIR --out ")
+
+
 def test_commands_that_are_printed_can_be_typed(
     plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
