@@ -121,7 +121,7 @@ def test_a_page_over_studies_is_checked_like_a_report(compared: tuple[list[Path]
         'verdict" hidden',
         "Flux was disqualified",
         '<img src="data:x">',
-        "says 0",
+        "as 0.01x",
         "report.md, line",
         "other.csv",
     ):
