@@ -104,6 +104,8 @@ def test_a_race_is_part_of_what_the_search_cost() -> None:
     table = cost.search_cost(trials).set_index("fate")["slice_s"]
     assert table["race"] == pytest.approx(4 * 6.0)
     assert table["search in all"] == pytest.approx(6 + 7 + 8 + 4 * 6.0)
+    counted = cost.search_cost(trials).set_index("fate")["trials"]
+    assert counted["search in all"] == 3 + 4  # as its fresh processes and its seconds do, with the race's runs
     found = cost.incumbents(trials).iloc[0]
     assert found["search_slice_s"] == table["search in all"]
     assert found["race_slice_s"] == table["race"]
