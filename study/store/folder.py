@@ -185,9 +185,11 @@ def find(path: Path) -> StudyFolder:
     """
     if not path.is_dir():
         if path.exists():
-            raise UserError(f"{path} is a file; give the study's folder")
+            raise UserError(f"{path} is a file; give the study's folder{_around(path)}")
         todo = _meant(path) or "`tuneoff launch` makes one, under results/ if not told otherwise"
         raise UserError(f"no folder {path}; {todo}")
+    if not (path / "plan.toml").exists() and (around := _around(path)):
+        raise UserError(f"{path} is not a study's folder; give the one that it lies in{around}")
     if not (path / "plan.toml").exists() and (inside := _studies_in(path)):
         raise UserError(f"{path} is not a study's folder; give one of those in it: {_few(inside)}")
     return StudyFolder(Path(os.path.abspath(path)))  # noqa: PTH100 - a study is never called `..`
@@ -200,6 +202,11 @@ def _meant(path: Path) -> str:
         return f"did you mean {default}?"
     beside = [path.parent / name for name in get_close_matches(path.name, _studies_in(path.parent), n=1)]
     return f"did you mean {beside[0]}?" if beside else ""
+
+
+def _around(path: Path) -> str:
+    """The study that something lies in, for the end of a message."""
+    return f": {path.parent}" if StudyFolder(path.parent).log.is_file() else ""
 
 
 def _studies_in(folder: Path) -> list[str]:

@@ -41,12 +41,17 @@ def test_the_study_that_is_meant_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     for name in ("adam", "quickstart"):
         create(Path("results") / name, PLAN)
+    find(Path("results/adam")).log.touch()
+    Path("results/adam/report").mkdir(exist_ok=True)
+    inside = "is not a study's folder; give the one that it lies in"
     for given, message in {
         "quickstart": "no folder quickstart; did you mean results/quickstart?",
         "results/quikstart": "no folder results/quikstart; did you mean results/quickstart?",
         "results/adam2": "no folder results/adam2; did you mean results/adam?",
         "results/xyz": "no folder results/xyz; `tuneoff launch` makes one, under results/ if not told otherwise",
         "results": "results is not a study's folder; give one of those in it: adam, quickstart",
+        "results/adam/report": f"results/adam/report {inside}: results/adam",
+        "results/adam/plan.toml": "results/adam/plan.toml is a file; give the study's folder: results/adam",
     }.items():
         with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
             find(Path(given))
