@@ -27,6 +27,11 @@ SWEEP = ["sweep", "digits-lenet", "--frameworks", "simulated"]
         (["--over", "num_workers=0", "--batch-size", "4294967296"], "--batch-size is 4294967296; it must lie between"),
         (["--over", "num_workers=0", "--repeats", "0"], "--repeats is 0; it must be 1 or more"),
         (["--over", "batch_size=5000"], "--over batch_size has 5000, more than the 1079 training samples"),
+        (
+            ["--over", "batchsize=32"],
+            "unknown --over 'batchsize'; did you mean 'batch_size'? valid: ",
+        ),
+        (["--over", "momentum=0.1"], "unknown --over 'momentum'; valid: learning_rate, batch_size, num_workers"),
         (["--over", "batch_size=1.5"], "--over batch_size has 1.5; it takes whole numbers"),
         (["--over", "num_workers=4294967296"], "--over num_workers has 4294967296; it must lie between 0 and 1024"),
         (["--over", "learning_rate=inf"], "--over learning_rate is inf; it takes a finite number"),
