@@ -318,3 +318,18 @@ def test_status_cuts_no_name(
     line = "Simulated 3 of 3 trials, 0 reached, 1 failed; 6 slice-s; no best yet"
     assert line in " ".join(out.split())
     assert "\u2026" not in out
+
+
+def test_a_page_of_compare_is_no_study_beside_others(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        studied(tmp_path / "results" / name, plan, failed=0)
+    assert call(["compare", "results/a", "results/b"], capsys, monkeypatch)[0] == 0
+    every = sorted(map(str, Path("results").iterdir()))
+    code, out, err = call(["compare", *every], capsys, monkeypatch)
+    assert (every, code) == (["results/a", "results/b", "results/comparison"], 0)
+    assert err == ""
+    assert "results/comparison is left out: it is no study but a page of `tuneoff compare`" in out
+    assert "two studies" in call(["compare", "results/a", "results/comparison"], capsys, monkeypatch)[2]
