@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from search_spaces import HYPERPARAMETERS
 from study.plan.names import check_name
 from study.plan.shelf import shipped_plans, told
 from trainables.common.places import path_at
@@ -62,6 +61,7 @@ def _real(incomplete: str) -> list[str]:
 
 def _keys(incomplete: str) -> list[tuple[str, str]]:
     """The keys of a plan that begin so, each with what it means; a sweep's are options of their own."""
+    from search_spaces.names import HYPERPARAMETERS
     from study.plan.keys import meanings
 
     known = {key: each for key, each in meanings().items() if not key.startswith("sweep.")}
@@ -82,6 +82,8 @@ def changeable(incomplete: str) -> list[str]:
 
 def varied(incomplete: str) -> list[str]:
     """What a sweep may vary."""
+    from search_spaces.names import HYPERPARAMETERS
+
     return [f"{name}=" for name in HYPERPARAMETERS if name.startswith(incomplete)]
 
 

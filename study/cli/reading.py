@@ -15,7 +15,6 @@ from study.cli.output import out, results
 from study.cli.running import keep_prices, open_study, write_report
 from study.cli.working import at_work
 from study.console import listed
-from study.plan.names import RESERVED
 from trainables.common.errors import UserError
 from trainables.common.places import path_at
 
@@ -108,9 +107,9 @@ def compare(
 
     With --verify, the same studies, --out and --by: exit code 1 when the written page and the records differ.
     """
-    from study.cli.comparing import comparison_differences, write_comparison
+    from study.cli.comparing import comparison_differences, is_comparison, write_comparison
 
-    for written in [each for each in folders if _is_comparison(each)]:
+    for written in [each for each in folders if is_comparison(each)]:
         out.print(f"{written} is left out: it is no study but a page of `tuneoff compare`", highlight=False)
         folders.remove(written)
     if len(folders) < 2:
@@ -122,11 +121,6 @@ def compare(
     said, page, note = write_comparison(studies, out_dir, by.value if by else "")
     results.print(said, style="bold", highlight=False)
     results.print(f"comparison: {page}{note}", highlight=False)
-
-
-def _is_comparison(folder: Path) -> bool:
-    """Whether it is what `compare` writes where nothing else is said; ``results/*`` has it among the studies."""
-    return folder.name in RESERVED and (folder / "index.html").exists() and not (folder / "plan.toml").exists()
 
 
 def status(folder: StudyDir, as_json: AsJson = False) -> None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces import HYPERPARAMETERS
 from trainables.common.digits import plain
 from trainables.common.suggest import nearest
 
@@ -55,6 +54,8 @@ def unknown(path: str, section: Any, plan: Any) -> str:
     plan
         The model of a whole plan.
     """
+    from search_spaces.names import HYPERPARAMETERS  # which loads Optuna; the command line reads this module first
+
     *_, key = path.split(".")
     sections = {name: getattr(each.annotation, "model_fields", {}) for name, each in plan.model_fields.items()}
     others = [f"{name}.{key}" for name, keys in sections.items() if key in keys and keys is not section.model_fields]
