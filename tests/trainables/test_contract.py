@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.trainables.setups import SAMPLES, setup, weights
 from trainables.contract import Run, Start
-from trainables.determinism import initial_parameters, sample_order
+from trainables.determinism import sample_order
 from trainables.frameworks import FRAMEWORKS, framework
-from trainables.workloads.architectures import MODELS
-from trainables.workloads.prepared import load
 
 IN_PROCESS = [name for name, each in FRAMEWORKS.items() if each.runtime is None]
 BATCH = 100  # 1,079 samples: ten batches of 100 and one of 79
@@ -34,27 +33,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def begin(request: pytest.FixtureRequest, name: str) -> Callable[..., Run]:
     def start(**changes: Any) -> Run:
-        knobs: dict[str, Any] = {
-            "model": "lenet",
-            "data": load("digits"),
-            "parameters": initial_parameters(MODELS["lenet"](), seed=0),
-            "learning_rate": 0.05,
-            "batch_size": BATCH,
-            "num_workers": 0,
-            "optimizer": "sgd",
-            "momentum": 0.9,
-            "weight_decay": 0.0,
-            "precision": "float32",
-            "memory_format": "contiguous",
-            "data_on_device": False,
-            "device": "cpu",
-            "threads": 1,
-        }
-        run = framework(name).start()(**{**knobs, **changes})
+        run = framework(name).start()(setup(name, **{"batch_size": BATCH, **changes}))
         request.addfinalizer(run.close)
+        run.reset(weights())
         return run
 
     return start
+
+
+def rates(count: int, rate: float = 0.05) -> np.ndarray:
+    return np.full(count, rate)
+
+
+def order() -> np.ndarray:
+    return sample_order(seed=0, epoch=0, samples=SAMPLES)
 
 
 def test_start_has_the_contracts_keywords(name: str) -> None:
@@ -70,7 +62,7 @@ def test_a_run_has_the_contracts_methods_in_the_contracts_order(name: str) -> No
 
 
 def test_starts_from_the_given_parameters(begin: Callable[..., Run]) -> None:
-    given = initial_parameters(MODELS["lenet"](), seed=0)
+    given = weights()
     mine = begin().parameters()
     assert list(mine) == list(given)
     for name, array in mine.items():
@@ -78,15 +70,48 @@ def test_starts_from_the_given_parameters(begin: Callable[..., Run]) -> None:
         assert np.array_equal(array, given[name])
 
 
-def test_warm_up_leaves_no_trace(begin: Callable[..., Run]) -> None:
+def test_a_reset_leaves_no_trace_of_a_warm_up(begin: Callable[..., Run]) -> None:
     warmed, cold = begin(), begin()
     warmed.warm_up()
+    warmed.reset(weights())
     for name, array in warmed.parameters().items():
         assert np.array_equal(array, cold.parameters()[name])
-    order = sample_order(seed=0, epoch=0, samples=1079)
-    warmed.begin_epoch(order)
-    cold.begin_epoch(order)
-    assert warmed.train(5).loss == cold.train(5).loss
+    warmed.begin_epoch(order())
+    cold.begin_epoch(order())
+    assert warmed.train(rates(5)).loss == cold.train(rates(5)).loss
+
+
+def test_a_reset_without_parameters_begins_at_the_seeds(begin: Callable[..., Run], name: str) -> None:
+    run = begin()
+    found = []
+    for _ in range(2):
+        run.reset(None)
+        found.append(run.parameters())
+        run.begin_epoch(order())
+        run.train(rates(1))
+    assert found[0].keys() == found[1].keys()
+    for tensor, array in found[0].items():
+        assert np.array_equal(array, found[1][tensor])
+        if framework(name).language == "python":
+            assert np.array_equal(array, weights()[tensor])
+
+
+def test_every_step_has_the_rate_it_was_given(begin: Callable[..., Run], name: str) -> None:
+    """Three steps at once are three steps one by one, whatever rates they have; and a rate of 0 moves nothing."""
+    if name.startswith("simulated"):
+        pytest.skip("it learns nothing")
+    given = np.array([0.05, 0.2, 0.01])
+    together, alone, still = begin(), begin(), begin()
+    for run in (together, alone, still):
+        run.begin_epoch(order())
+    together.train(given)
+    for rate in given:
+        alone.train(np.array([rate]))
+    still.train(np.zeros(3))
+    for tensor, array in together.parameters().items():
+        assert np.array_equal(array, alone.parameters()[tensor])
+        assert np.array_equal(still.parameters()[tensor], weights()[tensor])
+    assert not np.array_equal(together.parameters()["fc3.bias"], weights()["fc3.bias"])
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
@@ -99,16 +124,16 @@ def test_the_loader_is_started_by_the_warm_up_and_not_by_the_first_epoch(
     if name != "flux":  # whose threads run from Julia's start on
         assert run.loader_workers() == num_workers
         before = {child.pid for child in multiprocessing.active_children()}
-        run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
-        run.train(2)
+        run.begin_epoch(order())
+        run.train(rates(2))
         assert {child.pid for child in multiprocessing.active_children()} == before
     run.close()
 
 
 def test_an_epoch_serves_every_sample_once(begin: Callable[..., Run]) -> None:
     run = begin()
-    run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
-    assert [run.train(5).samples, run.train(5).samples, run.train(1).samples] == [500, 500, 79]
+    run.begin_epoch(order())
+    assert [run.train(rates(count)).samples for count in (5, 5, 1)] == [500, 500, 79]
 
 
 def test_evaluates_whole_splits(begin: Callable[..., Run]) -> None:
@@ -121,26 +146,25 @@ def test_evaluates_whole_splits(begin: Callable[..., Run]) -> None:
             assert score.accuracy * samples == pytest.approx(round(score.accuracy * samples))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw"])
 def test_continues_from_a_checkpoint_bit_for_bit(begin: Callable[..., Run], tmp_path: Path, optimizer: str) -> None:
     whole, first, second = begin(optimizer=optimizer), begin(optimizer=optimizer), begin(optimizer=optimizer)
-    order = sample_order(seed=0, epoch=0, samples=1079)
-    whole.begin_epoch(order)
-    first.begin_epoch(order)
-    whole.train(4)
-    first.train(4)
+    whole.begin_epoch(order())
+    first.begin_epoch(order())
+    whole.train(rates(4))
+    first.train(rates(4))
     first.save(tmp_path / "model")
     second.warm_up()
     second.load(tmp_path / "model")
-    second.begin_epoch(order[4 * BATCH :])
-    assert whole.train(7).loss == second.train(7).loss
+    second.begin_epoch(order()[4 * BATCH :])
+    assert whole.train(rates(7)).loss == second.train(rates(7)).loss
     for name, array in whole.parameters().items():
         assert np.array_equal(array, second.parameters()[name])
 
 
 def test_load_parameters_sets_what_parameters_returns(begin: Callable[..., Run]) -> None:
     run = begin()
-    other = initial_parameters(MODELS["lenet"](), seed=1)
+    other = weights(seed=1)
     run.load_parameters(other)
     for name, array in run.parameters().items():
         assert np.array_equal(array, other[name])
@@ -156,8 +180,8 @@ def test_parameters_are_copies(begin: Callable[..., Run]) -> None:
 @pytest.mark.parametrize("num_workers", [0, 1, 2])
 def test_loader_workers_really_run(begin: Callable[..., Run], name: str, num_workers: int) -> None:
     run = begin(num_workers=num_workers)
-    run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
-    run.train(2)
+    run.begin_epoch(order())
+    run.train(rates(2))
     # Flux has as many loader threads as Julia was started with: one for one compute thread.
     assert run.loader_workers() == (min(num_workers, 1) if name == "flux" else num_workers)
     run.close()
@@ -166,7 +190,7 @@ def test_loader_workers_really_run(begin: Callable[..., Run], name: str, num_wor
 
 def test_the_clock_is_monotonic(begin: Callable[..., Run]) -> None:
     run = begin()
-    run.begin_epoch(sample_order(seed=0, epoch=0, samples=1079))
+    run.begin_epoch(order())
     before = run.clock()
-    run.train(2)
+    run.train(rates(2))
     assert run.clock() > before

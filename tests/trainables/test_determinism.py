@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.determinism import initial_parameters, sample_order
-from trainables.workloads.architectures import lenet
+from trainables.determinism import sample_order
 
 SEEDS = st.integers(min_value=0, max_value=2**31 - 1)
 
@@ -27,14 +26,5 @@ def test_order_changes_with_epoch_and_seed() -> None:
 
 def test_the_bytes_never_change() -> None:
     """Held as a hash: another numpy, another machine or a refactoring must give the same study."""
-    order = sample_order(seed=7, epoch=3, samples=1079)
-    weights = initial_parameters(lenet(), seed=7)
-    digest = hashlib.sha256(order.tobytes() + b"".join(array.tobytes() for array in weights.values())).hexdigest()
-    assert digest == "04d9311b79946ba261332a5c1b7ce481fe96a5e6f3b122ef4683740b78182ca4"
-
-
-@given(seed=SEEDS)
-def test_weights_lie_within_pytorchs_bounds(seed: int) -> None:
-    for tensor, array in zip(lenet(), initial_parameters(lenet(), seed=seed).values(), strict=True):
-        assert array.shape == tensor.shape
-        assert np.abs(array).max() <= tensor.fan_in**-0.5 + 1e-7
+    digest = hashlib.sha256(sample_order(seed=7, epoch=3, samples=1079).tobytes()).hexdigest()
+    assert digest == "d31ea6e52161db8f69ab7cb3cd74973c56f85321ddd53029e56cc945289f60c5"

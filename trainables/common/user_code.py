@@ -10,6 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from trainables.common.house import HOUSE
+
+
+class UserCodeError(RuntimeError):
+    """What a user's file raised, in a line with file and line."""
+
+
 _loaded: dict[tuple[Path, int, int], ModuleType] = {}
 
 
@@ -44,7 +51,7 @@ def load(path: Path) -> ModuleType:
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """Around a call of what a user's file has: what it raises there comes as a RuntimeError of one line.
+    """Around a call of what a user's file has: what it raises there comes as a `UserCodeError`.
 
     What is raised without its taking part passes as it is.
     """
@@ -53,7 +60,7 @@ def telling(path: Path) -> Iterator[None]:
     except Exception as error:
         if (line := _line(error, path.resolve().parent)) is None:
             raise
-        raise RuntimeError(line) from error
+        raise UserCodeError(line) from error
 
 
 def _line(error: Exception, folder: Path) -> str | None:
@@ -67,7 +74,9 @@ def _line(error: Exception, folder: Path) -> str | None:
 
 
 def _lies_in(file: str | None, folder: Path) -> bool:
-    return file is not None and Path(file).is_relative_to(folder)
+    if file is None or not Path(file).is_relative_to(folder):
+        return False
+    return "site-packages" not in Path(file).relative_to(folder).parts  # of an environment that lies there, too
 
 
 def _prefer(folder: Path) -> None:
@@ -78,5 +87,5 @@ def _prefer(folder: Path) -> None:
         for name, module in list(sys.modules.items()):
             if _lies_in(getattr(module, "__file__", None), other) and not name.startswith("tuneoff_"):
                 del sys.modules[name]
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    if str(folder) not in sys.path:  # behind our own packages, whose names are anybody's
+        sys.path.insert(sys.path.index(str(HOUSE)) + 1 if str(HOUSE) in sys.path else 0, str(folder))

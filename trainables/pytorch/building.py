@@ -71,19 +71,34 @@ def problem(
     """
     try:
         model = initialized(file, options, seed)
-        with user_code.telling(file), torch.inference_mode():
-            found = model.eval()(torch.from_numpy(features.copy()))
     except RuntimeError as error:
-        return " ".join(str(error).split())
-    except Exception as error:  # raised in torch, by what it was told in the file
-        return f"{file}: {type(error).__name__}: {' '.join(str(error).split())}"
+        return str(error)
     where = _place(file, getattr(user_code.load(file), BUILD))
+    return _problem_of_parameters(model, where) or _problem_of_outputs(model, where, file, features, outputs)
+
+
+def _problem_of_parameters(model: nn.Module, where: str) -> str | None:
     if not any(each.requires_grad for each in model.parameters()):
         return f"{where}: the model has no parameters to train"
-    if other := next((name for name, each in model.named_parameters() if each.dtype != torch.float32), None):
-        return f"{where}: the model's {other} is {_dtype(model.get_parameter(other))}, and must be float32"
-    if broken := next((name for name, each in named(model) if not each.isfinite().all()), None):
-        return f"{where}: the model's {broken} holds a NaN or an infinity from the start"
+    for name, each in named(model):
+        if each.dtype != torch.float32:
+            return f"{where}: the model's {name} is {_dtype(each)}, and must be float32"
+        if not each.isfinite().all():
+            return f"{where}: the model's {name} holds a NaN or an infinity from the start"
+    return None
+
+
+def _problem_of_outputs(
+    model: nn.Module, where: str, file: Path, features: npt.NDArray[np.float32], outputs: int
+) -> str | None:
+    try:
+        with user_code.telling(file), torch.inference_mode():
+            found = model.eval()(torch.from_numpy(features.copy()))
+    except user_code.UserCodeError as error:
+        return str(error)
+    except Exception as error:  # raised in PyTorch's own layers
+        said = " ".join(str(error).split())
+        return f"{where}: the model cannot take samples of shape {features.shape[1:]}: {type(error).__name__}: {said}"
     if not isinstance(found, Tensor):
         return f"{where}: the model gives {_a(found)}, and must give a tensor"
     if found.shape != (len(features), outputs):
@@ -160,7 +175,8 @@ def _place(file: Path, maker: object) -> str:
 
 
 def _a(thing: object) -> str:
-    return "nothing" if thing is None else f"a {type(thing).__name__}"
+    name = type(thing).__name__
+    return "nothing" if thing is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from trainables.contract import LabelledImages
+from trainables.contract import Samples
 from trainables.pytorch import loader as loading
 from trainables.pytorch.loader import Batch, Loader
 
-SAMPLES = 64
+COUNT = 64
 
 
 @pytest.fixture
 def loader() -> Iterator[Loader]:
-    samples = LabelledImages(np.zeros((SAMPLES, 1, 28, 28), np.float32), np.arange(SAMPLES))
+    samples = Samples(np.zeros((COUNT, 1, 28, 28), np.float32), np.arange(COUNT))
     made = Loader(samples, batch_size=16, num_workers=1, pin_memory=False)
     yield made
     made.close()
@@ -33,7 +33,7 @@ def loader() -> Iterator[Loader]:
 
 def epoch(loader: Loader) -> list[int]:
     with loader.telling():
-        return [label for _, labels in loader.epoch(np.arange(SAMPLES)) for label in labels.tolist()]
+        return [label for _, labels in loader.epoch(np.arange(COUNT)) for label in labels.tolist()]
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def long_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("long_tmpdir")
 def test_a_tmpdir_too_long_for_sockets_is_none_of_the_workers(loader: Loader) -> None:
-    assert epoch(loader) == list(range(SAMPLES))
+    assert epoch(loader) == list(range(COUNT))
 
 
 def test_a_batch_that_cannot_be_handed_over_is_told_at_once(long_tmpdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "folder_for_sockets", lambda _name: None)
-    samples = LabelledImages(np.zeros((SAMPLES, 1, 28, 28), np.float32), np.arange(SAMPLES))
+    samples = Samples(np.zeros((COUNT, 1, 28, 28), np.float32), np.arange(COUNT))
     loader = Loader(samples, batch_size=16, num_workers=1, pin_memory=False)
     with pytest.raises(RuntimeError, match=r"exited unexpectedly.*: OSError: AF_UNIX path too long"):
         epoch(loader)
@@ -120,7 +120,7 @@ SMALL = "mount -t tmpfs -o size=1m tmpfs /dev/shm"
 def test_shared_memory_that_is_too_small_is_told_at_once() -> None:
     code = (
         "import numpy as np; from tests.trainables.pytorch.test_loader import *; n = 4096;"
-        "loader = Loader(LabelledImages(np.zeros((n, 1, 28, 28), np.float32), np.arange(n)), batch_size=n,"
+        "loader = Loader(Samples(np.zeros((n, 1, 28, 28), np.float32), np.arange(n)), batch_size=n,"
         " num_workers=1, pin_memory=False)\n"
         "with loader.telling(): next(loader.epoch(np.arange(n)))"
     )
