@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ class UserCodeError(RuntimeError):
     """What a user's file raised, in a line with file and line."""
 
 
+_PREFIX = "tuneoff_"  # of the names of modules that are loaded here
 _loaded: dict[tuple[Path, int, int], ModuleType] = {}
+_preferred: Path | None = None  # the folder that imports find
 
 
 def load(path: Path) -> ModuleType:
@@ -34,7 +37,7 @@ def load(path: Path) -> ModuleType:
     if key in _loaded:
         _prefer(path.parent)
         return _loaded[key]
-    spec = importlib.util.spec_from_file_location(f"tuneoff_{path.stem}_{len(_loaded)}", path)
+    spec = importlib.util.spec_from_file_location(f"{_PREFIX}{path.stem}_{len(_loaded)}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -74,18 +77,22 @@ def _line(error: Exception, folder: Path) -> str | None:
 
 
 def _lies_in(file: str | None, folder: Path) -> bool:
-    if file is None or not Path(file).is_relative_to(folder):
+    if file is None or not file.startswith(f"{folder}{os.sep}"):
         return False
     return "site-packages" not in Path(file).relative_to(folder).parts  # of an environment that lies there, too
 
 
 def _prefer(folder: Path) -> None:
-    """Let imports find this folder first, and forget the modules that another workload's gave under the same names."""
-    for other in {path.parent for path, _, _ in _loaded} - {folder}:
-        while str(other) in sys.path:
-            sys.path.remove(str(other))
+    """Let imports find this folder, and forget the modules that the one before gave, perhaps under the same names."""
+    global _preferred
+    if _preferred == folder:
+        return
+    if _preferred is not None:
+        sys.path[:] = [entry for entry in sys.path if entry != str(_preferred)]
         for name, module in list(sys.modules.items()):
-            if _lies_in(getattr(module, "__file__", None), other) and not name.startswith("tuneoff_"):
+            file = getattr(module, "__dict__", {}).get("__file__")  # asking some for an attribute would import more
+            if isinstance(file, str) and _lies_in(file, _preferred) and not name.startswith(_PREFIX):
                 del sys.modules[name]
-    if str(folder) not in sys.path:  # behind our own packages, whose names are anybody's
-        sys.path.insert(sys.path.index(str(HOUSE)) + 1 if str(HOUSE) in sys.path else 0, str(folder))
+    _preferred = folder
+    behind = sys.path.index(str(HOUSE)) + 1 if str(HOUSE) in sys.path else 0  # our own packages: names are anybody's
+    sys.path.insert(behind, str(folder))

@@ -5,6 +5,7 @@ That happens in a process of its own (`trainables.pytorch.weights`), for whoever
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -126,7 +127,7 @@ class WeightsServer:
             python("trainables.pytorch.weights", str(self._model), str(theirs.fileno())),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            stdout=self._errors,  # what the model's file prints is nobody's answer
+            stdout=subprocess.DEVNULL,  # what the model's file prints is nobody's answer
             stderr=self._errors,
             start_new_session=True,  # Ctrl-C is the asker's to answer
         )
@@ -143,4 +144,6 @@ class WeightsServer:
         said = telling(self._errors.read().decode("utf-8", errors="replace"))
         code = self._process.poll()
         self.close()
+        if code is not None and code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
         return f"failed: {said or f'exit code {code}'}"

@@ -165,6 +165,7 @@ def test_data_on_the_device_is_the_same_training_without_a_loader() -> None:
     assert losses(data_on_device=True, num_workers=2) == losses()
     run = begin(data_on_device=True, num_workers=2)
     run.warm_up()
+    run.reset(weights())
     run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
     assert [run.train(rates(count)).samples for count in (16, 1)] == [1024, 55]
     assert run.loader_workers() == 0

@@ -85,7 +85,7 @@ def test_gpus_are_left_alone_where_none_is_wanted(monkeypatch: pytest.MonkeyPatc
 def test_room_in_shared_memory_is_that_of_all_batches_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     room = SimpleNamespace(f_bavail=60 * 256, f_blocks=64 * 256, f_frsize=4096)
     monkeypatch.setattr(os, "statvfs", lambda _path: room)
-    tried: list[int] = []
+    tried: list[Loading] = []
     monkeypatch.setattr(check, "_hand_over", tried.append)
     asked = [Loading(8196, 2), Loading(2048, 1), Loading(2048, 1, at_once=8), Loading(8196, 1)]
     found = check.look(device="cpu", loadings=asked).no_loading
@@ -96,7 +96,7 @@ def test_room_in_shared_memory_is_that_of_all_batches_that_wait(monkeypatch: pyt
     assert found[1] is None
     assert "24 batches of 2048 samples need 147 MiB" in str(found[2])
     assert "3 batches of 8196 samples need 74 MiB" in str(found[3])
-    assert tried == [2048]  # the largest that has room
+    assert tried == [Loading(2048, 1)]  # the largest that has room
 
 
 def test_one_worker_hands_the_largest_batch_over_in_a_process_of_its_own() -> None:

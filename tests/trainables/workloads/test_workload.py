@@ -73,18 +73,14 @@ WRONG = {
     BASE.replace("target", "#"): "workload.toml: target is missing",
     "": "workload.toml: target is missing",
     "x =\n": "workload.toml is not TOML: Invalid value (at line 1, column 4)",
-    BASE.replace(
-        "0.9", "94"
-    ): "workload.toml:1: target is 94; an accuracy is a fraction above 0, and 1 at most; 94 %",
+    BASE.replace("0.9", "94"): "workload.toml:1: target is 94; an accuracy is a fraction above 0, and 1 at most; 94 %",
     BASE.replace("0.9", "0"): "workload.toml:1: target is 0; an accuracy is a fraction above 0",
     BASE.replace("0.9", "nan"): "workload.toml:1: target is nan: input should be a finite number",
     f'loss = "mean_squared_error"\n{BASE.replace("0.9", "-1")}': "workload.toml:2: target is -1; a loss to reach lies",
     f'loss = "cross-entropy"\n{BASE}': "workload.toml:1: loss is 'cross-entropy'; did you mean 'cross_entropy'? valid:",
     BASE.replace("epochs = 5", 'epochs = "5"'): "workload.toml:4: epochs is '5': input should be a valid integer",
     BASE.replace("epochs = 5", "epochs = true"): "workload.toml:4: epochs is True: input should be a valid integer",
-    BASE.replace(
-        "epochs = 5", "epochs = 0"
-    ): "workload.toml:4: epochs is 0: input should be greater than or equal",
+    BASE.replace("epochs = 5", "epochs = 0"): "workload.toml:4: epochs is 0: input should be greater than or equal",
     BASE.replace("limit_s = 5", "limit_s = -1"): "workload.toml:3: limit_s is -1: input should be greater than 0",
     f'name = "a b"\n{BASE}': "workload.toml:1: name is 'a b'; letters, digits, dots, dashes and underscores make one",
     f"{BASE}options = 3\n": "workload.toml:5: options is 3; it must be a table, as in [options]",
