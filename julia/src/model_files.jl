@@ -1,5 +1,5 @@
 # A model comes from a file with a function `build(; options...)`. The file is included in a module of its own, once per
-# content and process; or it was compiled beforehand, as a package that `write_package` made, and is loaded.
+# content and process; or it was compiled beforehand, as a package that `compile_model` made, and is loaded.
 
 """A model's file that cannot be used: which, where and why, in a line."""
 struct ModelError <: Exception
@@ -26,7 +26,8 @@ Blueprint(build, options) = Blueprint(build, (; options...), "")
 function Blueprint(path::AbstractString, options)
     path = abspath(path)
     isfile(path) || throw(ModelError(path, 0, "there is no such file"))
-    found = get!(() -> load_model(path, digest(path)), MODULES, digest(path))
+    content = digest(path)
+    found = get!(() -> load_model(path, content), MODULES, content)
     blueprint = Base.invokelatest(find_build, found, (; options...), path)
     return blueprint::Blueprint
 end
@@ -51,7 +52,7 @@ function find_build(found::Module, options, path)
     for name in keys(options)
         name in taken && continue
         those = isempty(taken) ? "none" : join(taken, ", ")
-        throw(ModelError(path, Int(method.line), "build takes no option $name; it takes $those"))
+        throw(ModelError(path, Int(method.line), "build takes no option '$name'; it takes $those"))
     end
     return Blueprint(build, options, path)
 end
@@ -74,26 +75,27 @@ julia_files(folder) = sort!([
 ])
 
 function load_model(path, digest)
-    found = load_package(digest)
-    if isnothing(found)
-        found = Module(Symbol(:Model_, first(digest, 8)))
-        Core.eval(found, :(include(path::AbstractString) = Base.include($found, path)))
-        Core.eval(found, :(eval(code) = Core.eval($found, code)))
-        flux_by_name()
-        try
-            Base.include(found, path)
-        catch error
-            throw(of_including(error, path))
-        end
+    package = load_package(digest)
+    if !isnothing(package)
+        SOURCES[joinpath(packages(), package_name(digest), "src", COPY)] = dirname(path)
+        return package
     end
-    SOURCES[dirname(something(pathof(found), path))] = dirname(path)
+    found = Module(Symbol(:Model_, first(digest, 8)))
+    Core.eval(found, :(include(path::AbstractString) = Base.include($found, path)))
+    Core.eval(found, :(eval(code) = Core.eval($found, code)))
+    to_be_found(pkgdir(@__MODULE__))
+    try
+        Base.include(found, path)
+    catch error
+        throw(of_including(error, path))
+    end
+    SOURCES[dirname(path)] = dirname(path)
     return found
 end
 
-"""Let `using Flux`, and what else this package has, be found by a file that belongs to no package."""
-function flux_by_name()
-    here = pkgdir(@__MODULE__)
-    here in LOAD_PATH || push!(LOAD_PATH, here)
+"""Let a folder's packages be loaded by name: here `using Flux`, and what else this package has, in a user's file."""
+function to_be_found(folder)
+    folder in LOAD_PATH || push!(LOAD_PATH, folder)
     return nothing
 end
 
@@ -124,5 +126,3 @@ function located(error, backtrace)
     end
     return nothing
 end
-
-load_package(_) = nothing

@@ -20,8 +20,8 @@ function optimisation_rule(; optimizer, momentum, weight_decay)
 end
 
 """
-SGD with momentum. What is kept is the velocity times the rate, as in Optimisers.jl's `Momentum`, whose results these are
-to the bit while the rate stays; for another rate it is scaled anew, so that the rate stands outside of the velocity.
+SGD with momentum. What is kept is the velocity times the rate, as in Optimisers.jl's `Momentum`, whose results these
+are to the bit while the rate stays; for another rate it is scaled anew, so that the rate is outside of the velocity.
 """
 struct Velocity{N} <: AbstractRule
     nesterov::Val{N}

@@ -2,12 +2,14 @@
 # package is installed, by going through a training there: with functions that a program in the same process calls
 # (seam.jl), and for a model's types; sizes hardly matter, so a few samples do.
 
+const OPTIMIZERS = ("sgd", "nesterov", "adam", "adamw")
+
 """
     rehearse(build, path; shape, outputs, loss, options, optimizers)
 
 Go through all that a training does, with a model that stands for the one in a file; `shape` is that of a sample.
 """
-function rehearse(build::Module, path; shape, outputs, loss, options=(;), optimizers=("sgd", "nesterov", "adam", "adamw"))
+function rehearse(build::Module, path; shape, outputs, loss, options=(;), optimizers=OPTIMIZERS)
     MODULES[digest(path)] = build
     try
         for optimizer in optimizers

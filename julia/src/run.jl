@@ -37,6 +37,9 @@ Build the model, the optimiser and the loader on the device.
 - `threads`: compute threads, for BLAS; Julia's own were fixed when it started (`julia --threads`).
 
 Throws `ArgumentError` for unknown names and for anything but Float32, `ModelError` where the file is at fault.
+
+The functions of a file are newer than the function that calls `start`: where that goes on with the run, it has to call
+`Base.invokelatest(warm_up!, run)` and so on. A caller of the C functions need not care.
 """
 function start(;
     model,
@@ -269,7 +272,7 @@ function check_outputs(model, path, features, wanted)
     end
     outputs isa AbstractArray || told("the model gives a $(nameof(typeof(outputs))), and must give an array")
     size(outputs) == wanted ||
-        told("of $(last(wanted)) samples the model makes $(size(outputs)), and the data ask for $wanted (in Julia's order)")
+        told("of $(last(wanted)) samples the model makes $(size(outputs)), and the data ask for $wanted (samples last)")
     eltype(outputs) == Float32 ||
         told("the model gives $(eltype(outputs)), and must give Float32 (0.5 makes Float64 of it, 0.5f0 does not)")
     return nothing

@@ -172,7 +172,7 @@ end
 
 const FOUND = Pair{String,Array}[] # what `c_layer_inputs` has told of, until it is fetched
 
-"""What goes into the layers: a line for each, with name, type and shape as PyTorch has it. `c_fetch` gives the arrays."""
+"""What goes into the layers, a line for each: name, type, and shape as PyTorch has it. `c_fetch` gives the arrays."""
 function c_layer_inputs(held::Int64, batch::Ptr{Lent}, text::Ptr{Cstring})
     return telling() do
         append!(empty!(FOUND), layer_inputs(HELD[held], borrowed(batch, 1)["batch/features"]))

@@ -167,7 +167,13 @@ _add(
 _add(
     "This machine", machine.doctor, "tuneoff doctor", "tuneoff doctor my-task", "tuneoff doctor --address 10.0.0.1:6379"
 )
-_add("This machine", machine.setup_julia, "tuneoff setup-julia", "tuneoff setup-julia --no-gpu --time-limit 3600")
+_add(
+    "This machine",
+    machine.setup_julia,
+    "tuneoff setup-julia",
+    "tuneoff setup-julia --workload my-task",
+    "tuneoff setup-julia --no-gpu --time-limit 3600",
+)
 app.add_typer(recipes, name="cluster", rich_help_panel="Clusters")
 
 

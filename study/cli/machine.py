@@ -81,25 +81,42 @@ def setup_julia(
         float, typer.Option(min=1, metavar="SECONDS", help="Give up after so long; the next call goes on.")
     ] = 1800,
     again: Annotated[bool, typer.Option("--again", help="Install and compile even what is there already.")] = False,
+    workload: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Compile the model of this workload, too, for its trials.")
+    ] = None,
 ) -> None:
     """Install and compile Julia and Flux, once; studies without Flux do not need it.
 
     Can be interrupted: the next call goes on.
     """
     from study.store.provenance import gpus
+    from trainables.flux.ahead import compile_model
     from trainables.flux.setup import set_up
+    from trainables.frameworks import framework
+    from trainables.workloads.prepared import facts
+    from trainables.workloads.workload import find
+
+    def say(text: str) -> None:
+        out.print(text, highlight=False)
 
     def hear(line: str) -> None:
         if volume.verbose:
             out.print(f"    {line}", highlight=False)
 
-    found = set_up(
-        gpu=bool(gpus()) if gpu is None else gpu,
-        say=lambda text: out.print(text, highlight=False),
-        hear=hear,
-        limit_s=time_limit,
-        again=again,
-    )
+    asked = find(workload) if workload is not None else None  # before anything takes long
+    found = set_up(gpu=bool(gpus()) if gpu is None else gpu, say=say, hear=hear, limit_s=time_limit, again=again)
+    if asked is not None:
+        made = facts(asked)
+        compile_model(
+            framework("flux").model_file(asked),
+            shape=made.shape,
+            outputs=made.outputs,
+            loss=asked.loss,
+            options=asked.options,
+            limit_s=time_limit,
+            say=say,
+            hear=hear,
+        )
     trainer = f" of {found.source}" if found.source else ""
     results.print(
         f"Flux is ready: Julia {found.julia}, Flux {found.flux}, FluxTrainer {found.flux_trainer}{trainer}.",

@@ -25,7 +25,7 @@ end
 
 function trainer_epoch(run, batch_size)
     begin_epoch!(run, randperm(SAMPLES) .- 1)
-    train!(run, cld(SAMPLES, batch_size))
+    train!(run, fill(0.01, cld(SAMPLES, batch_size)))
 end
 
 function cpu_seconds(epoch)
@@ -46,9 +46,10 @@ middle(values) = sort(values)[cld(length(values), 2)]
 for batch_size in (128, 512, 2048)
     model = plain_model()
     state = Flux.setup(Momentum(0.01, 0.9), model)
-    run = start(; model="lenet", data=DATA, parameters=initial_parameters("lenet"), learning_rate=0.01, batch_size,
+    run = start(; model=FluxTrainer.lenet, data=DATA, outputs=10, loss="cross_entropy", options=(;), batch_size,
         num_workers=0, optimizer="sgd", momentum=0.9, weight_decay=0.0, precision="float32",
-        memory_format="contiguous", data_on_device=false, device="cpu", threads=1)
+        memory_format="contiguous", data_on_device=false, seed=0, device="cpu",
+        threads=1)
     plain_epoch(model, state, batch_size) # not counted: compilation
     trainer_epoch(run, batch_size)
     mine_first(mine, plain) = (cpu_seconds(mine), cpu_seconds(plain))

@@ -34,26 +34,36 @@ def described(lents, count):
     found = [lents[place] for place in range(count)]
     return {each.name.decode(): [each.type, list(each.sizes[: each.dimensions]), array(each)[-1]] for each in found}
 
-def start(held, settings, data, pieces, weights, tensors):
+def start(held, settings, options, count, data, pieces):
     asked = {name: getattr(settings[0], name) for name, _ in seam.Settings._fields_}
     asked = {name: value.decode() if isinstance(value, bytes) else value for name, value in asked.items()}
-    calls.append(["start", asked, described(data, pieces), described(weights, tensors)])
+    told = [[getattr(options[place], name) for name, _ in seam.ModelOption._fields_] for place in range(count)]
+    told = [[value.decode() if isinstance(value, bytes) else value for value in each] for each in told]
+    calls.append(["start", asked, told, described(data, pieces)])
     held[0] = 7
 
-def train(held, batches, loss, samples, data_s):
-    calls.append(["train", held, batches])
+def reset(held, lents, count):
+    calls.append(["reset", held, described(lents, count)])
+
+TENSORS = b"out.weight\\t2,3\\ttrained\\nout.seen\\t2\\tkept"
+
+def tensors(held, text):
+    text[0] = TENSORS
+
+def train(held, rates, steps, loss, samples, data_s):
+    calls.append(["train", held, rates[:steps]])
     loss[0], samples[0], data_s[0] = 0.5, 64, 0.25
 
 def evaluate(held, split, accuracy, loss):
     calls.append(["evaluate", held, split.decode()])
-    accuracy[0], loss[0] = 0.75, 0.5
+    accuracy[0], loss[0] = float("nan") if split == b"test" else 0.75, 0.5
 
 def begin_epoch(held, order, samples):
     calls.append(["begin_epoch", held, order[:samples]])
 
 def parameters(held, lents, count):
     calls.append(["parameters", held])
-    array(lents[0])[:] = [0, 1, 2, 3, 4, 5]
+    array(lents[0])[:], array(lents[1])[:] = [0, 1, 2, 3, 4, 5], [6, 7]
 
 def load_parameters(held, lents, count):
     calls.append(["load_parameters", held, described(lents, count)])
@@ -65,7 +75,7 @@ def loader_workers(held, workers):
 def save(held, path):
     calls.append(["save", held, path.decode()])
 
-FAILURE = "no such file \N{SNOWMAN}".encode() + b"\\0"
+FAILURE = "Julia: no such file \N{SNOWMAN}".encode() + b"\\0"
 
 def load(held, path):
     calls.append(["load", held, path.decode()])
@@ -94,20 +104,28 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from trainables.contract import LabelledImages
+from trainables.contract import Execution, Hyperparameters, Samples, Setup
 from trainables.flux.backend import start
-split = LabelledImages(np.zeros((5, 1, 28, 28), np.float32), np.arange(5))
+split = Samples(np.zeros((5, 1, 28, 28), np.float32), np.arange(5))
+options = {"hidden": 64, "dropout": 0.5, "norm": "batch", "bias": True}
+knobs = Hyperparameters(0.1, 4, 1, optimizer="adamw", weight_decay=0.25, options=options)
 assert "juliacall" not in sys.modules
-run = start(model="lenet", data={"train": split}, parameters={"fc3.weight": np.zeros((2, 3), np.float32)},
-            learning_rate=0.1, batch_size=4, num_workers=1, optimizer="sgd", momentum=0.9, weight_decay=0.0,
-            precision="float32", memory_format="contiguous", data_on_device=False,
-            device=sys.argv[1], threads=int(sys.argv[2]))
+run = start(Setup(model=Path("/task/model.jl"), data={"train": split}, outputs=5, loss="cross_entropy",
+                  hyperparameters=knobs, execution=Execution(), seed=11, device=sys.argv[1], threads=int(sys.argv[2])))
 import juliacall
 run.warm_up()
 run.begin_epoch(np.arange(5))
-progress, score = run.train(2), run.evaluate("train")
-array = run.parameters()["fc3.weight"]
-run.load_parameters({"fc3.weight": array})
+progress, scores = run.train(np.array([0.25, 0.5])), [run.evaluate("train"), run.evaluate("test")]
+own = run.parameters()
+array = own["out.weight"]
+run.reset(None)
+run.reset({"fc3.weight": array, "fc3.seen": own["out.seen"]})
+run.load_parameters({"fc3.weight": array, "fc3.seen": own["out.seen"]})
+names = [list(own), list(run.parameters())]
+try:
+    run.reset({"fc3.weight": array.T.copy(), "fc3.seen": own["out.seen"]})
+except Exception as error:
+    mismatch = str(error)
 run.save(Path("model"))
 try:
     run.load(Path("model"))
@@ -119,7 +137,8 @@ lent = [sorted(_lent_to[7])]
 run.close()
 lent.append(sorted(_lent_to))
 print(json.dumps(dict(calls=juliacall.calls, environment=juliacall.environment, failure=failure, workers=workers,
-                      progress=progress, score=score, lent=lent, array=array.tolist(),
+                      progress=progress, scores=scores, lent=lent, array=array.tolist(), names=names,
+                      mismatch=mismatch,
                       order=bool(array.flags.c_contiguous))))
 """
 
@@ -150,35 +169,47 @@ def calls(driven: dict[str, object]) -> list[list[object]]:
     return driven["calls"]
 
 
-def test_start_hands_over_every_keyword_with_arrays_as_julia_sees_them(driven: dict[str, object]) -> None:
-    name, settings, data, parameters = calls(driven)[2]
+def test_start_hands_over_all_of_a_setup_with_arrays_as_julia_sees_them(driven: dict[str, object]) -> None:
+    name, settings, options, data = calls(driven)[2]
     assert name == "start"
-    assert data == {"train/images": [0, [28, 28, 1, 5], 0.0], "train/labels": [2, [5], 4]}
-    assert parameters == {"fc3.weight": [0, [3, 2], 0.0]}
+    assert data == {"train/features": [0, [28, 28, 1, 5], 0.0], "train/targets": [2, [5], 4]}
+    assert options == [
+        ["hidden", 1, 64, 0.0, None],
+        ["dropout", 2, 0, 0.5, None],
+        ["norm", 3, 0, 0.0, "batch"],
+        ["bias", 0, 1, 0.0, None],
+    ]
     assert settings == {
-        "model": "lenet",
-        "learning_rate": 0.1,
+        "model": "/task/model.jl",
+        "loss": "cross_entropy",
+        "outputs": 5,
         "batch_size": 4,
         "num_workers": 1,
-        "optimizer": "sgd",
+        "optimizer": "adamw",
         "momentum": 0.9,
-        "weight_decay": 0.0,
+        "weight_decay": 0.25,
         "precision": "float32",
         "memory_format": "contiguous",
         "data_on_device": 0,
         "device": "cpu",
+        "seed": 11,
         "threads": 1,
     }
 
 
 def test_methods_call_their_julia_namesakes(driven: dict[str, object]) -> None:
+    given = {"out.weight": [0, [3, 2], 5.0], "out.seen": [0, [2], 7.0]}
     assert [call for call in calls(driven) if call[0] not in ("seval", "start")] == [
         ["warm_up", 7],
         ["begin_epoch", 7, [0, 1, 2, 3, 4]],
-        ["train", 7, 2],
+        ["train", 7, [0.25, 0.5]],
         ["evaluate", 7, "train"],
+        ["evaluate", 7, "test"],
         ["parameters", 7],
-        ["load_parameters", 7, {"fc3.weight": [0, [3, 2], 5.0]}],
+        ["reset", 7, {}],
+        ["reset", 7, given],
+        ["load_parameters", 7, given],
+        ["parameters", 7],
         ["save", 7, "model"],
         ["load", 7, "model"],
         ["loader_workers", 7],
@@ -186,13 +217,27 @@ def test_methods_call_their_julia_namesakes(driven: dict[str, object]) -> None:
     ]
 
 
+def test_tensors_have_fluxs_names_until_pytorchs_are_given(driven: dict[str, object]) -> None:
+    assert driven["names"] == [["out.weight", "out.seen"], ["fc3.weight", "fc3.seen"]]
+
+
+def test_parameters_of_another_model_are_refused_before_julia_is_asked(driven: dict[str, object]) -> None:
+    first, *lists = str(driven["mismatch"]).splitlines()
+    assert first == "PyTorch's model has fc3.weight 3x2 where Flux's has out.weight 2x3:"
+    assert lists == [
+        "   PyTorch          Flux",
+        "-> fc3.weight 3x2   out.weight 2x3",
+        "   fc3.seen 2       out.seen 2",
+    ]
+
+
 def test_data_is_kept_until_the_run_is_closed(driven: dict[str, object]) -> None:
-    assert driven["lent"] == [["train/images", "train/labels"], []]
+    assert driven["lent"] == [["train/features", "train/targets"], []]
 
 
 def test_results_come_back_in_python_types_and_c_order(driven: dict[str, object]) -> None:
     assert driven["progress"] == [0.5, 64, 0.25]
-    assert driven["score"] == [0.75, 0.5]
+    assert driven["scores"] == [[0.75, 0.5], [None, 0.5]]  # no accuracy where there are no classes
     assert driven["workers"] == 1
     assert driven["array"] == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     assert driven["order"] is True
