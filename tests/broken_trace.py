@@ -1,77 +1,59 @@
-"""Stands in for `trainables.verify.trace` and breaks the side called "flux": verify must notice
-and name what is broken.
+"""Stands in for `trainables.verify.trace` and breaks the side called "flux": verify must notice and name what is wrong.
 
-The environment says what: TUNEOFF_BREAK is a name below; TUNEOFF_BREAK_SIDE is flux, or pytorch where there is no Julia
-(then PyTorch is compared with a broken PyTorch).
+The environment says what: TUNEOFF_BREAK is a name below, or a path of a model that stands in for the workload's;
+TUNEOFF_BREAK_SIDE is flux, or pytorch where there is no Julia (then PyTorch is compared with a broken PyTorch).
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from trainables.contract import StartTrace
+import numpy as np
+
+from trainables.contract import Samples, StartTrace, Trace, TracedStep, TraceSetup
 from trainables.frameworks import Framework, framework
 from trainables.verify import trace
 
-# Julia code before the start, and of a function of the tracer after it.
+# Julia code that changes a function for good.
 IN_JULIA = {
-    "nothing": ("nothing", "identity"),
-    "kernel": ("nothing", "tracer -> reverse!(tracer.model.layers.conv2.weight; dims=(1, 2))"),
-    "init": ("nothing", "tracer -> (tracer.model.layers.fc1.bias .= 0)"),
-    "flips": ("FluxTrainer.eval(:(reversed(array, ::Val{:kernel}) = copy(array)))", "identity"),
-    "decay": (
-        "FluxTrainer.eval(:(optimisation_rule(; optimizer, learning_rate, momentum, weight_decay) ="
-        " OptimiserChain(Momentum(learning_rate, momentum), WeightDecay(weight_decay))))",
-        "identity",
-    ),
-    # Flux's own max-pooling in place of the exact one
-    "pooling": ('FluxTrainer.eval(:(MODELS["lenet"] = T -> lenet(T; pool=Flux.MaxPool)))', "identity"),
+    "flips": "FluxTrainer.eval(:(reversed(array, ::Val{:kernel}) = copy(array)))",
 }
 
 
-def break_julia(what: str, start: StartTrace, **keywords: Any) -> Any:
-    from trainables.flux import backend as flux_backend
+class Broken:
+    """A trace whose parameters are not what they were set to, or that decays last; methods of `contract.Trace`."""
 
-    flux_backend._flux_trainer(1, "cpu")
-    import juliacall
+    def __init__(self, what: str, whole: Trace, setup: TraceSetup) -> None:
+        self._what = what
+        self._whole = whole
+        self._decay = setup.hyperparameters.weight_decay
 
-    before, after = IN_JULIA[what]
-    juliacall.Main.seval(before)
-    built: Any = start(**keywords)
-    juliacall.Main.seval(after)(built._tracer)
-    return built
+    def parameters(self) -> dict[str, Any]:
+        return self._whole.parameters()
 
+    def load_parameters(self, arrays: Mapping[str, Any]) -> None:
+        wrong = dict(arrays)
+        if self._what == "kernel":
+            wrong["conv2.weight"] = np.ascontiguousarray(wrong["conv2.weight"][:, :, ::-1, ::-1])
+        if self._what == "init":
+            wrong["fc1.bias"] = np.zeros_like(wrong["fc1.bias"])
+        self._whole.load_parameters(wrong)
 
-def break_pytorch(what: str, start: StartTrace, **keywords: Any) -> Any:
-    import torch
+    def inputs(self, samples: Samples) -> dict[str, Any]:
+        return self._whole.inputs(samples)
 
-    built: Any = start(**keywords)
-    model = built._model
-    with torch.no_grad():
-        if what == "kernel":
-            model.conv2.weight.copy_(model.conv2.weight.flip(2, 3))
-        elif what == "init":
-            model.fc1.bias.zero_()
-        elif what == "decay":
-            settings = built._optimizer.param_groups[0]
-            built._optimizer = DecayLast(model.parameters(), settings["lr"], settings["momentum"], 5e-4)
-    return built
-
-
-def DecayLast(parameters: Any, learning_rate: float, momentum: float, weight_decay: float) -> Any:  # noqa: N802
-    """SGD whose decay is taken after the momentum."""
-    import torch
-
-    class Optimizer(torch.optim.SGD):
-        def step(self, closure: Any = None) -> None:
-            super().step()
-            with torch.no_grad():
-                for parameter in self.param_groups[0]["params"]:
-                    parameter.mul_(1 - weight_decay)
-
-    return Optimizer(parameters, lr=learning_rate, momentum=momentum)
+    def step(self, samples: Samples, rate: float) -> TracedStep:
+        stepped = self._whole.step(samples, rate)
+        if self._what != "decay":
+            return stepped
+        decayed = {name: array * (1 - self._decay) for name, array in stepped.parameters.items()}
+        self._whole.load_parameters(decayed)
+        return stepped._replace(parameters=decayed)
 
 
 def main() -> None:
@@ -80,9 +62,20 @@ def main() -> None:
     def broken(each: Framework) -> StartTrace:
         if sys.argv[2] != "flux":
             return original(each)
-        break_it = break_julia if side == "flux" else break_pytorch
         start = original(framework(side))
-        return lambda **keywords: break_it(what, start, **keywords)
+
+        def started(setup: TraceSetup) -> Trace:
+            if "/" in what:
+                return start(replace(setup, model=Path(what)))
+            setup = replace(setup, model=setup.model.with_suffix(".jl" if side == "flux" else ".py"))
+            whole = start(setup)
+            if what in IN_JULIA:
+                import juliacall
+
+                juliacall.Main.seval(IN_JULIA[what])
+            return Broken(what, whole, setup)
+
+        return started
 
     original = Framework.start_trace
     Framework.start_trace = broken  # type: ignore[method-assign]

@@ -40,6 +40,7 @@ from trainables.verify.trace import (
     Arrays,
     Request,
     batch_file,
+    fault_file,
     state_file,
     step_file,
 )
@@ -367,7 +368,8 @@ class _Process:
         with suppress(subprocess.TimeoutExpired):
             self.popen.wait(END_S)
         self.errors.seek(0)
-        said = telling(self.errors.read())
+        fault = fault_file(self.folder, self.name)
+        said = fault.read_text(encoding="utf-8") if fault.exists() else telling(self.errors.read())
         raise RuntimeError(f"the {self.name} side failed: {said or f'exit code {self.popen.returncode}'}")
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainables.common.errors import UserError
 from trainables.contract import Hyperparameters, Samples, Trace, TracePrecision, TraceSetup
 from trainables.frameworks import framework
 from trainables.schedules import rates
@@ -60,7 +61,15 @@ class Request:
 
 
 def main() -> None:
-    """Serve steps until the pipe is closed."""
+    """Serve steps until the pipe is closed; what a model's file or a framework says of a fault goes into a file."""
+    try:
+        _serve()
+    except (UserError, RuntimeError) as error:
+        fault_file(Path(sys.argv[1]), sys.argv[2]).write_text(str(error), encoding="utf-8")
+        sys.exit(1)
+
+
+def _serve() -> None:
     folder = Path(sys.argv[1])
     request = Request.from_json((folder / "request.json").read_text(encoding="utf-8"))
     name, pipe = sys.argv[2], Connection(int(sys.argv[3]))
@@ -80,6 +89,11 @@ def main() -> None:
 def step_file(folder: Path, name: str, step: int) -> Path:
     """Where a framework's answer for a step lies."""
     return folder / f"step-{step}.{name}.npz"
+
+
+def fault_file(folder: Path, name: str) -> Path:
+    """What a framework could not do, in lines for people."""
+    return folder / f"fault.{name}.txt"
 
 
 def state_file(folder: Path, step: int) -> Path:
