@@ -20,14 +20,15 @@ from statistics import median
 import numpy as np
 import psutil
 
-from trainables.contract import LabelledImages
-from trainables.determinism import initial_parameters
+from trainables.contract import Execution, Hyperparameters, Samples, Setup
 from trainables.flux import runtime as julia_runtime
 from trainables.frameworks import framework
-from trainables.workloads.architectures import MODELS
+from trainables.workloads.workload import find
 
 BATCH_SIZE = 64
 BATCHES = {"lenet": 50, "resnet18": 5}
+WORKLOADS = {"lenet": "digits-lenet", "resnet18": "fashion-resnet18"}
+RATE = 0.01
 ROUNDS = 3
 _PARTS = ("runtime", "packages", "seam")
 Row = dict[str, object]
@@ -41,7 +42,7 @@ def rows() -> Iterator[Row]:
     yield _flux_beside_pytorch()
     with tempfile.TemporaryDirectory() as folder:
         plain = _without_precompilation(Path(folder))
-        for model in MODELS:
+        for model in BATCHES:
             _processes(model, plain)  # not counted: compiles FluxTrainer's own code into a cache, without the workload
             fresh = _middle(_processes(model, plain)[0] for _ in range(ROUNDS))
             both = [_processes(model, {}) for _ in range(ROUNDS)]
@@ -123,33 +124,30 @@ def train_twice(framework_name: str, model: str) -> None:
     born = time.perf_counter() - (time.time() - psutil.Process().create_time())
     random = np.random.RandomState(0)
     samples = BATCHES[model] * 2 * BATCH_SIZE
-    images = random.rand(samples, 1, 28, 28).astype(np.float32)
-    data = LabelledImages(images, random.randint(0, 10, samples).astype(np.int64))
-    parameters = initial_parameters(MODELS[model](), seed=0)
+    features = random.rand(samples, 1, 28, 28).astype(np.float32)
+    data = Samples(features, random.randint(0, 10, samples).astype(np.int64))
+    asked = framework(framework_name)
+    setup = Setup(
+        model=asked.model_file(find(WORKLOADS[model])),
+        data={"train": data, "validation": data, "test": data},
+        outputs=10,
+        loss="cross_entropy",
+        hyperparameters=Hyperparameters(RATE, BATCH_SIZE, num_workers=0),
+        execution=Execution(),
+        seed=0,
+        device="cpu",
+        threads=1,
+    )
     for _ in range(2):
         marks = [time.perf_counter()]
-        start = framework(framework_name).start()
+        start = asked.start()
         imported = time.perf_counter()
-        run = start(
-            model=model,
-            data={"train": data, "validation": data, "test": data},
-            parameters=parameters,
-            learning_rate=0.01,
-            batch_size=BATCH_SIZE,
-            num_workers=0,
-            optimizer="sgd",
-            momentum=0.9,
-            weight_decay=0.0,
-            precision="float32",
-            memory_format="contiguous",
-            data_on_device=False,
-            device="cpu",
-            threads=1,
-        )
+        run = start(setup)
         marks.append(time.perf_counter())
         cpu_s = time.process_time()
         run.warm_up()
         marks.append(time.perf_counter())
+        run.reset(None)
         began, cpu_began = time.perf_counter(), time.process_time()
         run.begin_epoch(np.arange(samples))
         begin_epoch = time.perf_counter() - began
@@ -162,11 +160,12 @@ def train_twice(framework_name: str, model: str) -> None:
             "begun": marks[1] - born + begin_epoch,
             "cpu": cpu_s + time.process_time() - cpu_began,
         }
+        marks.append(time.perf_counter())
         for _ in range(2):
-            run.train(BATCHES[model])
+            run.train(np.full(BATCHES[model], RATE))
             marks.append(time.perf_counter())
         run.close()
-        seconds = np.diff(marks).tolist()
+        seconds = np.delete(np.diff(marks), 2).tolist()  # without the reset
         told = dict(zip(("startup", "compile", "first", "steady"), seconds, strict=True))
         print(json.dumps({**told, **parts}), flush=True)
 

@@ -36,7 +36,7 @@ def telling(stage: str, call: Callable[..., Any], file: Path) -> Callable[..., A
 
 def prepare(file: Path, folder: Path, name: str) -> None:
     begin = framework(name).start()  # imports the backend: no Julia yet, but torch
-    backend = sys.modules[begin.__module__]  # type: ignore[attr-defined]
+    backend = sys.modules[begin.__module__]
     run = {"flux": "FluxRun", "pytorch": "PyTorchRun"}[name]
     for stage, method in zip(STAGES[1:], ("warm_up", "train", "evaluate", "save"), strict=True):
         setattr(getattr(backend, run), method, telling(stage, getattr(getattr(backend, run), method), file))

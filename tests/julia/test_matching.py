@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from trainables.flux.matching import Tensor, listed, matched
@@ -9,11 +11,14 @@ from trainables.flux.matching import Tensor, listed, matched
 MLP = {"0.weight": (32, 8), "0.bias": (32,), "3.weight": (5, 32), "3.bias": (5,)}
 
 
-def flux(shapes: dict[str, tuple[int, ...]]) -> list[Tensor]:
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def flux(shapes: Shapes) -> list[Tensor]:
     return [Tensor(name, shape, "running" not in name) for name, shape in shapes.items()]
 
 
-def names(theirs: dict[str, tuple[int, ...]], ours: dict[str, tuple[int, ...]]) -> dict[str, str]:
+def names(theirs: Shapes, ours: Shapes) -> dict[str, str]:
     return {name: tensor.name for name, tensor in matched(theirs, flux(ours)).items()}
 
 
@@ -63,9 +68,7 @@ def test_an_array_of_ones_own_may_be_called_anything() -> None:
     ],
     ids=["missing bias", "one more", "transposed", "other order", "none"],
 )
-def test_a_mismatch_names_the_first_difference_and_shows_both_lists(
-    ours: dict[str, tuple[int, ...]], first: str
-) -> None:
+def test_a_mismatch_names_the_first_difference_and_shows_both_lists(ours: Shapes, first: str) -> None:
     with pytest.raises(RuntimeError) as told:
         matched(MLP, flux(ours))
     line, *table = str(told.value).splitlines()
