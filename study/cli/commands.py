@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from reports.errors import ReportError
-from study.cli import machine, plans, reading, studies, training
+from study.cli import beginning, machine, plans, reading, studies, training
 from study.cli.help import SETTINGS, Command, Group, examples, glossary
 from study.cli.misuse import told
 from study.cli.output import (
@@ -132,6 +132,7 @@ _add(
     "tuneoff confirm results/quickstart --disturbed",
     more=glossary(),
 )
+_add("Studies", beginning.new, "tuneoff new my-task", "tuneoff launch my-task")
 _add(
     "Results",
     reading.status,

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from study.cli.output import told_of_data
 from study.cli.readiness import LOADING_TO_DO
 from study.cluster.environment import NoFolder, choose_temporary_folder
 from study.plan.completing import complete, told
@@ -153,7 +154,7 @@ def _workload(looked_at: Workload, data_dir: Path | None) -> Iterator[Finding]:
     """Whether a workload can be trained: its data, and its models in every framework."""
     item = f"data of {looked_at.name}"
     try:
-        made = prepare(looked_at, data_dir=data_dir)
+        made = prepare(looked_at, data_dir=data_dir, hear=told_of_data)
     except UserError as error:
         yield Finding(item, "problem", str(error), "mend that", needed=True)
         return

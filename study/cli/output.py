@@ -72,9 +72,25 @@ def with_volume(function: Callable[..., None], verbose: Any = Verbose) -> Callab
 
 def fail(message: str, code: int) -> NoReturn:
     """One line on stderr, and the end of the process; where more is wanted, what led to it first."""
-    tell_where(sys.exception())
+    error = sys.exception()
+    tell_where(error)
+    if not volume.verbose:  # else it has been shown
+        tell_aside("\n".join(getattr(error, "__notes__", [])))
     complain(message)
     sys.exit(code)
+
+
+def tell_aside(text: str) -> None:
+    """What somebody else's code printed, on stderr; above what moves there."""
+    if text and sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def told_of_data(text: str) -> None:
+    """What data.py printed, where more is wanted."""
+    if volume.verbose:
+        tell_aside(text)
 
 
 def tell_where(error: BaseException | None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.cli.output import fail, out, results
+from study.cli.output import fail, out, results, told_of_data
 from study.cli.working import interrupts, screen
 from trainables.common.errors import UserError
 
@@ -135,7 +135,7 @@ def prepare_data(workload: Workload, data_dir: Path | None, folder: StudyFolder 
     screen.doing(f"preparing the data: {workload.name}")
     if data_dir is None and folder is not None and is_stored_in(folder.data, workload):
         return facts(workload)
-    return prepare(workload, data_dir=data_dir)
+    return prepare(workload, data_dir=data_dir, hear=told_of_data)
 
 
 def check_local_slice(plan: Plan, where: Place, *, begun: bool = False) -> None:

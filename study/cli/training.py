@@ -11,7 +11,7 @@ import psutil
 import typer
 
 from study.cli.options import AsJson, DataDir, FrameworkOption, WorkloadOption, WorkloadOptions, value_of
-from study.cli.output import fail, out, results
+from study.cli.output import fail, out, results, told_of_data
 from study.cli.running import check_available
 from study.cli.working import at_work, screen, warn
 from study.console import Screen, SteadyConsole
@@ -125,11 +125,11 @@ def train(
         memory_format=memory_format,
         data_on_device=data_on_device,
     )
-    made = prepare(trained, data_dir=data_dir)
-    refuse_impossible(spec, trained, made)
     began = time.perf_counter()
+    made = prepare(trained, data_dir=data_dir, hear=told_of_data)
+    refuse_impossible(spec, trained, made)
     spec = on_this_machine(spec, device, made=made)
-    started = _process_start() + time.perf_counter() - began  # looking is no part of it
+    started = _process_start() + time.perf_counter() - began  # neither reading data nor looking is a part of it
     training = Training(spec, workload=trained, started=started, tell=warn)
     screen.doing(f"starting {find_framework(framework).title}")
     try:
@@ -172,7 +172,7 @@ def verify(
     for frameworks in compared.values():
         check_available(frameworks)
     for each in chosen:
-        prepare(each, data_dir=data_dir)
+        prepare(each, data_dir=data_dir, hear=told_of_data)
     shown = screen if screen.moves else Screen(SteadyConsole(stderr=True, quiet=volume.quiet))
     certificates = []
     for each in chosen:

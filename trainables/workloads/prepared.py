@@ -32,6 +32,7 @@ from trainables.workloads.workload import FILE, Made, Workload
 
 _LEFT_BEHIND_S = 3600.0  # by then a writer has ended, on whatever host
 _WHY = "; it may have had too little memory, of which an .npz and .npy files take little"
+_SHOWN_LINES = 20  # of what was printed before it failed
 _RULES = 1  # changes with what is made of the same files
 
 _found: dict[str, Made] = {}  # what this process knows, by `_key`
@@ -251,7 +252,7 @@ def _run(
     if answer.made is None:
         problem = DatasetError(answer.problem)
         if asked.err.strip():
-            problem.add_note(asked.err.rstrip())
+            problem.add_note("\n".join(asked.err.rstrip().splitlines()[-_SHOWN_LINES:]))
         raise problem from _Traced(answer.trace)
     if asked.err.strip():
         hear(asked.err.rstrip())

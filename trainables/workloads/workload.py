@@ -24,10 +24,11 @@ from trainables.common.suggest import nearest
 from trainables.contract import Loss, Option
 from trainables.workloads.toml import HOLDS, NAME, NAME_RULE, Made, line_of, parse
 
-__all__ = ["FILE", "HOLDS", "MODEL_FILES", "SHIPPED", "Made", "Workload", "find", "read", "shipped"]
+__all__ = ["FILE", "HOLDS", "MODEL_FILES", "SHIPPED", "TEMPLATE", "Made", "Workload", "find", "read", "shipped"]
 
 FILE = "workload.toml"
 SHIPPED = Path(__file__).parent / "shipped"
+TEMPLATE = Path(__file__).parent / "template"  # of ``tuneoff new``
 MODEL_FILES: Mapping[str, str] = MappingProxyType({"python": "model.py", "julia": "model.jl"})  # if none is named
 DATA_FILES = ("data.py", "data.npz", "data")
 
