@@ -12,6 +12,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,7 +36,9 @@ _WHY = "; it may have had too little memory, of which an .npz and .npy files tak
 _SHOWN_LINES = 20  # of what was printed before it failed
 _RULES = 1  # changes with what is made of the same files
 
-_found: dict[str, Made] = {}  # what this process knows, by `_key`
+# What this process knows, by `_key`; and what it knows that the cache does not take.
+_found: dict[str, Made] = {}
+_unkept: set[str] = set()
 
 
 def load(workload: Workload, stored: Path | None = None) -> dict[Split, Samples]:
@@ -91,10 +94,11 @@ def prepare(workload: Workload, *, data_dir: Path | None = None, hear: Callable[
     """
     if data_dir is not None:
         data_dir = check_folder(data_dir).resolve()
-    elif (made := _remembered(workload)) is not None and store.seems_whole(_in_cache(made)):
+    elif (made := _at_hand(workload)) is not None:
         return made
     with store.alone(_cached_arrays()):
-        return _make(workload, data_dir, hear=hear)
+        made = _at_hand(workload) if data_dir is None else None  # another process's, meanwhile
+        return made or _make(workload, data_dir, hear=hear)
 
 
 def facts(workload: Workload) -> Made:
@@ -148,7 +152,8 @@ def store_in(parent: Path, workload: Workload, *, say: Callable[[str], None]) ->
 
 
 def _fill(there: Path, workload: Workload, say: Callable[[str], None]) -> None:
-    """From the cache where that has it, else from the data."""
+    """From the cache, where that has them or can be made to, else from the data."""
+    _check_same(there, workload, prepare(workload))
     try:
         if (problem := store.problem(store.copy(_cached_arrays() / there.name, there.parent))) is None:
             return
@@ -169,14 +174,14 @@ def _check_same(there: Path, workload: Workload, made: Made) -> None:
 
 
 def _from_cache(workload: Workload) -> store.Arrays:
-    try:
-        made = prepare(workload)
+    made = prepare(workload)
+    if store.seems_whole(_in_cache(made)):
         try:
             return store.read(_in_cache(made))
         except store.Damaged:
-            return store.read(_in_cache(_make(workload, anew=True)))
-    except (OSError, store.Damaged):
-        pass
+            made = _make(workload, anew=True)
+        with suppress(store.Damaged):
+            return store.read(_in_cache(made))
     try:
         with tempfile.TemporaryDirectory(prefix="tuneoff-") as folder:  # what is mapped stays when the files are gone
             return store.read(Path(folder) / _run(workload, Path(folder)).arrays)
@@ -211,6 +216,7 @@ def _make(
         if data_dir is not None:  # they would be lost with this process, and what comes next is not given that folder
             raise DatasetError(f"{told}; set TUNEOFF_CACHE to a folder you can write") from None
         made = told.made
+        _unkept.add(key)
     _found[key] = made
     if workload.data.suffix != ".py":
         _note(key, made)
@@ -274,6 +280,14 @@ def _others(workload: Workload, must: Made, made: Made) -> str:
         )
     told = ", ".join(f"{name} = {value}" for name, value in made if value != getattr(must, name))
     return f"{workload.folder / FILE}: in [made], {told} would be right; mend it, or take [made] out"
+
+
+def _at_hand(workload: Workload) -> Made | None:
+    """What the data come to, where nothing is left to do about them, or to be done."""
+    made = _remembered(workload)
+    if made is None or store.seems_whole(_in_cache(made)) or _key(workload) in _unkept:
+        return made
+    return None
 
 
 def _remembered(workload: Workload) -> Made | None:

@@ -6,11 +6,15 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from trainables.common.errors import DatasetError
@@ -19,7 +23,7 @@ from trainables.spec import TrainingSpec
 from trainables.workloads import prepared, store
 from trainables.workloads.datasets import fetch
 from trainables.workloads.prepared import facts, is_stored_in, load, outputs_of, prepare, store_in
-from trainables.workloads.workload import Made, find, shipped
+from trainables.workloads.workload import Made, Workload, find, read, shipped
 
 WORKLOAD = find("digits-lenet")
 assert WORKLOAD.made is not None
@@ -49,6 +53,7 @@ def cache(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copyfile(digits, tmp_path / "cache" / digits.name)
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(prepared, "_found", {})
+    monkeypatch.setattr(prepared, "_unkept", set())
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     return tmp_path / "cache"
@@ -259,6 +264,155 @@ def test_a_cache_that_cannot_be_written_still_serves(closed_cache: Path, tmp_pat
     assert same(store_in(tmp_path / "data", WORKLOAD, say=said.append))
     assert {path.name for path in closed_cache.iterdir()} == {"digits.npz", "arrays"}
     assert list((tmp_path / "tmp").glob("tuneoff-*/*.npy")) == []
+
+
+def test_a_cache_that_cannot_be_written_costs_a_reading_each_time_and_no_more(
+    own: Workload, cache: Path, makings: list[str], tmp_path: Path
+) -> None:
+    shutil.rmtree(cache)
+    cache.write_text("no folder")
+    made = prepare(own)
+    assert prepare(own) == facts(own) == made
+    assert len(makings) == 1
+    assert len(load(own)["train"]) == 36
+    assert len(makings) == 2
+    with pytest.raises(DatasetError, match=r"cannot write below .*; set TUNEOFF_CACHE to a folder you can write"):
+        prepare(own, data_dir=tmp_path)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Workload:
+    """A workload of a user's, with code."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "workload.toml").write_text("target = 0.9\nevaluate_every_samples = 50\nlimit_s = 5.0\nepochs = 5\n")
+    (folder / "model.py").touch()
+    (folder / "data.py").write_text(
+        "import numpy as np\n"
+        "def load(data_dir=None):\n"
+        "    print('reading')\n"
+        "    shift = 0 if data_dir is None else 1\n"
+        "    return {'train': (np.arange(60, dtype=np.float32)[:, None] + shift, np.arange(60) % 3)}\n"
+    )
+    return read(folder)
+
+
+@pytest.fixture
+def own_npz(own: Workload) -> Workload:
+    """The same, with a file."""
+    own.data.unlink()
+    write_npz(own.folder, 0)
+    return read(own.folder)
+
+
+def write_npz(folder: Path, shift: int) -> None:
+    features = np.arange(60, dtype=np.float32)[:, None] + shift
+    np.savez(folder / "data.npz", features=features, targets=np.arange(60) % 3)
+
+
+def test_code_runs_once_in_a_process_and_what_it_prints_is_kept(own: Workload, makings: list[str]) -> None:
+    heard: list[str] = []
+    made = prepare(own, hear=heard.append)
+    assert (made.training_samples, made.shape, made.outputs) == (36, (1,), 3)
+    assert facts(own) == prepare(own, hear=heard.append) == made
+    assert load(own)["train"].features[:3].tolist() == [[0], [1], [2]]
+    assert (len(makings), heard) == (1, ["reading"])
+    prepared._found.clear()  # another process
+    assert prepare(own) == made
+    assert len(makings) == 2
+
+
+def test_code_that_changed_runs_again(own: Workload, makings: list[str]) -> None:
+    before = prepare(own)
+    own.data.write_text(own.data.read_text().replace("else 1", "else 1.5").replace("shift = 0", "shift = 2"))
+    assert prepare(own) != before
+    assert len(makings) == 2
+
+
+def test_a_folder_that_is_given_is_what_counts_from_then_on(own: Workload, tmp_path: Path, said: list[str]) -> None:
+    before = prepare(own)
+    made = prepare(own, data_dir=tmp_path)
+    assert made != before
+    assert facts(own) == made
+    assert load(own)["train"].features[0] == 1
+    assert store_in(tmp_path / "data", own, say=said.append).name == made.arrays
+
+
+def test_files_are_read_again_when_they_changed_and_not_before(own_npz: Workload, makings: list[str]) -> None:
+    made = prepare(own_npz)
+    prepared._found.clear()  # another process
+    assert facts(own_npz) == prepare(own_npz) == made
+    assert len(makings) == 1
+    state = own_npz.data.stat()
+    write_npz(own_npz.folder, 1)  # as large as before
+    assert own_npz.data.stat().st_size == state.st_size
+    assert load(own_npz)["train"].features[0] == 1
+    assert len(makings) == 2
+
+
+def test_files_of_which_the_cache_lost_the_arrays_are_read_again(own_npz: Workload, cache: Path) -> None:
+    made = prepare(own_npz)
+    shutil.rmtree(cache / "arrays")
+    assert prepare(own_npz) == made
+    assert len(load(own_npz)["test"]) == 12
+
+
+def test_a_study_keeps_its_data_whatever_becomes_of_the_workloads(
+    own_npz: Workload, tmp_path: Path, cache: Path, said: list[str]
+) -> None:
+    """Its copy of the workload says what its data must come to."""
+    kept = replace(own_npz, made=prepare(own_npz))
+    stored = store_in(tmp_path / "data", kept, say=said.append)
+    write_npz(own_npz.folder, 1)
+    shutil.rmtree(cache)
+    assert is_stored_in(tmp_path / "data", kept)
+    assert store_in(tmp_path / "data", kept, say=said.append) == stored
+    assert load(kept, stored)["train"].features[0] == 0
+    assert said == []
+    shutil.rmtree(stored)
+    with pytest.raises(DatasetError, match="became other arrays than they must"):
+        store_in(tmp_path / "data", kept, say=said.append)
+    write_npz(own_npz.folder, 0)
+    assert store_in(tmp_path / "data", kept, say=said.append) == stored
+
+
+def test_data_that_are_others_each_time_cannot_be_mended(own: Workload, cache: Path, tmp_path: Path) -> None:
+    own.data.write_text(own.data.read_text().replace("shift = 0", "shift = np.random.rand()"))
+    made = prepare(own)
+    damage(cache / "arrays" / made.arrays / "test.features.npy")
+    with pytest.raises(DatasetError, match=r"are others each time they are read; in .*, seed what draws"):
+        store_in(tmp_path / "data", own, say=print)
+
+
+@pytest.mark.parametrize(("code", "note"), [("print('a')\nprint('b')\n1 / 0\n", ["a\nb"]), ("1 / 0\n", [])])
+def test_what_was_printed_before_code_failed_is_its_note(own: Workload, code: str, note: list[str]) -> None:
+    own.data.write_text(code)
+    with pytest.raises(DatasetError, match=r"data\.py:\d: ZeroDivisionError: division by zero") as failed:
+        prepare(own)
+    assert getattr(failed.value, "__notes__", []) == note
+    assert "ZeroDivisionError" in str(failed.value.__cause__)
+
+
+def test_a_process_that_dies_is_told(own: Workload) -> None:
+    own.data.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    told = r"data\.py cannot be read: the process that does was ended by SIGKILL; it may have had too little memory"
+    with pytest.raises(DatasetError, match=told):
+        prepare(own)
+
+
+def test_a_slow_loader_is_waited_for_and_ends_with_who_waits(own: Workload, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    own.data.write_text(f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n")
+
+    def interrupt() -> None:
+        while not pid.exists() or not pid.read_text():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        prepare(own)
+    assert not psutil.pid_exists(int(pid.read_text())) or psutil.Process(int(pid.read_text())).status() == "zombie"
 
 
 def test_a_study_that_cannot_be_written_says_so(tmp_path: Path) -> None:
