@@ -34,14 +34,22 @@ def examine(check: str, *, device: Device, loadings: Sequence[Loading]) -> Readi
 
 
 def try_models(
-    check: str, model: Path, points: Sequence[Mapping[str, Option]], *, shape: tuple[int, ...], outputs: int
+    check: str,
+    model: Path,
+    points: Sequence[Mapping[str, Option]],
+    *,
+    shape: tuple[int, ...],
+    outputs: int,
+    environment: Mapping[str, str],
 ) -> list[Tried]:
     """Let a ``check`` module build a model with each of these options; see `trainables.contract.TryModel`.
 
     Those after the first with a problem are not tried.
     """
     told = {"model": str(model), "points": [dict(each) for each in points], "shape": shape, "outputs": outputs}
-    answer = ask(python("trainables.examination", check, json.dumps(told)), timeout_s=TRY_LIMIT_S)
+    answer = ask(
+        python("trainables.examination", check, json.dumps(told)), timeout_s=TRY_LIMIT_S, environment=environment
+    )
     try:
         return [Tried(**each) for each in json.loads(answer.out.strip().rpartition("\n")[2])]
     except (ValueError, TypeError):

@@ -122,7 +122,8 @@ class Framework:
         if self.check is None or self.language is None:
             return []
         model = self.model_file(workload)
-        return try_models(self.check, model, points, shape=made.shape, outputs=made.outputs)
+        variables = self.environment()
+        return try_models(self.check, model, points, shape=made.shape, outputs=made.outputs, environment=variables)
 
     def lacking(self, wanted: Execution) -> Iterator[tuple[str, object, object]]:
         """What is wanted and not offered: name of the field, value, and the default that is offered."""

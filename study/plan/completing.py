@@ -15,6 +15,7 @@ from study.plan.possible import BatchSizes, refuse_large, refuse_lonely, refuse_
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
 from trainables.frameworks import FRAMEWORKS, available, framework
+from trainables.workloads.toml import line_of
 from trainables.workloads.workload import FILE, SHIPPED, Made, Workload, find
 
 AVAILABLE = "available"  # as frameworks: every real framework that can run here, and for which there is a model
@@ -57,7 +58,10 @@ def _own_problem(workload: Workload) -> str | None:
     try:
         _filled(bare, workload, names)
     except UserError as error:
-        return f"{workload.folder / FILE}: {_as_given(str(error), said)}"
+        path, message = workload.folder / FILE, _as_given(str(error), said)
+        key = re.search(r"\b(?:space|training|options)\.[\w.-]*\w", message)
+        line = line_of(path.read_text(encoding="utf-8-sig"), key[0].split(".")) if key else ""
+        return f"{path}{line}: {message}"
     return None
 
 
@@ -230,8 +234,9 @@ def _complete_space(
             raise UserError(f"space.{name} is for no framework of this plan{nearest(name, ['all', *names])}")
         _section(given, name, "space.")
     for name in workload.space:
-        if name != "all":
-            framework(name)
+        if name != "all" and name not in FRAMEWORKS:
+            known = [each.name for each in FRAMEWORKS.values() if each.real]
+            raise UserError(f"space.{name} is for no framework{nearest(name, ['all', *known])}")
         _section(workload.space, name, "space.")
     fixed = {name for name in SEARCHED if name in _section(values, "training")} | set(_section(values, "options"))
     workers = Range(0, cpus if isinstance(cpus, int) and not isinstance(cpus, bool) and cpus > 0 else 1)
