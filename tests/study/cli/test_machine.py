@@ -27,6 +27,7 @@ from trainables.common.machine import Cpus, Memory
 from trainables.contract import Readiness
 from trainables.flux import setup
 from trainables.flux.runtime import JuliaVersions
+from trainables.workloads.workload import find
 
 OURS = Cpus(1, 2, "affinity")
 TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--learning-rate", "0.1", "--batch-size"]
@@ -93,8 +94,8 @@ def test_doctor_says_what_is_ours_and_what_fits_in_it(monkeypatch: pytest.Monkey
 
 def test_provenance_says_what_was_ours_and_how_busy_it_was(tmp_path: Path) -> None:
     study = create(tmp_path / "s", plan())
-    provenance.write_provenance(plan(), study, Busyness(4.04, 2, 0.4118), say=print)
-    provenance.write_provenance(plan(), study, Busyness(None, 2, 1.0), say=print)
+    provenance.write_provenance(plan(), study, find("digits-lenet"), Busyness(4.04, 2, 0.4118), say=print)
+    provenance.write_provenance(plan(), study, find("digits-lenet"), Busyness(None, 2, 1.0), say=print)
     found = json.loads(study.provenance.read_text())
     assert (found["cpus"], found["cpus_present"], found["cpus_limited_by"]) == (1, 2, "affinity")
     assert (found["memory_bytes"], found["memory_limited_by"]) == (4 * 2**30, "cgroup limit")
