@@ -27,6 +27,7 @@ from study.driver import phases
 from study.driver.phases import Driver
 from study.driver.progress import Progress
 from study.driver.searcher import HOST, IDENTITY, NODE
+from study.driver.supplies import Supplies, Weights
 from study.plan.files import load_plan
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder, create
@@ -34,6 +35,7 @@ from study.store.records import Records
 from trainables.spec import TrainingSpec
 from trainables.training import Training
 from trainables.tune_trainable import FOLDER, HISTORY, NOTICES, OBJECTIVE, RESULT, SPEC
+from trainables.workloads.workload import find
 
 BOTH = ["simulated", "simulated2"]
 TRUTH = 1.5  # of the second's time to the first's
@@ -118,7 +120,9 @@ class Study:
         lease: Any = SimpleNamespace(as_dict=lambda: {})
         slots: Any = SimpleNamespace(now=lambda: len(self.cluster.machines) * self.cluster.slots, several=True)
         interrupts: Any = SimpleNamespace()
-        driver = Driver(self.plan, self.folder, records, progress, interrupts, lease, slots, True)
+        workload = find(self.plan.workload)
+        supplies = Supplies(lease, workload, self.folder.data, Weights(self.folder.weights))
+        driver = Driver(self.plan, self.folder, records, progress, interrupts, supplies, slots, True)
         try:
             for name in names or phases.phases_of(self.plan):
                 getattr(phases, name)(driver)

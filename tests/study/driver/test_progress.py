@@ -15,6 +15,7 @@ from trainables.contract import Record
 
 LONGEST = "confirm-simulated2-00004-00000-2"
 HOST = "gpu-node-0123.cluster.example.org"
+EVALUATION = {"validation_accuracy": 0.9123, "validation_loss": 0.3, "train_s": 12.34}
 
 
 def identity(name: str, framework: str = "simulated", host: str = "h") -> Record:
@@ -44,7 +45,7 @@ def test_names_are_whole_at_any_width(width: int, monkeypatch: pytest.MonkeyPatc
     with shown.moving("x"), progress.phase("search", {"simulated": 8, "simulated2": 8}, []):
         progress.started(identity("search-simulated-00001"))
         progress.started(identity(LONGEST, "simulated2", HOST))
-        progress.evaluated(identity(LONGEST, "simulated2", HOST), {"validation_accuracy": 0.9123, "train_s": 12.34})
+        progress.evaluated(identity(LONGEST, "simulated2", HOST), EVALUATION)
         progress.finished(row("search-simulated-0", "simulated", host="h", objective=12.34))
         found = drawn(shown)
     text = "\n".join(found)
@@ -111,7 +112,9 @@ def test_elsewhere_plain_lines_at_a_sensible_rate(monkeypatch: pytest.MonkeyPatc
         progress.started(identity("search-simulated-0"))
         for _ in range(600):  # ten minutes, an evaluation every second
             now += 1.0
-            progress.evaluated(identity("search-simulated-0"), {"validation_accuracy": 0.5, "train_s": 1.0})
+            progress.evaluated(
+                identity("search-simulated-0"), {**EVALUATION, "validation_accuracy": 0.5, "train_s": 1.0}
+            )
         progress.finished(row("search-simulated-0", "simulated"))
     said = written.getvalue()
     assert not CONTROL.search(said)

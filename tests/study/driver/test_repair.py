@@ -23,6 +23,7 @@ from study.driver.searcher import search_seed
 from study.plan.files import as_toml, load_plan, thaw
 from study.plan.plan import Plan, parse
 from study.store.folder import StudyFolder, create
+from study.store.frozen import digest_in
 from study.store.journal import (
     Search,
     enqueue_again,
@@ -65,7 +66,11 @@ def study(tmp_path: Path, plan: Plan) -> StudyFolder:
         if number < FINISHED:
             result = run_to_end(training)
             records.add_evaluations({**vars(each), **identity} for each in training.evaluations)
-            records.add_trial(trial_row(identity, plan, spec, result, held_s=1.0, lost_s=0.0))
+            records.add_trial(
+                trial_row(
+                    identity, plan, spec, result, workload_digest=digest_in(folder.copies), held_s=1.0, lost_s=0.0
+                )
+            )
             search.study.tell(trial, result["objective"])
         else:
             training.advance()
@@ -313,7 +318,9 @@ def failed(plan: Plan, study: StudyFolder) -> StudyFolder:
     training = Training(spec, folder=study.checkpoints(name))
     records.add_evaluations({**vars(each), **identity} for each in training.evaluations)
     result = {**training.result(), "outcome": "failed", "error": "RuntimeError: broken"}
-    records.add_trial(trial_row(identity, plan, spec, result, held_s=0.0, lost_s=7.0))
+    records.add_trial(
+        trial_row(identity, plan, spec, result, workload_digest=digest_in(study.copies), held_s=0.0, lost_s=7.0)
+    )
     search.study.tell(FINISHED, state=TrialState.FAIL)
     records.close()
     return study
@@ -367,7 +374,9 @@ def test_a_failed_trial_runs_again_and_its_cost_stays(plan: Plan, failed: StudyF
     identity = {"study": "study", "phase": "search", "framework": "simulated", "trial_id": name, "number": FINISHED}
     result = run_to_end(training)
     lost_s = records.lost_s(name)
-    records.add_trial(trial_row(identity, plan, spec, result, held_s=0.0, lost_s=lost_s))
+    records.add_trial(
+        trial_row(identity, plan, spec, result, workload_digest=digest_in(failed.copies), held_s=0.0, lost_s=lost_s)
+    )
     records.close()
     row = pd.read_parquet(failed.trials).set_index("trial_id").loc[name]
     assert row["outcome"] != "failed"

@@ -9,10 +9,12 @@ from ray.tune.search import Searcher
 
 from study.cluster.nodes import Node
 from study.driver.searcher import DealingSearcher
+from study.driver.supplies import Supplies, Weights
 from study.plan.files import load_plan
 from study.store.folder import create
 from study.store.journal import open_searches, open_storage
 from study.store.lock import locked
+from trainables.workloads.workload import find
 
 
 def test_no_more_are_dealt_than_fit_now(tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ def test_no_more_are_dealt_than_fit_now(tmp_path: Path) -> None:
         searcher = DealingSearcher(
             plan,
             folder,
-            hold.lease,
+            Supplies(hold.lease, find(plan.workload), folder.data, Weights(folder.weights)),
             searches,
             left={"simulated": 5},
             dealt=Counter(),

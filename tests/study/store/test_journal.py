@@ -217,7 +217,7 @@ def test_storage_without_symbolic_links(
     points = drawn(search, plan, 2)
     assert [trial.params for trial in reopen(plan, folder).trials()] == points
     freeze(plan, folder.plan)
-    assert sorted(path.name for path in folder.path.iterdir()) == ["optuna.journal", "plan.toml"]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["optuna.journal", "plan.toml", "workload"]
 
 
 def test_the_two_locks_keep_each_other_out(plan: Plan, folder: StudyFolder) -> None:

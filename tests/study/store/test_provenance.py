@@ -14,6 +14,7 @@ from study.store.folder import create
 from study.store.provenance import gpu_problem, gpus, record_nodes, write_provenance
 from trainables.common.errors import UserError
 from trainables.common.load import Busyness
+from trainables.workloads.workload import find
 
 Program = Callable[[str, str], Path]
 
@@ -43,7 +44,7 @@ def said(tmp_path: Path) -> Callable[[], tuple[list[str], dict[str, object]]]:
         plan = load_plan("quickstart", frameworks=["simulated"])
         folder = create(tmp_path / "study", plan)
         told: list[str] = []
-        write_provenance(plan, folder, Busyness(0.5, 2, 1.0), say=told.append)
+        write_provenance(plan, folder, find(plan.workload), Busyness(0.5, 2, 1.0), say=told.append)
         return told, json.loads(folder.provenance.read_text())
 
     return write
@@ -55,7 +56,7 @@ def test_the_command_that_goes_on_leads_to_where_the_study_ran_last(tmp_path: Pa
     folder = create(tmp_path / "a study", plan)
     assert folder.resume_command() == f"tuneoff resume '{folder.path}'"
     for each in (" --address elsewhere:1", place):
-        write_provenance(plan, folder, Busyness(0.5, 2, 1.0), say=print, place=each)
+        write_provenance(plan, folder, find(plan.workload), Busyness(0.5, 2, 1.0), say=print, place=each)
     assert folder.resume_command() == f"tuneoff resume '{folder.path}'{place}"
     assert folder.resume_command(" --address local") == f"tuneoff resume '{folder.path}' --address local"
     with pytest.raises(UserError, match=f"`tuneoff resume '{folder.path}'{place}` continues it"):
