@@ -33,7 +33,21 @@ end
 in_precision(::Type{Float32}, model) = Flux.f32(model)
 
 """The constants of layers, too: an `eps` of 1f-5 means the number that PyTorch writes 1e-5."""
-in_precision(::Type{Float64}, model) = fmap(in_float64, model)
+in_precision(::Type{Float64}, model) = fmap(in_float64, model; walk=Yielding())
+
+"""Takes a model apart and puts it together; where it will not be put together with other numbers, they stay."""
+struct Yielding <: Functors.AbstractWalk end
+
+function (::Yielding)(recurse, layer)
+    children, rebuilt = Functors.functor(layer)
+    children isa AbstractDict && return rebuilt(Dict(name => recurse(child) for (name, child) in children))
+    changed = map(recurse, children)
+    try
+        return rebuilt(changed)
+    catch # a field of type Float32, say
+        return rebuilt(map((before, now) -> before isa AbstractFloat ? before : now, children, changed))
+    end
+end
 
 in_float64(array::AbstractArray{<:AbstractFloat}) = Float64.(array)
 in_float64(number::Union{Float16,Float32}) =
@@ -65,14 +79,21 @@ model gives. It is a copy of the model that computes them: nothing changes.
 function layer_inputs(tracer::Tracer{T}, features) where {T}
     found = Pair{String,Array}[]
     model = deepcopy(tracer.model)
-    names = IdDict{Any,String}(each.layer => each.prefix for each in tensors(model) if callable(each.layer))
-    noting = fmap(
-        layer -> haskey(names, layer) ? Noted(layer, names[layer], found) : layer,
-        model;
-        exclude=layer -> haskey(names, layer) || Functors.isleaf(layer),
-    )
-    push!(found, "" => Array(noting(T.(features))))
+    named = (each for each in tensors(model) if !isempty(each.prefix) && callable(each.layer))
+    names = IdDict{Any,String}(each.layer => each.prefix for each in named)
+    push!(found, "" => Array(noting(model, names, found)(T.(features))))
     return found
+end
+
+"""The same layer, in which every one that has a name notes what it is given; one that cannot hold others as it is."""
+function noting(layer, names, found)
+    children, rebuilt = Functors.functor(layer)
+    inner = try
+        isempty(children) ? layer : rebuilt(map(child -> noting(child, names, found), children))
+    catch
+        layer
+    end
+    return haskey(names, layer) ? Noted(inner, names[layer], found) : inner
 end
 
 callable(::Union{Tuple,NamedTuple,AbstractArray,AbstractDict}) = false

@@ -234,7 +234,7 @@ end
         "FILE: the model fails on features of size (28, 28, 1, 2): DimensionMismatch",
     )
     wrong = "wrong(x) =\n    reshape(x, 3, :)\nbuild() = Chain(wrong, Dense(3 => 10))"
-    @test startswith(fault(wrong), "FILE, line 3: ")
+    @test startswith(fault(wrong), "FILE, line 2: ") # of the function
     @test contains(fault("build() = Chain(Flux.flatten, Dense(784 => 10), x -> 0.5 .* x)"), "the model gives Float64")
 end
 
@@ -497,6 +497,13 @@ end
     @test !any(iszero, last(found[3])) # half of them, with dropout
     step = trace_step!(tracer, images[:, :, :, 1:5], labels[1:5], 0.1)
     @test step.outputs == last(found[4])
+    deep = Chain(; own=Attention(Dense(784 => 4), ones(Float32, 4), [identity, Dense(4 => 10)], 1.0f0), last=identity)
+    tracer = start_trace(;
+        model=() -> Chain(Flux.flatten, deep), outputs=10, optimizer="sgd", momentum=0.9, weight_decay=0.0, seed=0,
+        precision="float64", threads=1,
+    )
+    found = FluxTrainer.layer_inputs(tracer, images[:, :, :, 1:5])
+    @test first.(found) == ["1.own", "1.own.query", "1.own.blocks.1", ""]
     words = start_trace(;
         model=() -> Chain(x -> Int.(x), Embedding(9 => 4), x -> x[:, 1, :], Dense(4 => 10)), outputs=10,
         optimizer="sgd", momentum=0.9, weight_decay=0.0, seed=0, precision="float32", threads=1,

@@ -74,7 +74,7 @@ def compile_model(
     said = [line.removeprefix("ERROR: ") for line in answer.out.splitlines() if line.startswith("ERROR: ")]
     if said and said[-1].startswith(str(model.parent)):
         raise UserError(said[-1])
-    raise UserError(f"{model} was not compiled: {answer.problem}")
+    raise UserError(f"{model} was not compiled: Julia {answer.problem}")
 
 
 def _keywords(shape: tuple[int, ...], outputs: int, loss: Loss, options: Mapping[str, Option]) -> str:
