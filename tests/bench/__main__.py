@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from study.store.provenance import package_version
-from tests.bench import flux, scale, startup, studies, throughput
+from tests.bench import data, flux, scale, startup, studies, throughput
 from trainables.common.machine import processor
 
-BENCHMARKS = {module.__name__.rpartition(".")[2]: module for module in (throughput, flux, startup, studies, scale)}
+_ALL = (throughput, flux, startup, data, studies, scale)
+BENCHMARKS = {module.__name__.rpartition(".")[2]: module for module in _ALL}
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isinf, isnan
 from typing import Any
 
@@ -170,18 +170,8 @@ def _classes(columns: Columns) -> dict[Split, Array]:
         said = columns[split][1].said
         if (least := int(classes.min())) < 0:
             raise DatasetError(f"{said} has the class {least}; classes are whole numbers from 0: make them so")
-    train = found["train"]
-    said = columns["train"][1].said
-    present = np.unique(train)
-    last = int(present[-1])
-    if len(present) != last + 1:
-        missing = sorted(set(range(min(last, len(present) + _NAMED))) - set(map(int, present)))
-        raise DatasetError(
-            f"{said}: train has classes up to {last}, and lacks {_listed(missing, last + 1 - len(present))}; number "
-            "them from 0 without gaps: numpy.unique(targets, return_inverse=True)[1] does"
-        )
-    if last == 0:
-        raise DatasetError(f"{said}: every sample of train has the class 0; there is nothing to learn")
+    _refuse_gaps(columns["train"][1], np.unique(found["train"]))
+    last = int(found["train"].max())
     for split, classes in found.items():
         if int(classes.max()) > last:
             strange = sorted({int(each) for each in np.unique(classes) if each > last})
@@ -190,6 +180,27 @@ def _classes(columns: Columns) -> dict[Split, Array]:
                 f"{_listed(strange, len(strange))}, which train lacks; give train samples of every class"
             )
     return found
+
+
+def _refuse_gaps(targets: Column, present: Array) -> None:
+    """Refuse training targets without samples of a class, or with one class alone."""
+    if targets.chosen is not None:
+        given = np.unique(_whole(replace(targets, chosen=None)))
+        lacking = sorted({*map(int, given)} - {*map(int, present)})
+        if lacking and len(given) == int(given[-1]) + 1:
+            raise DatasetError(
+                f"{targets.said}: train, which is cut from it by index, lacks the classes "
+                f"{_listed(lacking, len(lacking))}; shuffle the samples, once and for all, or give all splits"
+            )
+    last = int(present[-1])
+    if len(present) != last + 1:
+        missing = sorted(set(range(min(last, len(present) + _NAMED))) - set(map(int, present)))
+        raise DatasetError(
+            f"{targets.said}: train has classes up to {last}, and lacks {_listed(missing, last + 1 - len(present))}; "
+            "number them from 0 without gaps: numpy.unique(targets, return_inverse=True)[1] does"
+        )
+    if last == 0:
+        raise DatasetError(f"{targets.said}: every sample of train has the class 0; there is nothing to learn")
 
 
 def _listed(numbers: list[int], count: int) -> str:

@@ -176,6 +176,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a gap": (other(train_targets=TARGETS * 2), "data.npz: train_targets: train has classes up to 4, and lacks 1, 3; "),
     "from 1": (other(train_targets=TARGETS + 1), "train_targets: train has classes up to 3, and lacks 0; number them"),
     "codes": (other(train_targets=TARGETS * 10**6), "lacks 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... (1999998 in all); "),
+    "cut": (
+        {"features": FEATURES, "targets": np.arange(60) % 5},
+        "data.npz: targets: train, which is cut from it by index, lacks the classes 3, 4; shuffle the samples",
+    ),
     "negative": (other(train_targets=TARGETS - 1), "data.npz: train_targets has the class -1; classes are whole"),
     "unknown class": (other(test_targets=TARGETS[:9] + 2), "test_targets: test has the classes 3, 4, which train"),
     "one class": (other(train_targets=TARGETS * 0, test_targets=TARGETS[:9] * 0), "every sample of train has the"),
