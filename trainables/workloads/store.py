@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from trainables.common.machine import memory
+
 Array = npt.NDArray[Any]
 
 
@@ -149,7 +151,8 @@ def read(stored: Path) -> dict[str, dict[str, Array]]:
 
     The first reader on a machine checks every byte, and those that come meanwhile wait for it; later ones ask no more
     than whether the files are still the same. All pages are in memory when this returns, so that no training waits for
-    them on its clock. On a file system without memory maps the arrays are read into memory.
+    them on its clock; where there is no room for all, they come as they are asked for. On a file system without memory
+    maps the arrays are read into memory.
 
     Raises
     ------
@@ -160,7 +163,11 @@ def read(stored: Path) -> dict[str, dict[str, Array]]:
     _check_once(stored, entries)
     found: dict[str, dict[str, Array]] = {}
     for entry in entries:
-        found.setdefault(entry.split, {})[entry.name] = _touched(_mapped(stored, entry))
+        found.setdefault(entry.split, {})[entry.name] = _mapped(stored, entry)
+    arrays = [array for named in found.values() for array in named.values()]
+    if sum(array.nbytes for array in arrays) < memory().available_bytes:  # else the last would drive the first out
+        for array in arrays:
+            _touch(array)
     return found
 
 
@@ -319,10 +326,9 @@ def _open(path: Path) -> Array:
     return np.asarray(found)
 
 
-def _touched(array: Array) -> Array:
-    """The array with all its pages in memory, and in this process's tables."""
+def _touch(array: Array) -> None:
+    """Bring all its pages into memory, and into this process's tables."""
     array.reshape(-1).view(np.uint8)[::_PAGE_BYTES].max(initial=0)
-    return array
 
 
 def _check_whole(stored: Path, entries: list[_Entry]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainables.common.machine import Memory
 from trainables.workloads import store
 
 
@@ -280,6 +281,18 @@ def test_a_file_system_without_memory_maps_will_do(tmp_path: Path, monkeypatch: 
     assert np.array_equal(images, ARRAYS["train"]["images"])
     assert not mapped(images)
     assert not images.flags.writeable
+
+
+@pytest.mark.parametrize(("room", "touched"), [(10**9, 5), (1000, 0)])
+def test_pages_are_brought_into_memory_where_there_is_room_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, touched: int
+) -> None:
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(store, "memory", lambda: Memory(room, room))
+    monkeypatch.setattr(store, "_touch", seen.append)
+    found = store.read(store.write(tmp_path / "data", ARRAYS))
+    assert len(seen) == touched
+    assert np.array_equal(found["train"]["images"], ARRAYS["train"]["images"])
 
 
 def test_leftovers_of_killed_writers_go_and_living_ones_stay(tmp_path: Path) -> None:
