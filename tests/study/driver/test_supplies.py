@@ -87,7 +87,7 @@ def test_what_a_killed_driver_left_is_taken_away(tmp_path: Path) -> None:
 
 def test_what_the_model_raises_is_the_trials_alone(tmp_path: Path, spec: TrainingSpec) -> None:
     weights = Weights(tmp_path / "weights", Server())
-    with pytest.raises(RuntimeError, match="^model.py, line 5: no neurons$"):
+    with pytest.raises(RuntimeError, match=r"^model.py, line 5: no neurons$"):
         weights.draw("a", asked(spec, hidden=0))
     weights.forget("a")
     assert weights.draw("b", asked(spec, hidden=1)) is not None
