@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -243,7 +242,7 @@ def value_of(text: str) -> bool | int | float | str:
             number = kind(text)
         except ValueError:
             continue
-        return number if isfinite(number) else text
+        return number
     return text
 
 

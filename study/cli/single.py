@@ -16,7 +16,7 @@ from study.cli.flags import said_in_flags
 from study.cli.readiness import refuse
 from study.plan.checks import OF_A_SLICE
 from study.plan.completing import SEARCHED, complete, told
-from study.plan.possible import refuse_large, refuse_seldom
+from study.plan.possible import BatchSizes, refuse_large, refuse_lonely, refuse_seldom
 from study.scores import scored
 from trainables.common.errors import UserError
 from trainables.common.machine import cpus
@@ -135,9 +135,15 @@ def single_spec(
 
 
 def refuse_impossible(spec: TrainingSpec, workload: Workload, made: Made) -> None:
-    """Refuse what the data make impossible; `UserError` naming the option."""
-    samples = made.training_samples
-    refuse_large({"--batch-size": spec.hyperparameters.batch_size}, samples, workload=workload.name)
+    """Refuse what the data or the model make impossible; `UserError` naming the option."""
+    samples, size = made.training_samples, spec.hyperparameters.batch_size
+    sizes: BatchSizes = {"--batch-size": size}
+    refuse_large(sizes, samples, workload=workload.name)
+    if size == 1 or samples % size == 1:
+        asked = find_framework(spec.framework)
+        for tried in asked.try_models(workload, [spec.hyperparameters.options], made):
+            if tried.alone:
+                refuse_lonely(sizes, samples, why=f"the {tried.alone} of {asked.title}'s model")
     with said_in_flags(FLAGS):
         refuse_seldom(samples, epochs=spec.epochs, evaluate_every_samples=spec.evaluate_every_samples, holds=spec.holds)
 

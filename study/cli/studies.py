@@ -69,7 +69,8 @@ def sweep(
     swept = dict(_over(each) for each in over)
     values = {"over": swept, "repeats": repeats, **point}
     priced = prices.checked()
-    flags = {**{f"sweep.over.{name}": f"--over {name}" for name in swept}, **SWEPT}
+    unknown = {f"hyperparameter sweep.over.{name}": f"--over '{name}'" for name in swept}
+    flags = {**unknown, **{f"sweep.over.{name}": f"--over {name}" for name in swept}, **SWEPT}
     with said_in_flags(flags):
         complete = sweep_plan(workload, values, **changes.of_plan())
     path = begun.path(f"sweep-{default_name(workload)}", "the sweep's name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import NamedTuple, get_args
 
 from search_spaces import ALWAYS, Choices, Range, Searched, Value
@@ -99,10 +100,14 @@ def check_knob(
         if name == "num_workers" and cpus is not None:
             limits = limits._replace(high=cpus, said=OF_A_SLICE)
         check_values(key, values, limits, several=several, floats=floats)
-    elif name in WORDS:
+        return
+    if name in WORDS:
         if wrong := [value for value in values if value not in WORDS[name]]:
             raise ValueError(f"{key} {'has' if several else 'is'} {wrong[0]!r}{nearest(str(wrong[0]), WORDS[name])}")
-    elif name in options:
+        return
+    if infinite := [value for value in values if isinstance(value, float) and not isfinite(value)]:
+        raise ValueError(f"{key} {'has' if several else 'is'} {infinite[0]}; it takes finite numbers")
+    if name in options:
         wanted = kind_of(options[name])
         if wrong := [value for value in values if kind_of(value) != wanted]:
             usual = _as_written(options[name])

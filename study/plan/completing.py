@@ -11,7 +11,7 @@ from typing import Any
 from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Range, Value
 from study.plan.checks import as_searched, check_knob
 from study.plan.plan import Plan, parse
-from study.plan.possible import BatchSizes, refuse_large, refuse_lonely, refuse_seldom, refuse_target
+from study.plan.possible import BatchSizes, refuse_large, refuse_lonely, refuse_seldom
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
 from trainables.frameworks import FRAMEWORKS, available, framework
@@ -144,7 +144,6 @@ def _filled(values: Mapping[str, Any], workload: Workload, names: list[str]) -> 
             f"training.metric is {plan.training.metric}, but the loss of {workload.name} is {workload.loss}: "
             f"its target is of {workload.metric}"
         )
-    refuse_target(plan.training.target, plan.training.metric)
     if workload.made is not None:
         refuse_by_data(plan, workload.made, workload)
     return plan

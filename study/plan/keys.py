@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from study.plan.files import as_toml
 from study.plan.plan import Plan
 
-_SPACE = "# Searched: { low, high, log }, { choices } or a number; also per framework."
+_SPACE = "# Searched: { low, high, log }, { choices } or a value; also per framework."
+_OPTIONS = "# Of the workload's models, where they are not searched."
 _LINE = re.compile(r"(\w+) = (.*)")
 _SECTION = re.compile(r"\[([\w.]+)\]")
 
@@ -37,6 +38,8 @@ def explained(plan: Plan) -> str:
     for line in tomli_w.dumps(_shared(tomllib.loads(as_toml(plan)))).splitlines():
         if found := _SECTION.fullmatch(line):
             section = f"{found[1]}."
+            if section == "options.":
+                lines.append(_OPTIONS)
             if section.startswith("space.") and not spaces:
                 lines.append(_SPACE)
                 spaces = True

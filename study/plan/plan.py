@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
 from study.plan.checks import as_searched, check_gpus, check_knob, check_point, check_space
 from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
-from study.plan.words import unknown, wrong
+from study.plan.words import as_fraction, unknown, wrong
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision, Schedule
@@ -26,6 +28,8 @@ class _Section(BaseModel):
 def _as_value(value: object) -> object:
     if not isinstance(value, Value):
         raise ValueError(f"it is {value!r}; write a number, a text, true or false")
+    if isinstance(value, float) and not isfinite(value):
+        raise PydanticCustomError("finite_number", "not finite")
     return value
 
 
@@ -86,7 +90,7 @@ class TrainingPlan(_Section):
     schedule: Schedule = Field(default="constant", description="of the learning rate: constant, cosine or one_cycle")
     warm_up: float = Field(default=0.0, ge=0, le=1, description="share of all steps over which the rate rises")
     metric: Metric = Field(default="accuracy", description="what target is of: accuracy, or loss")
-    target: float = Field(gt=0, description="validation accuracy at least, a fraction; or validation loss at most")
+    target: float = Field(gt=0, description="validation accuracy at least, or validation loss at most")
     limit_s: float = Field(gt=0, description="seconds after which a run is stopped, and counts as a miss")
     epochs: int = Field(ge=1, description="epochs after which a run is stopped, and counts as a miss")
     evaluate_every_samples: int = Field(ge=1, description="between evaluations, at every batch size")
@@ -151,7 +155,7 @@ Space = dict[str, Annotated[Searched, BeforeValidator(as_searched)]]
 class Plan(_Section):
     """A complete plan."""
 
-    workload: str = Field(description="data and model: a shipped one's name, or a folder with a workload.toml")
+    workload: str = Field(description="a name, or a folder with a workload.toml")
     frameworks: tuple[str, ...] = Field(min_length=1, description="names; ['available']: all that can run")
     seed: int = Field(ge=0, lt=2**31, description="of samplers, sample orders and initial weights")
     search: SearchPlan
@@ -173,9 +177,8 @@ class Plan(_Section):
         for name, values in (self.sweep.over if self.sweep is not None else {}).items():
             check_knob(f"sweep.over.{name}", name, values, options=self.options, floats=True)
         if self.training.metric == "accuracy" and self.training.target > 1:
-            raise ValueError(
-                f"training.target is {plain(self.training.target)}; it must be a fraction above 0 and at most 1"
-            )
+            target = self.training.target
+            raise ValueError(f"training.target is {plain(target)}; it must be 1 or less{as_fraction(target)}")
         for name in self.frameworks:
             if problem := not_offered(
                 name, self.training.execution, key="training.{}", todo="--set training.{}={}, or leave {} out"

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from trainables.common.digits import plain
 from trainables.common.errors import UserError
 from trainables.contract import Execution
 from trainables.frameworks import framework
-from trainables.spec import Metric
 
 NO_LOADER = "no loader runs where the training split lies on the device"
 
 BatchSizes = Mapping[str, int | Iterable[int]]  # by the key that says so; several, where any of them may be drawn
-
-
-def refuse_target(target: float, metric: Metric, *, key: str = "training.target") -> None:
-    """Refuse a target that no training could have; `UserError` naming the key under which it was asked for."""
-    if metric == "accuracy" and not 0 < target <= 1:
-        raise UserError(f"{key} is {plain(target)}; it must be a fraction above 0 and at most 1")
-    if target <= 0:
-        raise UserError(f"{key} is {plain(target)}; a loss to come down to is above 0")
 
 
 def refuse_seldom(samples: int, *, epochs: int, evaluate_every_samples: int, holds: int = 1) -> None:

@@ -35,9 +35,8 @@ def wrong(what: str, problem: Mapping[str, Any]) -> str:
         return f"{what} is {shown}{nearest(str(given), valid)}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        return (
-            f"{what} is {shown}; it must be {words.format(plain(float(context[name])))}{_as_fraction(given, context)}"
-        )
+        fraction = as_fraction(given) if context.get("le") == 1 else ""
+        return f"{what} is {shown}; it must be {words.format(plain(float(context[name])))}{fraction}"
     if named := _KINDS.get(kind.partition("_")[0]):
         return f"{what} is {shown}; it takes {named}"
     message = str(problem["msg"])
@@ -65,7 +64,8 @@ def unknown(path: str, section: Any, plan: Any) -> str:
     return f"unknown key {path}; did you mean {' or '.join(others)}?" if others else f"unknown key {path}{near}"
 
 
-def _as_fraction(given: object, context: Mapping[str, Any]) -> str:
-    """What a percentage is, where a fraction belongs."""
-    percent = context.get("le") == 1 and isinstance(given, int | float) and 1 < given <= 100
-    return f": {plain(given / 100)} is {plain(float(given))} %" if percent and isinstance(given, int | float) else ""
+def as_fraction(given: object) -> str:
+    """What a percentage is, where a fraction belongs; the tail of a message, empty where it is none."""
+    if not isinstance(given, int | float) or not 1 < given <= 100:
+        return ""
+    return f": {plain(given / 100)} is {plain(float(given))} %"

@@ -80,7 +80,6 @@ def test_bad_input_is_one_line(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-RESNET = ["--workload", "mnist-resnet18"]
 TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--batch-size", "32"]
 
 
@@ -94,8 +93,6 @@ TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--b
         (["--learning-rate", "0.1", "--workload", "digits"], "did you mean 'digits-lenet'"),
         (["--learning-rate", "0.1", "--batch-size", "0"], "--batch-size"),
         (["--learning-rate", "0.1", "--batch-size", "1080"], "--batch-size is 1080, more than the 1079 training"),
-        (["--learning-rate", "0.1", *RESNET, "--batch-size", "1"], "--batch-size is 1, but the BatchNorm of resnet18"),
-        (["--learning-rate", "0.1", *RESNET, "--batch-size", "49999"], "--batch-size is 49999, which leaves a last"),
         (["--learning-rate", "0.1", "--target", "1.5"], "--target is 1.5; it must be 1 or less: 0.015 is 1.5 %"),
         (["--learning-rate", "0.1", "--target", "94"], "--target is 94; it must be 1 or less: 0.94 is 94 %"),
         (["--learning-rate", "0.1", "--target", "0"], "--target is 0; it must be more than 0"),

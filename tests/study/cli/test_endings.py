@@ -57,7 +57,16 @@ def studied(path: Path, plan: Plan, *, failed: int) -> StudyFolder:
         result = {"outcome": "failed" if lost else "diverged", "error": ERROR if lost else None, "reached": False}
         result |= {"objective": None if lost else 99.0, "evaluations": 0}
         records.add_trial(
-            trial_row({**identity, "number": number}, plan, spec, result, held_s=2.0, lost_s=0.0, failures=1)
+            trial_row(
+                {**identity, "number": number},
+                plan,
+                spec,
+                result,
+                workload_digest="",
+                held_s=2.0,
+                lost_s=0.0,
+                failures=1,
+            )
         )
     records.close()
     return folder

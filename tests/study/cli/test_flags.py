@@ -31,7 +31,7 @@ SWEEP = ["sweep", "digits-lenet", "--frameworks", "simulated"]
             ["--over", "batchsize=32"],
             "unknown --over 'batchsize'; did you mean 'batch_size'? valid: ",
         ),
-        (["--over", "momentum=0.1"], "unknown --over 'momentum'; valid: learning_rate, batch_size, num_workers"),
+        (["--over", "momntum=0.1"], "unknown --over 'momntum'; did you mean 'momentum'?"),
         (["--over", "batch_size=1.5"], "--over batch_size has 1.5; it takes whole numbers"),
         (["--over", "num_workers=4294967296"], "--over num_workers has 4294967296; it must lie between 0 and 1024"),
         (["--over", "learning_rate=inf"], "--over learning_rate is inf; it takes a finite number"),

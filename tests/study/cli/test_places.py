@@ -14,8 +14,9 @@ from study.plan.files import load_plan
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder, clear, create
 from trainables.common.errors import UserError
-from trainables.workloads import datasets
+from trainables.workloads import prepared
 from trainables.workloads.prepared import store_in
+from trainables.workloads.workload import find
 
 SWEEP = ["sweep", "digits-lenet", "--over", "num_workers=0,1"]
 TRAIN = [
@@ -121,21 +122,21 @@ def test_a_plan_may_be_a_file_url(plan: Plan, tmp_path: Path) -> None:
 def test_a_study_that_has_its_data_set_asks_for_no_other(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    folder = create(tmp_path / "s", plan)
+    folder, workload = create(tmp_path / "s", plan), find("digits-lenet")
     asked: list[object] = []
-    monkeypatch.setattr(datasets, "prepare", lambda name, *, data_dir: asked.append(data_dir))
-    prepare_data(plan, None, folder)
+    monkeypatch.setattr(prepared, "prepare", lambda workload, *, data_dir: asked.append(data_dir))
+    prepare_data(workload, None, folder)
     monkeypatch.undo()
-    store_in(folder.data, "digits", say=print)
-    monkeypatch.setattr(datasets, "prepare", lambda name, *, data_dir: asked.append(data_dir))
-    prepare_data(plan, None, folder)
+    store_in(folder.data, find("digits-lenet"), say=print)
+    monkeypatch.setattr(prepared, "prepare", lambda workload, *, data_dir: asked.append(data_dir))
+    prepare_data(workload, None, folder)
     assert asked == [None]
-    prepare_data(plan, tmp_path, folder)  # what the user gives is looked at
+    prepare_data(workload, tmp_path, folder)  # what the user gives is looked at
     assert asked == [None, tmp_path]
 
 
 def test_what_never_began_leaves_no_data_behind(plan: Plan, tmp_path: Path) -> None:
     folder: StudyFolder = create(tmp_path / "s", plan)
-    store_in(folder.data, "digits", say=print)
+    store_in(folder.data, find("digits-lenet"), say=print)
     clear(folder)
     assert os.listdir(folder.path) == []  # noqa: PTH208

@@ -50,7 +50,7 @@ def test_what_is_printed_can_be_launched(
     assert load_plan("mine.toml") == wanted
     started: list[object] = []
     monkeypatch.setattr(running, "drive", lambda plan, *_, **__: started.append(plan))
-    monkeypatch.setattr("study.cli.readiness.check_machine", lambda *_: None)
+    monkeypatch.setattr("study.cli.readiness.check_machine", lambda *_, **__: None)
     monkeypatch.setattr(running, "check_local_slice", lambda *_: None)
     assert call(["launch", "mine.toml"], capsys, monkeypatch)[0] == 0
     assert started == [wanted]
@@ -87,7 +87,7 @@ def test_the_plan_of_a_sweep_is_told_too() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["quikstart"], "unknown plan 'quikstart', and no such file; did you mean 'quickstart'"),
+        (["quikstart"], "unknown plan 'quikstart', and no such file or folder; did you mean 'quickstart'"),
         (["quickstart", "--set", "search.trails=3"], "unknown key search.trails; did you mean 'trials'"),
         (["nowhere/mine.toml"], "unknown plan 'nowhere/mine.toml', and no such file: there is no folder nowhere"),
         (["quickstart", "--set", "slice.gpus=0.5"], "slice.gpus is 0.5, but trials that share a GPU"),

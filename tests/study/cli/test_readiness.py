@@ -12,9 +12,11 @@ import pytest
 from study.cli import commands, single
 from trainables.contract import Readiness
 from trainables.frameworks import Framework
+from trainables.workloads.workload import Made
 
 Answer = Callable[[Readiness], list[dict[str, Any]]]
 FULL = "/dev/shm has 1 MiB free of 64 MiB"
+MADE = Made(arrays="", training_samples=1079, shape=(1, 28, 28), outputs=10)
 
 
 @pytest.fixture
@@ -157,5 +159,5 @@ def test_the_device_is_what_the_framework_can_use(
 ) -> None:
     asked = answer(Readiness(devices=devices))
     monkeypatch.setattr(single, "_may_have_gpu", lambda: driver)
-    assert single.on_this_machine(pytorch_spec, device).device == expected
+    assert single.on_this_machine(pytorch_spec, device, made=MADE).device == expected
     assert bool(asked) == (device == "cuda" or (device == "auto" and driver))

@@ -70,7 +70,7 @@ def test_a_plan_file_is_named_by_its_whole_path(
         (["local", *QUICK, "--partition", "x"], "unknown option --partition"),
         (
             ["slurm", "quikstart", "--out", "/x"],
-            "unknown plan 'quikstart', and no such file; did you mean 'quickstart'?",
+            "unknown plan 'quikstart', and no such file or folder; did you mean 'quickstart'?",
         ),
         (["slurm", *SHARED, "--set", "slice.gpus=1"], "slice.gpus is 1, but the nodes have 0 each"),
         (["local", *QUICK, "--set", "slice.cpus=2"], "slice.cpus is 2, but --cpus 1: no node could hold a trial"),

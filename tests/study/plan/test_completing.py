@@ -99,6 +99,8 @@ def test_what_a_plan_fixes_the_workload_does_not_search(tmp_path: Path) -> None:
     [
         ("options.hiden=3", "unknown option options.hiden; did you mean 'hidden'"),
         ("options.hidden=many", "options.hidden is 'many'; it takes a number: the workload says options.hidden = 8"),
+        ("options.hidden=inf", "options.hidden is inf; it takes finite numbers"),
+        ("space.all.hidden={choices=[1, nan]}", "space.all.hidden has nan; it takes finite numbers"),
         ("options.bias=1", "options.bias is 1; it takes true or false: the workload says options.bias = true"),
         ("options.hidden=[1]", r"options.hidden: it is \[1\]; write a number, a text, true or false"),
         ("space.all.hiden=3", "unknown hyperparameter space.all.hiden; did you mean 'hidden'"),
@@ -111,7 +113,7 @@ def test_what_a_plan_fixes_the_workload_does_not_search(tmp_path: Path) -> None:
         ("space.all.warm_up=2", "space.all.warm_up is 2; it must lie between 0 and 1"),
         ("training.warm_up=2", "training.warm_up is 2"),
         ("training.metric=loss", "training.metric is loss, but the loss of my-task is cross_entropy"),
-        ("training.target=1.5", "training.target is 1.5; it must be a fraction above 0 and at most 1"),
+        ("training.target=1.5", "training.target is 1.5; it must be 1 or less: 0.015 is 1.5 %"),
         ("space.flux.hidden=3", "space.flux is for no framework of this plan"),
         ("search.initial_points=[{hidden=3}]", "search.initial_points: nothing searched is called hidden"),
         ('frameworks=["flux"]', "Flux cannot train my-task: .*/my-task has no model.jl"),
