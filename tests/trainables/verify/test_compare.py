@@ -126,6 +126,39 @@ def build():
     return Net()
 """
 RIGHT = {"padding": "zeros", "eps": 1e-5, "bias": True, "turned": ".T"}
+JULIA = """
+using Flux
+
+struct Block{C,N}
+    conv::C
+    norm::N
+end
+Flux.@layer Block
+(block::Block)(x) = x .+ relu.(block.norm(block.conv(x)))
+
+struct Square{D}
+    dense::D
+end
+Flux.@layer Square
+(square::Square)(x) = relu.(square.dense.weight{turned} * x .+ square.dense.bias)
+
+rows(x) = reshape(sum(x; dims=2) ./ size(x, 2), :, size(x, 4))
+
+build() = Chain(;
+    stem=Conv((3, 3), 3 => 4, relu; pad=1),
+    block=Block(Conv((3, 3), 4 => 4; pad={padding}), GroupNorm(4, 2; eps={eps})),
+    rows,
+    square=Square(Dense(16 => 16)),
+    drop=Dropout(0.5),
+    head=Dense(16 => 3; bias={bias}),
+)
+"""
+RIGHT_IN_JULIA = {"padding": "1", "eps": "1f-5", "bias": "true", "turned": ""}
+WRONG_IN_JULIA = [
+    ({"padding": "(2, 0, 1, 1)"}, "block.conv"),
+    ({"eps": "1f-3"}, "block.norm"),
+    ({"turned": "'"}, "square"),
+]
 WRONG = [
     ({"padding": "reflect"}, "block.conv"),
     ({"eps": 1e-3}, "block.norm"),
@@ -168,6 +201,35 @@ def test_a_wrong_port_is_caught_in_the_layer_that_is_wrong(
     failure = broken(_port(images, **wrong), "pytorch", workload=images).failure
     assert failure is not None
     assert (failure.step, failure.quantity, failure.tensor) == (1, "input", layer)
+
+
+def _ported(workload: Workload, **wrong: str) -> Workload:
+    (workload.folder / "model.jl").write_text(JULIA.format(**{**RIGHT_IN_JULIA, **wrong}))
+    return find(str(workload.folder))
+
+
+@pytest.mark.julia
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_right_port_to_flux_passes(images: Workload, precision: TracePrecision) -> None:
+    comparison = compare(_ported(images), "adamw", precision, frameworks=BOTH, steps=8)
+    assert comparison.equal, comparison.failure
+
+
+@pytest.mark.julia
+@pytest.mark.parametrize(("wrong", "layer"), WRONG_IN_JULIA)
+def test_a_wrong_port_to_flux_is_caught_in_the_layer_that_is_wrong(
+    images: Workload, wrong: dict[str, str], layer: str
+) -> None:
+    failure = compare(_ported(images, **wrong), "sgd", "float64", frameworks=BOTH, steps=2).failure
+    assert failure is not None
+    assert (failure.step, failure.quantity, failure.tensor) == (1, "input", layer)
+
+
+@pytest.mark.julia
+def test_a_port_to_flux_without_a_bias_is_shown_beside_the_original(images: Workload) -> None:
+    with pytest.raises(RuntimeError, match=r"PyTorch's model has head\.bias 3, which Flux's lacks:\n") as caught:
+        compare(_ported(images, bias="false"), "sgd", "float64", frameworks=BOTH, steps=2)
+    assert "->" in str(caught.value)
 
 
 def test_a_port_without_a_bias_is_caught_by_its_name(broken: Callable[..., Comparison], images: Workload) -> None:
