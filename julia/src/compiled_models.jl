@@ -28,9 +28,10 @@ Throws `ModelError` where the file is at fault.
 """
 function compile_model(path::AbstractString; shape, outputs, loss, options=(;))
     path = abspath(path)
-    Base.invokelatest(try_model, Blueprint(path, options), shape, outputs)
     name = package_name(digest(path))
     folder = joinpath(packages(), name)
+    isnothing(load_package(digest(path))) || return folder # that was done
+    Base.invokelatest(try_model, Blueprint(path, options), shape, outputs)
     for file in julia_files(dirname(path))
         copied = joinpath(folder, "src", COPY, relpath(file, dirname(path)))
         mkpath(dirname(copied))

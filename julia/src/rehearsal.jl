@@ -68,8 +68,10 @@ function rehearse_with(optimizer, path; shape, outputs, loss, options)
     return nothing
 end
 
-lend(name::String, value::Bool, _) = Option(Base.unsafe_convert(Cstring, name), 0, value, 0.0, Cstring(C_NULL))
-lend(name::String, value::Integer, _) = Option(Base.unsafe_convert(Cstring, name), 1, value, 0.0, Cstring(C_NULL))
-lend(name::String, value::Real, _) = Option(Base.unsafe_convert(Cstring, name), 2, 0, value, Cstring(C_NULL))
-lend(name::String, _, said::String) =
-    Option(Base.unsafe_convert(Cstring, name), 3, 0, 0.0, Base.unsafe_convert(Cstring, said))
+"""What a caller lends for an option; `said` is it as a text, which must be kept, too."""
+function lend(name::String, value::Union{Bool,Int,Float64,String}, said::String)
+    kind = findfirst(T -> value isa T, (Bool, Int, Float64, String)) - 1
+    whole, real = value isa Union{Bool,Int} ? Int64(value) : 0, value isa Float64 ? value : 0.0
+    c(text) = Base.unsafe_convert(Cstring, text)
+    return Option(c(name), kind, whole, real, c(said))
+end
