@@ -58,25 +58,45 @@ def _as_option(value: object) -> object:
 
 
 class File(_Table):
-    """The keys of ``workload.toml``."""
+    """The keys of ``workload.toml``; trainables/ADDING.md shows them as a table, and a test holds the two together."""
 
     model_config = ConfigDict(strict=True)
 
-    name: str = Field(default="", description="in plans and records; the folder's name, where there is none")
-    data: str = Field(default="", description="data.py, an .npz, or a folder of .npy; data.py where none is named")
-    loss: Loss = Field(default="cross_entropy", description="cross_entropy or mean_squared_error")
-    target: float = Field(description="validation accuracy at least; with mean_squared_error, validation loss at most")
-    evaluate_every_samples: int = Field(ge=1, description="training samples between two evaluations")
-    limit_s: float = Field(gt=0, description="seconds of training after which a run is censored")
-    epochs: int = Field(ge=1, description="epochs after which a run is censored")
-    holds: int = Field(default=HOLDS, ge=1, description="evaluations in a row that must meet the target")
-    models: dict[Literal["python", "julia"], str] = Field(default={}, description="files, if not model.py and model.jl")
-    options: dict[str, Annotated[Option, BeforeValidator(_as_option)]] = Field(
-        default={}, description="what build takes, with values where none is searched"
+    name: str = Field(
+        default="",
+        description="in plans and records: letters, digits, dots, dashes and underscores; none of the shipped ones'",
     )
-    training: dict[str, Any] = Field(default={}, description="keys of a plan's [training], where a plan says nothing")
-    space: dict[str, dict[str, Any]] = Field(default={}, description="what is searched, as in a plan")
-    made: Annotated[Made | None, Strict(False)] = Field(default=None, description="what the data come to, if known")
+    data: str = Field(default="", description="a `.py`, an `.npz` or a folder of `.npy`, inside the folder")
+    loss: Loss = Field(default="cross_entropy", description="`cross_entropy` or `mean_squared_error`")
+    target: float = Field(
+        description="validation accuracy to reach, above 0 and at most 1; with mean_squared_error the validation loss "
+        "to come down to"
+    )
+    evaluate_every_samples: int = Field(
+        ge=1, description="training samples between two evaluations, at every batch size"
+    )
+    limit_s: float = Field(gt=0, description="seconds of training after which a run is stopped, and counts as a miss")
+    epochs: int = Field(
+        ge=1, description="epochs after which a run is stopped, and counts as a miss; schedules end there"
+    )
+    holds: int = Field(default=HOLDS, ge=1, description="evaluations in a row that must meet the target")
+    models: dict[Literal["python", "julia"], str] = Field(
+        default={}, description="table of files inside the folder: `python`, `julia`"
+    )
+    options: dict[str, Annotated[Option, BeforeValidator(_as_option)]] = Field(
+        default={},
+        description="table of what `build` takes, with the values where nothing else is asked for: numbers, texts, "
+        "true or false",
+    )
+    training: dict[str, Any] = Field(default={}, description=f"table: {', '.join(TRAINING)}, as in a plan")
+    space: dict[str, dict[str, Any]] = Field(
+        default={}, description="tables `all` and of frameworks: what is searched, as in a plan"
+    )
+    made: Annotated[Made | None, Strict(False)] = Field(
+        default=None,
+        description="table: `arrays`, the hash of all their bytes, `training_samples`, `shape`, `outputs`; then "
+        "data.py does not run where the cache has that set, and nothing else is taken for it",
+    )
 
 
 def parse(text: str, path: Path) -> File:
