@@ -96,8 +96,8 @@ class PyTorchRun:
         self._model.eval()
         with user_code.telling(self._setup.model), torch.inference_mode():
             for split in ("validation", "test"):
-                for features, _ in self._evaluation_batches(split):
-                    self._forward(self._dummy_features(len(features)))
+                for samples in self._evaluation_shapes(split):
+                    self._forward(self._dummy_features(samples))
         self._synchronize()
 
     def reset(self, parameters: Parameters | None) -> None:
@@ -211,6 +211,11 @@ class PyTorchRun:
     def _evaluation_batches(self, split: Split) -> Iterator[Batch]:
         features, targets = self._whole(split)
         return zip(features.split(EVALUATION_BATCH_SIZE), targets.split(EVALUATION_BATCH_SIZE), strict=True)
+
+    def _evaluation_shapes(self, split: Split) -> list[int]:
+        """How many samples a batch of an evaluation may have; the split lies on the device from here on."""
+        samples = len(self._whole(split)[1])
+        return sorted({min(samples, EVALUATION_BATCH_SIZE), samples % EVALUATION_BATCH_SIZE} - {0})
 
     def _whole(self, split: Split) -> Batch:
         """A split on the device; it stays there."""

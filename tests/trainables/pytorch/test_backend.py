@@ -35,6 +35,23 @@ def rates(count: int, rate: float = 0.05) -> np.ndarray:
     return np.full(count, rate)
 
 
+@pytest.mark.parametrize(("samples", "shapes"), [(100, [100]), (250, [250]), (1000, [250]), (1100, [100, 250])])
+def test_a_warm_up_sees_every_shape_of_an_evaluation_once(
+    monkeypatch: pytest.MonkeyPatch, samples: int, shapes: list[int]
+) -> None:
+    """However large the splits are: Flux's does the same, and the time is in the cold clock of both."""
+    whole = digits()
+    few = Samples(np.zeros((samples, 1, 28, 28), np.float32), np.arange(samples) % 10)
+    run = start(setup("pytorch", data={**whole, "validation": few, "test": few}))
+    seen: list[int] = []
+    forward = run._forward
+    monkeypatch.setattr(run, "_forward", lambda features: (seen.append(len(features)), forward(features))[1])
+    monkeypatch.setattr(run, "train", lambda _: None)
+    run.warm_up()
+    assert seen == 2 * shapes
+    run.close()
+
+
 def losses(**changes: Any) -> list[float]:
     run = begin(**changes)
     found = []
