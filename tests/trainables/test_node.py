@@ -12,12 +12,19 @@ import pytest
 
 from trainables.common.house import HOUSE, code_digest
 from trainables.node import NodeFacts, Request, clock, look
-from trainables.rehearsal import rehearse
+from trainables.rehearsal import Piece, rehearse
 from trainables.spec import TrainingSpec
+from trainables.workloads.prepared import facts
+from trainables.workloads.workload import find
+
+
+def piece(spec: TrainingSpec, workload: str = "") -> Piece:
+    found = find(workload or spec.workload)
+    return Piece(spec, workload or spec.workload, facts(found))
 
 
 def asked(spec: TrainingSpec, marker: Path | None = None, code: str | None = None) -> NodeFacts:
-    return NodeFacts("here", **look(Request(code or code_digest(), str(marker) if marker else None, ((spec, ()),))))
+    return NodeFacts("here", **look(Request(code or code_digest(), str(marker) if marker else None, (piece(spec),))))
 
 
 def test_a_machine_that_can_take_part(spec: TrainingSpec, tmp_path: Path) -> None:
@@ -42,7 +49,7 @@ def test_everything_that_is_lacking_is_named(spec: TrainingSpec, tmp_path: Path)
 
 
 def test_a_step_of_pytorch(pytorch_spec: TrainingSpec) -> None:
-    found = rehearse(pytorch_spec, ())
+    found = rehearse(piece(pytorch_spec))
     assert found.problem is None
     assert ", CUDA " in found.versions["torch"]
 
@@ -52,21 +59,46 @@ def test_a_library_that_is_broken_is_named(
 ) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert rehearse(pytorch_spec, ()).problem == (
+    assert rehearse(piece(pytorch_spec)).problem == (
         "a training step of PyTorch failed with exit code 1 (ImportError: libgomp.so.1: cannot open shared object file)"
     )
 
 
 def test_a_loss_that_is_no_number_is_named(spec: TrainingSpec) -> None:
     diverging = replace(spec, hyperparameters=replace(spec.hyperparameters, learning_rate=2.0))
-    assert rehearse(diverging, ()).problem == "a training step of Simulated gives nan"
+    assert rehearse(piece(diverging)).problem == "a training step of Simulated gives nan"
 
 
 def test_gpus_that_are_not_there_are_named(pytorch_spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    problem = rehearse(replace(pytorch_spec, device="cuda"), ()).problem
+    problem = rehearse(piece(replace(pytorch_spec, device="cuda"))).problem
     assert problem is not None
     assert problem.startswith("PyTorch sees no GPU (")
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
+def test_a_step_is_taken_with_the_workloads_own_shapes(pytorch_spec: TrainingSpec, tmp_path: Path, loss: str) -> None:
+    """Three numbers in, two classes or outputs out, and an option of the model."""
+    task = tmp_path / "task"
+    task.mkdir()
+    (task / "workload.toml").write_text(
+        f'loss = "{loss}"\ntarget = 0.9\nevaluate_every_samples = 9\nlimit_s = 9.0\nepochs = 9\n'
+    )
+    targets = "np.arange(9) % 2" if loss == "cross_entropy" else "np.zeros((9, 2), np.float32)"
+    (task / "data.py").write_text(
+        f"import numpy as np\n\n\ndef load():\n    return {{'train': (np.zeros((9, 3), np.float32), {targets})}}\n"
+    )
+    (task / "model.py").write_text(
+        "from torch import nn\n\n\ndef build(width):\n    return nn.Sequential("
+        "nn.Linear(3, width), nn.Linear(width, 2))\n"
+    )
+    knobs = replace(pytorch_spec.hyperparameters, batch_size=4, options={"width": 5})
+    spec = replace(pytorch_spec, workload="task", hyperparameters=knobs)
+    assert rehearse(piece(spec, str(task))).problem is None
+    (task / "workload.toml").unlink()
+    gone = rehearse(Piece(spec, str(task), facts(find("digits-lenet")))).problem
+    assert gone is not None
+    assert gone.startswith("it does not see the workload (")
 
 
 BARE = """

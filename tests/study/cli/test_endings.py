@@ -138,7 +138,7 @@ def test_a_launch_takes_over_what_one_that_never_began_has_left(
         running.start(plan, folder.path, Place(), None)  # another driver is about to begin
     running.start(plan, folder.path, Place(), None)
     assert drove == [plan]
-    assert [path.name for path in folder.path.iterdir()] == ["plan.toml"]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["plan.toml", "workload"]
 
 
 def test_a_plan_of_the_users_is_not_taken_for_a_study(

@@ -124,11 +124,11 @@ def test_a_study_that_has_its_data_set_asks_for_no_other(
 ) -> None:
     folder, workload = create(tmp_path / "s", plan), find("digits-lenet")
     asked: list[object] = []
-    monkeypatch.setattr(prepared, "prepare", lambda workload, *, data_dir, hear: asked.append(data_dir))
+    monkeypatch.setattr(prepared, "prepare", lambda workload, *, data_dir, **_: asked.append(data_dir))
     prepare_data(workload, None, folder)
     monkeypatch.undo()
     store_in(folder.data, find("digits-lenet"), say=print)
-    monkeypatch.setattr(prepared, "prepare", lambda workload, *, data_dir, hear: asked.append(data_dir))
+    monkeypatch.setattr(prepared, "prepare", lambda workload, *, data_dir, **_: asked.append(data_dir))
     prepare_data(workload, None, folder)
     assert asked == [None]
     prepare_data(workload, tmp_path, folder)  # what the user gives is looked at

@@ -132,7 +132,10 @@ def test_bad_values_are_named(setting: str, message: str) -> None:
         (["training.momentum=1"], "training.momentum is 1; it must be less than 1"),
         (["training.target=94"], "training.target is 94; it must be 1 or less: 0.94 is 94 %"),
         (["training.target=200"], "training.target is 200; it must be 1 or less$"),
-        (["training.optimizer=adamw"], "training.optimizer is 'adamw'; did you mean 'adam'. valid: sgd, adam"),
+        (
+            ["training.optimizer=adamx"],
+            "training.optimizer is 'adamx'; did you mean 'adam'. valid: sgd, nesterov, adam",
+        ),
         (["training.precision=fp32"], "training.precision is 'fp32'; did you mean 'float32'. valid: float32, bf16"),
         (["search.trials=five"], "search.trials is 'five'; it takes a whole number"),
         (["search.trials=1.5"], "search.trials is 1.5; it takes a whole number"),
