@@ -9,19 +9,19 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from study.store.provenance import package_version
-from trainables.contract import Device, Hyperparameters, LabelledImages
-from trainables.determinism import initial_parameters, sample_order
+from trainables.contract import Device, Execution, Hyperparameters, Samples, Setup, Split
+from trainables.determinism import sample_order
 from trainables.frameworks import framework
 from trainables.spec import TrainingSpec
 from trainables.training import Training, run_to_end
-from trainables.workloads.architectures import MODELS
 from trainables.workloads.prepared import load
+from trainables.workloads.workload import find
 
 NO_GPU = 2
 LENET_TARGET, RESNET_TARGET = 0.95, 0.9  # validation accuracy on digits
@@ -60,8 +60,8 @@ def checks(device: Device) -> Iterator[Check]:
     """All of them, one after the other; tests before the GPU is used here, in a process of their own."""
     yield tests(device)
     yield lenet(device)
-    yield resnet(load("digits"), device, target=RESNET_TARGET, epochs=RESNET_EPOCHS)
-    for model in MODELS:
+    yield resnet(load(find("digits-lenet")), device, target=RESNET_TARGET, epochs=RESNET_EPOCHS)
+    for model in SAMPLES:
         yield throughput(model, device, SAMPLES[model])
 
 
@@ -87,30 +87,29 @@ def lenet(device: Device, *, target: float = LENET_TARGET, epochs: int = LENET_E
     return Check("LeNet on digits", result["outcome"] == "reached", found)
 
 
-def resnet(data: dict[str, LabelledImages], device: Device, *, target: float, epochs: int) -> Check:
+def resnet(data: Mapping[Split, Samples], device: Device, *, target: float, epochs: int) -> Check:
     """ResNet-18 on digits, which is no workload: straight through the backend."""
+    knobs = Hyperparameters(learning_rate=0.02, batch_size=64, num_workers=0)
     run = framework("pytorch").start()(
-        model="resnet18",
-        data=data,  # type: ignore[arg-type]
-        parameters=initial_parameters(MODELS["resnet18"](), seed=0),
-        learning_rate=0.02,
-        batch_size=64,
-        num_workers=0,
-        optimizer="sgd",
-        momentum=0.9,
-        weight_decay=0.0,
-        precision="float32",
-        memory_format="contiguous",
-        data_on_device=False,
-        device=device,
-        threads=1,
+        Setup(
+            model=find("mnist-resnet18").models["python"],
+            data=data,
+            outputs=10,
+            loss="cross_entropy",
+            hyperparameters=knobs,
+            execution=Execution(),
+            seed=0,
+            device=device,
+            threads=1,
+        )
     )
     run.warm_up()
+    run.reset(None)
     samples, accuracy, began, epoch = len(data["train"]), 0.0, time.perf_counter(), 0
     while accuracy < target and epoch < epochs:
         run.begin_epoch(sample_order(seed=0, epoch=epoch, samples=samples))
-        run.train(-(-samples // 64))
-        accuracy, epoch = run.evaluate("validation").accuracy, epoch + 1
+        run.train(np.full(-(-samples // 64), knobs.learning_rate))
+        accuracy, epoch = run.evaluate("validation").accuracy or 0.0, epoch + 1
     run.close()
     found = f"{accuracy:.1%} after {epoch} epochs, {time.perf_counter() - began:.2f} s"
     return Check("ResNet-18 on digits", accuracy >= target, found)
@@ -121,7 +120,7 @@ def throughput(model: str, device: Device, samples: int) -> Check:
     from tests.bench.throughput import backend_epoch, compared, plain_batches, plain_epoch
 
     random = np.random.RandomState(0)
-    arrays = LabelledImages(random.rand(samples, 1, 28, 28).astype(np.float32), random.randint(0, 10, samples))
+    arrays = Samples(random.rand(samples, 1, 28, 28).astype(np.float32), random.randint(0, 10, samples))
     mine = backend_epoch(arrays, BATCH_SIZE, 0, model=model, device=device)
     plain = plain_epoch(plain_batches(arrays, BATCH_SIZE), model=model, device=device)
     row = compared("a plain loop", BATCH_SIZE, 0, mine, plain, FLOOR, samples)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests import gpu_check
-from trainables.contract import LabelledImages, Readiness
+from trainables.contract import Readiness, Samples
 from trainables.frameworks import Framework
 from trainables.workloads.prepared import load
+from trainables.workloads.workload import find
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,9 @@ def test_lenet_reaches_a_target_or_it_fails() -> None:
 
 
 def test_resnet_trains() -> None:
-    digits = load("digits")
-    few: dict[Any, LabelledImages] = {
-        split: LabelledImages(each.images[:130], each.labels[:130]) for split, each in digits.items()
+    digits = load(find("digits-lenet"))
+    few: dict[Any, Samples] = {
+        split: Samples(each.features[:130], each.targets[:130]) for split, each in digits.items()
     }
     assert gpu_check.resnet(few, "cpu", target=0.0, epochs=1).found.startswith("0.0% after 0")
     check = gpu_check.resnet(few, "cpu", target=1.0, epochs=1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 from rich.console import Console
@@ -25,6 +27,7 @@ from trainables.contract import Device, Loading, MemoryFormat, Optimizer, Precis
 from trainables.frameworks import framework as find_framework
 from trainables.spec import TrainingSpec
 from trainables.training import Evaluation, Outcome
+from trainables.workloads.weights import WeightsServer
 from trainables.workloads.workload import Made, Workload
 
 NO_LIMIT_S = 1e9
@@ -146,6 +149,28 @@ def refuse_impossible(spec: TrainingSpec, workload: Workload, made: Made) -> Non
                 refuse_lonely(sizes, samples, why=f"the {tried.alone} of {asked.title}'s model")
     with said_in_flags(FLAGS):
         refuse_seldom(samples, epochs=spec.epochs, evaluate_every_samples=spec.evaluate_every_samples, holds=spec.holds)
+
+
+@contextmanager
+def drawn_in_pytorch(spec: TrainingSpec, workload: Workload) -> Iterator[Path | None]:
+    """A file with the initial parameters, drawn as a study has them drawn for all frameworks, while the block runs.
+
+    None where the framework builds that very model, or where there is none in PyTorch: it draws them itself then.
+
+    Raises
+    ------
+    RuntimeError
+        When the model's file fails.
+    """
+    model, language = workload.models.get("python"), find_framework(spec.framework).language
+    if model is None or language in (None, "python"):
+        yield None
+        return
+    with TemporaryDirectory(prefix="tuneoff-") as folder:
+        path = Path(folder) / "weights.npz"
+        with WeightsServer(model) as server:
+            server.draw(path, options=spec.hyperparameters.options, seed=spec.seed)
+        yield path
 
 
 def on_this_machine(spec: TrainingSpec, device: str, *, made: Made) -> TrainingSpec:

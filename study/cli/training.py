@@ -97,7 +97,15 @@ def train(
     """
     from dataclasses import asdict
 
-    from study.cli.single import evaluation_line, failure, on_this_machine, print_result, refuse_impossible, single_spec
+    from study.cli.single import (
+        drawn_in_pytorch,
+        evaluation_line,
+        failure,
+        on_this_machine,
+        print_result,
+        refuse_impossible,
+        single_spec,
+    )
     from trainables.frameworks import framework as find_framework
     from trainables.training import Training
     from trainables.workloads.prepared import prepare
@@ -129,22 +137,23 @@ def train(
     made = prepare(trained, data_dir=data_dir, hear=told_of_data)
     refuse_impossible(spec, trained, made)
     spec = on_this_machine(spec, device, made=made)
-    started = _process_start() + time.perf_counter() - began  # neither reading data nor looking is a part of it
-    training = Training(spec, workload=trained, started=started, tell=warn)
-    screen.doing(f"starting {find_framework(framework).title}")
-    try:
-        while not training.finished:
-            evaluation = training.advance()
-            screen.doing(f"training {trained.name}")
-            if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
-                out.print(evaluation_line(evaluation), highlight=False)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a framework raises
-        fail(failure(spec, error, trained), 1)
-    finally:
-        with suppress(Exception):  # after a failure it may fail again
-            training.close()
+    with drawn_in_pytorch(spec, trained) as weights:
+        started = _process_start() + time.perf_counter() - began  # nothing of this is a part of it
+        training = Training(spec, workload=trained, weights=weights, started=started, tell=warn)
+        screen.doing(f"starting {find_framework(framework).title}")
+        try:
+            while not training.finished:
+                evaluation = training.advance()
+                screen.doing(f"training {trained.name}")
+                if not as_json and (evaluation.evaluation % report_every == 0 or training.finished):
+                    out.print(evaluation_line(evaluation), highlight=False)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a framework raises
+            fail(failure(spec, error, trained), 1)
+        finally:
+            with suppress(Exception):  # after a failure it may fail again
+                training.close()
     result = training.result()
     if as_json:
         print(json.dumps({"spec": spec.as_dict(), **result, "curve": [asdict(each) for each in training.evaluations]}))

@@ -10,18 +10,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from study.cli.single import NO_LIMIT_S, single_spec
-from trainables import training
 from trainables.common.machine import cpus
+from trainables.contract import Parameters
 from trainables.training import Training, run_to_end
+from trainables.workloads.weights import WeightsServer
+from trainables.workloads.workload import Workload, find
 
 WORKLOAD = "mnist-lenet"
 CONFIGURATIONS = ((0.05, 64), (0.1, 256), (0.02, 32))  # learning rate, batch size
@@ -34,13 +38,20 @@ def train_all(arm: str) -> None:
     """Print one line of JSON per configuration and seed."""
     if arm == "pytorch-rounded":
         _start_one_rounding_off()
-    if arm == "flux-nnlib-pooling":
-        _pool_as_nnlib()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tuneoff-parity-")))
+        workload = _pooling_as_nnlib(folder) if arm == "flux-nnlib-pooling" else find(WORKLOAD)
+        server = stack.enter_context(WeightsServer(workload.models["python"]))
+        _train_all(arm, workload, server, folder / "weights.npz")
+
+
+def _train_all(arm: str, workload: Workload, server: WeightsServer, weights: Path) -> None:
     for learning_rate, batch_size in CONFIGURATIONS:
         for seed in SEEDS:
+            server.draw(weights, options={}, seed=seed)
             spec = single_spec(
                 framework=arm.partition("-")[0],
-                workload_name=WORKLOAD,
+                workload=workload,
                 learning_rate=learning_rate,
                 batch_size=batch_size,
                 num_workers=0,
@@ -54,28 +65,30 @@ def train_all(arm: str) -> None:
                 seed=seed,
             )
             # No limit in time: what counts here are samples, and a busy machine must not censor them.
-            result = run_to_end(Training(replace(spec, training_accuracy=False, limit_s=NO_LIMIT_S)))
+            spec = replace(spec, training_score=False, limit_s=NO_LIMIT_S)
+            result = run_to_end(Training(spec, workload=workload, weights=weights))
             row = {"arm": arm, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
             print(json.dumps(row | {"samples_to_target": result["samples_to_target"]}), flush=True)
 
 
 def _start_one_rounding_off() -> None:
-    original = training.initial_parameters
+    from trainables.pytorch.backend import PyTorchRun  # not where Julia runs
 
-    def rounded(*arguments: object, **named: object) -> dict[str, npt.NDArray[np.float32]]:
-        arrays = original(*arguments, **named)  # type: ignore[arg-type]
-        return {name: np.nextafter(array, np.float32(np.inf)) for name, array in arrays.items()}
+    original = PyTorchRun.reset
 
-    training.initial_parameters = rounded
+    def rounded(run: PyTorchRun, parameters: Parameters | None) -> None:
+        original(run, parameters)
+        drawn = run.parameters()
+        run.load_parameters({name: np.nextafter(array, np.float32(np.inf)) for name, array in drawn.items()})
+
+    PyTorchRun.reset = rounded  # type: ignore[method-assign]
 
 
-def _pool_as_nnlib() -> None:
-    from trainables.flux.backend import _flux_trainer
-
-    _flux_trainer(1, "cpu")
-    import juliacall
-
-    juliacall.Main.seval('FluxTrainer.eval(:(MODELS["lenet"] = T -> lenet(T; pool=Flux.MaxPool)))')
+def _pooling_as_nnlib(folder: Path) -> Workload:
+    """The workload with Flux's own max-pooling in its model."""
+    own = find(WORKLOAD).copy_to(folder / WORKLOAD)
+    own.models["julia"].write_text("using Flux\nusing FluxTrainer: lenet\n\nbuild() = lenet(; pool=Flux.MaxPool)\n")
+    return own
 
 
 def _rows(arm: str) -> list[dict[str, object]]:

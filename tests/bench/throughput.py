@@ -15,12 +15,14 @@ import torch
 import torchvision
 from torch.nn import functional as F
 
-from trainables.contract import Device, LabelledImages
-from trainables.determinism import initial_parameters, sample_order
+from trainables.contract import Device, Execution, Hyperparameters, Samples, Setup
+from trainables.determinism import sample_order
 from trainables.pytorch import models
 from trainables.pytorch.backend import PyTorchRun, start
-from trainables.workloads.architectures import MODELS
+from trainables.workloads.workload import find
 
+MODELS = {"lenet": models.LeNet, "resnet18": models.ResNet18}
+WORKLOADS = {"lenet": "mnist-lenet", "resnet18": "mnist-resnet18"}  # whose models these are
 SAMPLES = 20_000
 ROUNDS = 5
 BATCH_SIZES = (128, 512, 2048)
@@ -34,7 +36,7 @@ def rows() -> Iterator[Row]:
     random = np.random.RandomState(0)
     pixels = random.randint(0, 256, (SAMPLES, 28, 28)).astype(np.uint8)
     labels = random.randint(0, 10, SAMPLES).astype(np.uint8)
-    arrays = LabelledImages((pixels[:, None] / np.float32(255)).astype(np.float32), labels.astype(np.int64))
+    arrays = Samples((pixels[:, None] / np.float32(255)).astype(np.float32), labels.astype(np.int64))
     for batch_size in BATCH_SIZES:
         plain = plain_epoch(plain_batches(arrays, batch_size))
         backend = backend_epoch(arrays, batch_size, num_workers=0)
@@ -81,29 +83,29 @@ def _seconds(epoch: Callable[[], None]) -> float:
 
 
 def backend_epoch(
-    arrays: LabelledImages, batch_size: int, num_workers: int, *, model: str = "lenet", device: Device = "cpu"
+    arrays: Samples, batch_size: int, num_workers: int, *, model: str = "lenet", device: Device = "cpu"
 ) -> Callable[[], None]:
     """An epoch of our backend's, to be timed."""
+    knobs = Hyperparameters(learning_rate=0.01, batch_size=batch_size, num_workers=num_workers)
     run: PyTorchRun = start(
-        model=model,
-        data={"train": arrays, "validation": arrays, "test": arrays},
-        parameters=initial_parameters(MODELS[model](), seed=0),
-        learning_rate=0.01,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        optimizer="sgd",
-        momentum=0.9,
-        weight_decay=0.0,
-        precision="float32",
-        memory_format="contiguous",
-        data_on_device=False,
-        device=device,
-        threads=THREADS,
+        Setup(
+            model=find(WORKLOADS[model]).models["python"],
+            data={"train": arrays, "validation": arrays, "test": arrays},
+            outputs=models.CLASSES,
+            loss="cross_entropy",
+            hyperparameters=knobs,
+            execution=Execution(),
+            seed=0,
+            device=device,
+            threads=THREADS,
+        )
     )
+    run.reset(None)
+    rates = np.full(-(-len(arrays) // batch_size), knobs.learning_rate)
 
     def epoch() -> None:
         run.begin_epoch(sample_order(seed=0, epoch=0, samples=len(arrays)))
-        run.train(-(-len(arrays) // batch_size))
+        run.train(rates)
 
     return epoch
 
@@ -112,7 +114,7 @@ def plain_epoch(
     batches: Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]], *, model: str = "lenet", device: Device = "cpu"
 ) -> Callable[[], None]:
     """What one writes by hand: PyTorch's own tutorial loop."""
-    built = models.MODELS[model]().to(device)
+    built = MODELS[model]().to(device)
     optimizer = torch.optim.SGD(built.parameters(), lr=0.01, momentum=0.9)
 
     def epoch() -> None:
@@ -128,9 +130,9 @@ def plain_epoch(
     return epoch
 
 
-def plain_batches(arrays: LabelledImages, batch_size: int) -> Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]:
+def plain_batches(arrays: Samples, batch_size: int) -> Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]:
     """Batches of the arrays in a new random order each time."""
-    images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
+    images, labels = torch.from_numpy(arrays.features), torch.from_numpy(arrays.targets)
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for chosen in torch.randperm(len(arrays)).split(batch_size):
