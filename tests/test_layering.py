@@ -18,7 +18,9 @@ PACKAGES = ("study", "trainables", "search_spaces", "reports")
 
 # Floors of each package, the highest first; a room's own files may import one another. What lies on the top level of a
 # package stands under the package's name.
-FRAMEWORK_ROOMS = tuple(f"trainables/{name}" for name in FRAMEWORKS)
+FRAMEWORK_ROOMS = tuple({f"trainables/{each.home or each.name}": None for each in FRAMEWORKS.values()})
+# One that is built on another says so in its entry.
+BUILT_ON = {f"trainables/{each.home or each.name}": set(each.sources) for each in FRAMEWORKS.values()}
 FLOORS: dict[str, list[tuple[str, ...]]] = {
     "study": [
         ("study/entry",),
@@ -54,7 +56,10 @@ MODULES_KNOWN_BY_FEW = {
     "pandas": {"reports"},
     "pynvml": {"trainables/common/gpu.py"},
     "matplotlib": {"reports/figures", "reports/page"},
-    **{module: {f"trainables/{each.name}"} for each in FRAMEWORKS.values() if each.real for module in each.imports},
+    **{
+        module: {f"trainables/{each.home or each.name}" for each in FRAMEWORKS.values() if module in each.imports}
+        for module in {module for each in FRAMEWORKS.values() if each.real for module in each.imports}
+    },
 }
 MODULES_KNOWN_BY_FEW["torchvision"] |= {"trainables/workloads/download.py"}
 
@@ -107,7 +112,7 @@ def complaints(path: Path) -> list[str]:
             target = _file(name)
             assert target is not None, f"{path} imports {name}, which is no module"
             theirs = room(target)
-            down = floor(package, mine) < floor(package, theirs)
+            down = floor(package, mine) < floor(package, theirs) or theirs in BUILT_ON.get(mine, ())
             if mine != theirs and not down and name not in COMMON_GROUND.get(package, set()):
                 found.append(f"{name}: {theirs} does not lie below {mine}")
         elif top in PACKAGES and not any(

@@ -57,6 +57,8 @@ class Framework:
         Whether its backend has ``start_trace``, so that ``tuneoff verify`` can compare it; the first is the reference.
     real
         False keeps it out of ``available``: it is for tests.
+    on_request
+        True keeps it out of ``available``, too, and out of what ``tuneoff verify`` compares: it is asked for by name.
     home, module
         Where its backend lies, when that is not ``trainables/NAME/backend.py``: a folder and a file in it.
     """
@@ -74,6 +76,7 @@ class Framework:
     offers: tuple[tuple[str, object], ...] = ()
     traced: bool = True
     real: bool = True
+    on_request: bool = False
     home: str = ""
     module: str = "backend"
 
@@ -196,10 +199,25 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         sources=("julia/src",),
     ),
     Framework(
-        "simulated",
-        "Simulated",
+        "pytorch-compile",
+        "PyTorch compiled",
         colour="#009e73",
         colour_on_dark="#3cc79c",
+        imports=("torch",),
+        distribution="torch",
+        language="python",
+        runtime="trainables.pytorch_compile.runtime",
+        check="trainables.pytorch.check",
+        sources=("trainables/pytorch",),
+        offers=_ALL,
+        on_request=True,
+        home="pytorch_compile",
+    ),
+    Framework(
+        "simulated",
+        "Simulated",
+        colour="#e69f00",
+        colour_on_dark="#f5b93a",
         imports=("numpy",),
         offers=_ALL,  # and minds none
         traced=False,
@@ -235,10 +253,10 @@ def framework(name: str) -> Framework:
 
 
 def available() -> list[str]:
-    """Names of the real frameworks that can run here."""
-    return [each.name for each in FRAMEWORKS.values() if each.real and each.missing() is None]
+    """Names of the real frameworks that can run here and need not be asked for by name."""
+    return [each.name for each in FRAMEWORKS.values() if each.real and not each.on_request and each.missing() is None]
 
 
 def traced() -> list[str]:
-    """Names of those that ``tuneoff verify`` compares, the reference first."""
+    """Names of those that ``tuneoff verify`` can compare, the reference first."""
     return [each.name for each in FRAMEWORKS.values() if each.traced]

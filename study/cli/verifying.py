@@ -16,9 +16,23 @@ from trainables.verify.compare import KINDS, Comparison, compare
 from trainables.workloads.workload import Workload
 
 
-def sides(workload: Workload) -> list[str]:
-    """The frameworks between which a workload can be compared; `UserError` where there are not two."""
-    found = [name for name in traced() if framework(name).trains(workload)]
+def sides(workload: Workload, asked: Sequence[str] = ()) -> list[str]:
+    """The frameworks between which a workload is compared, the reference first; `UserError` where there are not two.
+
+    Parameters
+    ----------
+    asked
+        Their names; none: all that have a model and need not be asked for.
+    """
+    if asked:
+        for name in asked:
+            framework(name).model_file(workload)
+            if name not in traced():
+                raise UserError(f"{framework(name).title} cannot be compared step by step")
+        if len(set(asked)) < 2:
+            raise UserError(f"--frameworks names {asked[0]} alone: there is nothing to compare it with")
+        return list(asked)
+    found = [name for name in traced() if framework(name).trains(workload) and not framework(name).on_request]
     if len(found) < 2:
         models = " and ".join(path.name for path in workload.models.values())
         raise UserError(f"{workload.name} has {models} alone: there is nothing to compare it with")
