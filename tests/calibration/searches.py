@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from search_spaces import distributions, space
+from search_spaces import distributions
 from study.driver.searcher import suggest
+from study.plan.files import load_plan
 from study.plan.samplers import make_sampler
 
 Values = npt.NDArray[np.float64]
 LIMIT_S = 30.0  # ten times and more what a good configuration takes
 BEST_S = 2.0
-_SPACE = distributions(space("mnist-lenet", cpus=2))
+_PLAN = load_plan("mnist-lenet", settings=["slice.cpus=2"], frameworks=["simulated"])
+_SPACE = distributions(_PLAN.space["simulated"])
 
 
 def ridge(learning_rate: float, batch_size: float, num_workers: float) -> float:
