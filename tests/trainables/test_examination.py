@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from trainables import examination
-from trainables.contract import Loading
-from trainables.examination import examine
+from trainables.contract import Loading, Option, Tried
+from trainables.examination import examine, try_models
 from trainables.frameworks import framework
+from trainables.workloads.workload import find
 
 LOOK = "from trainables.contract import Readiness\ndef look(*, device, loadings):\n    "
 HANG_FOR_GPUS = f"import time\n{LOOK}time.sleep(60 * (device == 'cuda'))\n    return Readiness('1.0')\n"
@@ -59,3 +60,54 @@ def test_the_framework_is_the_installed_one_wherever_the_user_stands(
     (tmp_path / "sound_check.py").write_text(f"{LOOK}return Readiness('1.0')\n")
     monkeypatch.chdir(there)
     assert examine("sound_check", device="cpu", loadings=[]).version == "1.0"
+
+
+TRY = "import os\nfrom trainables.contract import Tried\ndef try_model(*, model, options, shape, outputs):\n    "
+
+
+def tried(check: str, *points: dict[str, Option]) -> list[Tried]:
+    return try_models(check, Path("model.x"), points, shape=(2, 3), outputs=4, environment={"WANTED": "yes"})
+
+
+def test_models_are_tried_up_to_the_first_that_fails(tmp_path: Path) -> None:
+    body = (
+        "print(model, shape, outputs)\n    return Tried(None if options['n'] < 2 else f'{model}: {options}', 'Norm')\n"
+    )
+    (tmp_path / "trying_check.py").write_text(TRY + body)
+    assert tried("trying_check", {"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}) == [
+        Tried(None, "Norm"),
+        Tried(None, "Norm"),
+        Tried("model.x: {'n': 2}", "Norm"),
+    ]
+
+
+def test_what_trials_need_is_there_when_models_are_tried(tmp_path: Path) -> None:
+    (tmp_path / "asking_check.py").write_text(
+        f"{TRY}return Tried(f'{{os.environ[\"WANTED\"]}} {{shape}} {{outputs}}')\n"
+    )
+    assert tried("asking_check", {}) == [Tried("yes (2, 3) 4")]
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("import time; time.sleep(60)", "model.x: a process that builds it gave no answer in 5 s"),
+        ("raise ImportError('libcudart.so')", "model.x: a process that builds it failed with exit code 1 (ImportError"),
+        (f"{TRY}os.kill(os.getpid(), 11)\n", "model.x: a process that builds it was ended by SIGSEGV"),
+        (f"{TRY}os._exit(0)\n", "model.x: a process that builds it says nothing of use"),
+    ],
+    ids=["hangs", "fails", "crashes", "says nothing"],
+)
+def test_a_process_that_does_not_answer_is_the_models_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, problem: str
+) -> None:
+    monkeypatch.setattr(examination, "TRY_LIMIT_S", 5.0)
+    (tmp_path / "broken_try.py").write_text(code)
+    (found,) = tried("broken_try", {})
+    assert str(found.problem).startswith(problem)
+
+
+def test_simulated_frameworks_build_no_model() -> None:
+    workload = find("digits-lenet")
+    assert workload.made is not None
+    assert framework("simulated").try_models(workload, [{}], workload.made) == []

@@ -1,0 +1,59 @@
+"""A study of a workload that anyone wrote goes on from its own copy: killed, and the original gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from tests.study.test_study import evaluations, finish, tuneoff, wait_for
+from tests.study.workloads import TOML, written
+from trainables.workloads.workload import find
+
+SLOW = {"TUNEOFF_SIMULATED_SPEED": "4"}
+SPACE = (
+    '\nhidden = { low = 4, high = 8 }\nbias = { choices = [true, false] }\noptimizer = { choices = ["sgd", "adam"] }\n'
+)
+SETTINGS = [
+    "search.trials=3",
+    "search.sampler=random",
+    "race.configurations=0",
+    "confirm.runs=1",
+    "training.target=0.99",
+    "training.epochs=40",
+]
+
+
+def test_a_killed_driver_whose_workload_is_gone(tmp_path: Path) -> None:
+    task = written(tmp_path / "my-task", toml=TOML.rstrip() + SPACE)
+    digest = find(str(task)).digest()
+    folder = tmp_path / "results" / "my-task"
+    changes = [part for setting in SETTINGS for part in ("--set", setting)]
+    driver = tuneoff("launch", "my-task", "--frameworks", "simulated", *changes, cwd=tmp_path, env=SLOW)
+    wait_for(lambda: evaluations(folder) >= 3, "evaluations")
+    driver.kill()
+    driver.communicate()
+    shutil.rmtree(task)
+    finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    trials = pd.read_parquet(folder / "trials.parquet")
+    assert trials["phase"].tolist().count("search") == 3
+    assert set(trials["workload"]) == {"my-task"}
+    assert set(trials["workload_digest"]) == {digest}
+    assert set(trials["metric"]) == {"accuracy"}
+    options = [json.loads(text) for text in trials["options"]]
+    assert all(list(each) == ["activation", "bias", "dropout", "hidden"] for each in options)
+    assert all(4 <= each["hidden"] <= 8 for each in options)
+    assert len({str(each) for each in options}) > 1
+    assert set(trials["optimizer"]) <= {"sgd", "adam"}
+    confirmed = trials[trials["phase"] == "confirm"]
+    if len(confirmed):  # it is run with the very configuration of the search's winner
+        winner = trials[(trials["phase"] == "search") & (trials["number"] == confirmed["confirms"].iloc[0])]
+        assert (
+            winner[["options", "optimizer"]].to_numpy().tolist()
+            == confirmed[["options", "optimizer"]].to_numpy().tolist()
+        )
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert (provenance["workload"]["name"], provenance["workload"]["digest"]) == ("my-task", digest)
+    assert not (folder / "weights").exists()
