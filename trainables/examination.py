@@ -6,6 +6,7 @@ The driver imports no framework, and one that is broken, or a driver of a GPU th
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -70,12 +71,16 @@ def main() -> None:
     """Ask the module that is named first, about what the second argument says, and print what it finds."""
     check, request = sys.argv[1:]
     asked = json.loads(request)
+    answering = os.dup(1)
+    os.dup2(2, 1)  # a model's file may print, whenever it likes
+    found: object
     if "model" in asked:
-        print(json.dumps([asdict(each) for each in _try_all(check, asked)]))
-        return
-    look = cast(Look, import_module(check).look)
-    found = look(device=asked["device"], loadings=[Loading(**each) for each in asked["loadings"]])
-    print(json.dumps(asdict(found)))
+        found = [asdict(each) for each in _try_all(check, asked)]
+    else:
+        look = cast(Look, import_module(check).look)
+        found = asdict(look(device=asked["device"], loadings=[Loading(**each) for each in asked["loadings"]]))
+    with os.fdopen(answering, "w", encoding="utf-8") as out:
+        out.write(json.dumps(found) + "\n")
 
 
 def _try_all(check: str, asked: Mapping[str, Any]) -> list[Tried]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reports.goals import ACCURACY, LOSS
+from reports.knobs import OPTIONS, PREFIX, with_options
 from reports.names import title
 from reports.tables.budget import budgets
 from reports.winners import MOVED
@@ -23,6 +24,8 @@ _PLANNED = {
     "training.optimizer": "optimizer",
     "training.momentum": "momentum",
     "training.weight_decay": "weight_decay",
+    "training.schedule": "schedule",
+    "training.warm_up": "warm_up",
     "training.precision": "precision",
     "slice.cpus": "cpus",
     "slice.gpus": "gpus",
@@ -40,8 +43,11 @@ def against_the_plan(trials: pd.DataFrame, plan: dict[str, Any]) -> list[str]:
         The frozen plan; without one nothing is known.
     """
     found = []
-    for key, column in _PLANNED.items():
-        planned, known = _planned(plan, key), trials.dropna(subset=[column])
+    every = with_options(trials)
+    options = {f"{OPTIONS}.{name}": f"{PREFIX}{name}" for name in plan.get(OPTIONS, {})}
+    for key, column in {**_PLANNED, **options}.items():
+        known = every.dropna(subset=[column]) if column in every else every[:0]
+        planned, known = _planned(plan, key), known[~_searched(known, plan, key)]
         other = known[known[column] != planned] if planned is not None else known[:0]
         if len(other):
             first, has = other.iloc[0], _said(other.iloc[0][column])
@@ -61,6 +67,13 @@ def against_the_plan(trials: pd.DataFrame, plan: dict[str, Any]) -> list[str]:
     return found
 
 
+def _searched(trials: pd.DataFrame, plan: dict[str, Any], key: str) -> pd.Series[bool]:
+    """Which trials had a value of their own under a key, since it was searched in their framework, or swept."""
+    name = key.rpartition(".")[2]
+    spaces, swept = plan.get("space", {}), (plan.get("sweep") or {}).get("over", {})
+    return trials["framework"].map(lambda each: name in spaces.get(each, {}) or name in swept).astype(bool)
+
+
 def _planned(plan: dict[str, Any], key: str) -> Any:
     value: Any = plan
     for part in key.split("."):
@@ -69,7 +82,7 @@ def _planned(plan: dict[str, Any], key: str) -> Any:
 
 
 def _said(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def among_themselves(trials: pd.DataFrame, evaluations: pd.DataFrame) -> list[str]:

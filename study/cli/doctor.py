@@ -159,7 +159,7 @@ def _workload(looked_at: Workload, data_dir: Path | None) -> Iterator[Finding]:
         yield Finding(item, "problem", str(error), "mend that", needed=True)
         return
     shape = " x ".join(map(str, made.shape))
-    kind = "classes" if looked_at.loss == "cross_entropy" else "outputs"
+    kind = "classes" if looked_at.loss == "cross_entropy" else "output" if made.outputs == 1 else "outputs"
     yield Finding(
         item, "ok", f"{made.training_samples} training samples of {shape}, {made.outputs} {kind}", needed=True
     )

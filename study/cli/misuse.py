@@ -9,8 +9,8 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from study.plan.words import wrong
 from trainables.common.suggest import nearest
+from trainables.common.words import wrong
 
 _TOO_MANY = re.compile(r"Got unexpected extra arguments?\S* \((.*)\)")
 _UNKNOWN = re.compile(r"No such command '(.*?)'\.")

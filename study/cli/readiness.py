@@ -63,7 +63,7 @@ def check_models(plan: Plan, workload: Workload, made: Made) -> None:
             if tried.problem is not None:
                 raise UserError(f"{tried.problem}{differing(point, points[name][0])}")
             if tried.alone:
-                refuse_by_model(plan, made, why=f"the {tried.alone} of {framework(name).title}'s model")
+                refuse_by_model(plan, made, workload, why=f"the {tried.alone} of {framework(name).title}'s model")
 
 
 def refuse(asked: Framework, found: Readiness, *, begun: bool = False) -> None:

@@ -5,7 +5,8 @@ told under the key that was written.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Range, Value
@@ -59,6 +60,8 @@ def _own_problem(workload: Workload) -> str | None:
         _filled(bare, workload, names)
     except UserError as error:
         path, message = workload.folder / FILE, _as_given(str(error), said)
+        if message.startswith(str(path)):
+            return message
         key = re.search(r"\b(?:space|training|options)\.[\w.-]*\w", message)
         line = line_of(path.read_text(encoding="utf-8-sig"), key[0].split(".")) if key else ""
         return f"{path}{line}: {message}"
@@ -157,18 +160,51 @@ def told(workload: Workload) -> str:
 def refuse_by_data(plan: Plan, made: Made, workload: Workload) -> None:
     """Refuse what the data make impossible; `UserError` naming the key, its value and what is impossible about it."""
     training = plan.training
-    refuse_large(batch_sizes(plan), made.training_samples, workload=workload.name)
-    refuse_seldom(
-        made.training_samples,
-        epochs=training.epochs,
-        evaluate_every_samples=training.evaluate_every_samples,
-        holds=training.holds,
-    )
+    with _told_where_written(plan, workload):
+        refuse_large(batch_sizes(plan), made.training_samples, workload=workload.name)
+        refuse_seldom(
+            made.training_samples,
+            epochs=training.epochs,
+            evaluate_every_samples=training.evaluate_every_samples,
+            holds=training.holds,
+        )
 
 
-def refuse_by_model(plan: Plan, made: Made, *, why: str) -> None:
+def refuse_by_model(plan: Plan, made: Made, workload: Workload, *, why: str) -> None:
     """Refuse what a model makes impossible that cannot learn from a single sample; `UserError` as `refuse_by_data`."""
-    refuse_lonely(batch_sizes(plan), made.training_samples, why=why)
+    with _told_where_written(plan, workload):
+        refuse_lonely(batch_sizes(plan), made.training_samples, why=why)
+
+
+@contextmanager
+def _told_where_written(plan: Plan, workload: Workload) -> Iterator[None]:
+    """Name the workload's file, and its keys, where all that is to blame stands there and the plan changed nothing."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        named = dict.fromkeys(re.findall(r"\b(?:space|training|sweep)\.[\w.-]*\w", message))
+        own = {key: _own_key(key, plan, workload) for key in named}
+        if not own or not all(own.values()):
+            raise
+        for key, mine in own.items():
+            message = message.replace(key, ".".join(mine))
+        path = workload.folder / FILE
+        line = line_of(path.read_text(encoding="utf-8-sig"), next(iter(own.values())))
+        raise UserError(f"{path}{line}: {message}") from None
+
+
+def _own_key(key: str, plan: Plan, workload: Workload) -> tuple[str, ...]:
+    """Where a workload says what a plan has under a key; empty where the plan says it itself."""
+    section, *rest = key.split(".")
+    if section == "space":
+        name, knob = rest
+        where = next((each for each in (name, "all") if knob in workload.space.get(each, {})), None)
+        if where is not None and as_searched(workload.space[where][knob]) == plan.space[name][knob]:
+            return section, where, knob
+    elif section == "training" and getattr(workload, rest[0], None) == getattr(plan.training, rest[0]):
+        return tuple(rest)
+    return ()
 
 
 def batch_sizes(plan: Plan) -> BatchSizes:

@@ -14,9 +14,10 @@ from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
 from study.plan.checks import as_searched, check_gpus, check_knob, check_point, check_space
 from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
-from study.plan.words import as_fraction, unknown, wrong
+from study.plan.words import unknown
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
+from trainables.common.words import as_fraction, wrong
 from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision, Schedule
 from trainables.spec import Clock, Metric, TrainingSpec
 

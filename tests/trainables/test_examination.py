@@ -111,3 +111,15 @@ def test_simulated_frameworks_build_no_model() -> None:
     workload = find("digits-lenet")
     assert workload.made is not None
     assert framework("simulated").try_models(workload, [{}], workload.made) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["print('hi', end='')", "import os; os.write(1, b'hi')", "import atexit; atexit.register(print, 'bye')"],
+)
+def test_what_a_model_file_prints_is_no_answer(tmp_path: Path, code: str) -> None:
+    (tmp_path / "chatty_check.py").write_text(
+        f"from trainables.contract import Tried\ndef try_model(**_):\n    {code}\n    return Tried(alone='Norm')\n"
+    )
+    found = try_models("chatty_check", tmp_path / "model.py", [{}, {}], shape=(3,), outputs=2, environment={})
+    assert found == [Tried(alone="Norm")] * 2

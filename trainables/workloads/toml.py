@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, Vali
 
 from trainables.common.errors import UserError
 from trainables.common.suggest import nearest
+from trainables.common.words import wrong
 from trainables.contract import Hyperparameters, Loss, Option
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -174,13 +175,12 @@ def _first_problem(error: ValidationError, path: Path, text: str) -> str:
         return f"{where}: {key} is missing"
     if problem["type"] in ("dict_type", "model_type"):
         return f"{where}: {key} is {problem['input']!r}; it must be a table, as in [{key}]"
-    given, message = problem["input"], problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "literal_error":
-        valid = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        return f"{where}: {key} is {given!r}{nearest(str(given), valid)}"
     if problem["type"] == "value_error":
-        return f"{where}: {key}: {message}"
-    return f"{where}: {key} is {given!r}: {message[0].lower()}{message[1:]}"
+        return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+    if problem["loc"][-1] == "[key]":
+        valid = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        return f"{where}: unknown key {key}{nearest(loc[-1], valid)}"
+    return f"{where}: {wrong(key, problem)}"
 
 
 def line_of(text: str, key: Sequence[str]) -> str:

@@ -106,3 +106,27 @@ def test_the_plan_is_the_one_that_was_run() -> None:
     ]
     older = {**PLAN, "training": {"target": 0.95}}  # which has not all keys
     assert against_the_plan(trials, older) == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "contradicted"),
+    [
+        ({"training": {"optimizer": "sgd"}}, "training.optimizer = sgd"),
+        ({"training": {"optimizer": "sgd"}, "space": {"pytorch": {"optimizer": {"choices": ["sgd", "adam"]}}}}, None),
+        ({"training": {"optimizer": "sgd"}, "space": {"flux": {"optimizer": {"choices": ["sgd"]}}}}, "training.opt"),
+        ({"training": {"optimizer": "sgd"}, "sweep": {"over": {"optimizer": ["sgd", "adam"]}}}, None),
+        ({"training": {"schedule": "cosine"}}, "training.schedule = cosine"),
+        ({"training": {"warm_up": 0.1}}, "training.warm_up = 0.1"),
+        ({"options": {"hidden": 8}}, "options.hidden = 8, but 1 of 1 trials ran with another value (t: 16)"),
+        ({"options": {"hidden": 8}, "space": {"pytorch": {"hidden": {"low": 4, "high": 32}}}}, None),
+        ({"options": {"bias": False}}, "options.bias = False"),
+        ({"options": {"hidden": 16, "bias": True}}, None),
+    ],
+)
+def test_what_is_searched_need_not_be_what_the_plan_says_elsewhere(
+    plan: dict[str, Any], contradicted: str | None
+) -> None:
+    knobs = {"optimizer": "adam", "schedule": "constant", "warm_up": 0.0, "options": '{"bias": true, "hidden": 16}'}
+    trials, _ = tables(**knobs)
+    found = [each for each in against_the_plan(trials, {**PLAN, **plan}) if "plan.toml says" in each]
+    assert (found == []) if contradicted is None else (f"plan.toml says {contradicted}" in "".join(found))

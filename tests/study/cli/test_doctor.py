@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from study.cli import doctor
 from study.plan.files import load_plan
 from tests.study.cli.test_commands import call
+from tests.study.workloads import TOML, written
 from trainables.contract import Readiness
+from trainables.workloads.workload import Made
 
 
 def test_a_pytorch_that_does_not_answer_is_a_problem() -> None:
@@ -57,3 +61,22 @@ def test_the_verdict_is_about_a_command_that_can_be_typed(
     monkeypatch.setattr(doctor, "examine", lambda **_: [finding])
     code, out, err = call(["doctor"], capsys, monkeypatch)
     assert (code, out.splitlines()[-1], err) == (int(not well), f"`tuneoff launch quickstart` {said} run here.", "")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "loss", "said"),
+    [
+        (1, "mean_squared_error", "of 4, 1 output"),
+        (3, "mean_squared_error", "of 4, 3 outputs"),
+        (2, "cross_entropy", "of 4, 2 classes"),
+    ],
+)
+def test_data_are_told_by_what_they_come_to(
+    outputs: int, loss: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made(arrays="x", training_samples=60, shape=(4,), outputs=outputs)
+    monkeypatch.setattr(doctor, "prepare", lambda *_, **__: made)
+    monkeypatch.setattr(doctor, "FRAMEWORKS", {})
+    task = written(tmp_path / "my-task", toml=f'loss = "{loss}"\n{TOML}')
+    data = next(each for each in doctor.examine(workload=str(task)) if each.item == "data of my-task")
+    assert data.found == f"60 training samples {said}"

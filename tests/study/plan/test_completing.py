@@ -14,6 +14,7 @@ from study.plan.keys import explained
 from study.plan.plan import Plan
 from tests.study.workloads import TOML, written
 from trainables.common.errors import UserError
+from trainables.workloads.workload import Made, find
 
 POINT = {"learning_rate": 0.1, "batch_size": 8, "num_workers": 0}
 
@@ -198,3 +199,51 @@ def test_anything_can_be_swept(task: Path, over: dict[str, list[Any]], message: 
         return
     with pytest.raises(UserError, match=f"^the sweep: {message}"):
         sweep_plan(str(task), sweep, frameworks=["simulated"])
+
+
+MADE = Made(arrays="x", training_samples=101, shape=(4,), outputs=2)
+
+
+@pytest.mark.parametrize(
+    ("toml", "line", "message"),
+    [
+        (
+            "choices = [8, 16, 1000]",
+            "batch_size =",
+            "space.all.batch_size has 1000, more than the 101 training samples",
+        ),
+        ("low = 8, high = 200", "batch_size =", "space.all.batch_size has 102, more than the 101 training samples"),
+        (
+            "evaluate_every_samples = 5000",
+            "evaluate_every_samples =",
+            "evaluate_every_samples is 5000, but epochs = 20 ",
+        ),
+        ("holds = 50", "holds =", "holds is 50, but epochs = 20 have room for 40 evaluations"),
+    ],
+)
+def test_what_the_data_make_impossible_is_told_where_the_workload_says_it(
+    tmp_path: Path, toml: str, line: str, message: str
+) -> None:
+    old = {"choices": "choices = [8, 16]", "low": "choices = [8, 16]", "holds": "holds = 1"}
+    text = TOML.replace(old.get(toml.split()[0], "evaluate_every_samples = 50"), toml)
+    task = written(tmp_path / "my-task", toml=text)
+    number = next(n for n, each in enumerate(text.splitlines(), 1) if each.startswith(line))
+    with pytest.raises(UserError) as error:
+        completing.refuse_by_data(plan(task), MADE, find(str(task)))
+    assert str(error.value).startswith(f"{task}/workload.toml:{number}: {message}")
+
+
+def test_what_a_plan_makes_impossible_is_told_under_the_plans_keys(task: Path) -> None:
+    for settings, message in (
+        (["space.all.batch_size=1000"], "space.simulated.batch_size is 1000, more than"),
+        (["training.epochs=1", "training.holds=3"], "training.holds is 3, but training.epochs = 1 have room for 2"),
+    ):
+        with pytest.raises(UserError, match=f"^{message}"):
+            completing.refuse_by_data(plan(task, *settings), MADE, find(str(task)))
+    with pytest.raises(UserError) as error:
+        completing.refuse_by_model(
+            plan(task), Made(**{**MADE.model_dump(), "training_samples": 97}), find(str(task)), why="Y"
+        )
+    assert str(error.value).startswith(
+        f"{task}/workload.toml:16: space.all.batch_size has 8, which leaves a last batch"
+    )

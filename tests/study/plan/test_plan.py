@@ -132,10 +132,7 @@ def test_bad_values_are_named(setting: str, message: str) -> None:
         (["training.momentum=1"], "training.momentum is 1; it must be less than 1"),
         (["training.target=94"], "training.target is 94; it must be 1 or less: 0.94 is 94 %"),
         (["training.target=200"], "training.target is 200; it must be 1 or less$"),
-        (
-            ["training.optimizer=adamx"],
-            "training.optimizer is 'adamx'; did you mean 'adam'. valid: sgd, nesterov, adam",
-        ),
+        (["training.optimizer=adan"], "training.optimizer is 'adan'; did you mean 'adam'. valid: sgd, nesterov, adam"),
         (["training.precision=fp32"], "training.precision is 'fp32'; did you mean 'float32'. valid: float32, bf16"),
         (["search.trials=five"], "search.trials is 'five'; it takes a whole number"),
         (["search.trials=1.5"], "search.trials is 1.5; it takes a whole number"),
@@ -242,11 +239,12 @@ ONE = "pytorch"
     ],
 )
 def test_batches_of_one_are_refused_where_a_model_cannot_learn_from_them(setting: str, message: str | None) -> None:
-    plan, made = load_plan("quickstart", settings=[RESNET, setting], frameworks=[ONE]), find("mnist-resnet18").made
+    plan, trained = load_plan("quickstart", settings=[RESNET, setting], frameworks=[ONE]), find("mnist-resnet18")
+    made = trained.made
     assert made is not None
 
     def refuse() -> None:
-        refuse_by_model(plan, made, why="the BatchNorm of PyTorch's model")
+        refuse_by_model(plan, made, trained, why="the BatchNorm of PyTorch's model")
 
     if message is None:
         refuse()
@@ -267,12 +265,13 @@ def test_a_sweep_of_the_impossible_is_refused(
     over: dict[str, tuple[int, ...]], fixed: dict[str, int], message: str
 ) -> None:
     point = {"learning_rate": 0.02, "batch_size": 128, "num_workers": 0, **fixed}
-    made = find("mnist-resnet18").made
+    trained = find("mnist-resnet18")
+    made = trained.made
     assert made is not None
 
     def refuse() -> None:
         plan = sweep_plan("mnist-resnet18", {"over": over, "repeats": 1, **point}, frameworks=["simulated"])
-        refuse_by_model(plan, made, why="its norm")
+        refuse_by_model(plan, made, trained, why="its norm")
 
     with pytest.raises(UserError, match=message):
         refuse()

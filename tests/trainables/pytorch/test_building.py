@@ -76,6 +76,8 @@ def test_a_file_that_is_changed_is_read_again(tmp_path: Path) -> None:
         ("def build(:\n    pass\n", {}, "def build", "SyntaxError: invalid syntax"),
         ("import no_such_thing\n", {}, "import", "ModuleNotFoundError: No module named 'no_such_thing'"),
         ("x = 1\n\ndef build():\n    return undefined\n", {}, "return", "NameError: name 'undefined' is not defined"),
+        ("import sys\nsys.exit('no GPU')\n", {}, "sys.exit", "SystemExit: no GPU"),
+        ("def build():\n    raise SystemExit\n", {}, "raise", "SystemExit"),
         ("def build():\n    return 3\n", {}, "def build", "build gives an int, and must give a torch.nn.Module"),
         ("def build():\n    pass\n", {}, "def build", "build gives nothing, and must give a torch.nn.Module"),
         (
