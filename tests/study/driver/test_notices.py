@@ -16,8 +16,21 @@ from trainables.common.house import code_digest
 from trainables.notices import leave, take
 from trainables.simulated.backend import SimulatedRun
 from trainables.spec import TrainingSpec
-from trainables.tune_trainable import CODE, DATA, EVERY_EVALUATION, FOLDER, LEASE, NODE, SPEC, TrainingTrainable
+from trainables.tune_trainable import (
+    CODE,
+    DATA,
+    EVERY_EVALUATION,
+    FOLDER,
+    LEASE,
+    NO_WEIGHTS,
+    NODE,
+    SPEC,
+    WEIGHTS,
+    WORKLOAD,
+    TrainingTrainable,
+)
 from trainables.workloads.prepared import store_in
+from trainables.workloads.workload import find
 
 FULL = "no checkpoint of evaluation {}: No space left on device"
 WORKERS = "loader workers: 3 were asked for, and 1 can run with 1 CPU"
@@ -73,10 +86,14 @@ def test_a_study_hears_of_loader_workers_before_the_first_result(
     monkeypatch.setattr(SimulatedRun, "loader_workers", lambda _: 1)
     monkeypatch.setattr(SimulatedRun, "train", fail)
     (tmp_path / "data").mkdir()
+    workload = find(spec.workload)
     config = {
         SPEC: replace(spec, hyperparameters=replace(spec.hyperparameters, num_workers=3)).as_dict(),
         FOLDER: str(tmp_path / "t0"),
-        DATA: str(store_in(tmp_path / "data", "digits", say=print)),
+        WORKLOAD: str(workload.folder),
+        DATA: str(store_in(tmp_path / "data", workload, say=print)),
+        WEIGHTS: None,
+        NO_WEIGHTS: None,
         LEASE: None,
         CODE: code_digest(),
         EVERY_EVALUATION: False,
