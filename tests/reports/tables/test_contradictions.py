@@ -114,7 +114,7 @@ def test_the_plan_is_the_one_that_was_run() -> None:
         ({"training": {"optimizer": "sgd"}}, "training.optimizer = sgd"),
         ({"training": {"optimizer": "sgd"}, "space": {"pytorch": {"optimizer": {"choices": ["sgd", "adam"]}}}}, None),
         ({"training": {"optimizer": "sgd"}, "space": {"flux": {"optimizer": {"choices": ["sgd"]}}}}, "training.opt"),
-        ({"training": {"optimizer": "sgd"}, "sweep": {"over": {"optimizer": ["sgd", "adam"]}}}, None),
+        ({"training": {"optimizer": "sgd"}, "sweep": {"over": {"optimizer": ["sgd", "adam"]}, "repeats": 0}}, None),
         ({"training": {"schedule": "cosine"}}, "training.schedule = cosine"),
         ({"training": {"warm_up": 0.1}}, "training.warm_up = 0.1"),
         ({"options": {"hidden": 8}}, "options.hidden = 8, but 1 of 1 trials ran with another value (t: 16)"),
