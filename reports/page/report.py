@@ -37,7 +37,7 @@ from reports.tables.budget import budgets, unfinished_sentences
 from reports.tables.claims import claims, dots, other_measures, successes
 from reports.tables.cost import Price
 from reports.tables.disturbance import disturbed_runs, disturbed_sentences
-from reports.tables.provenance import plan_change_sentences, plan_changes
+from reports.tables.provenance import own_workload, plan_change_sentences, plan_changes
 from reports.tables.rules import rules
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
@@ -157,8 +157,10 @@ def _sections(records: StudyRecords, price: Price | None) -> list[Section]:
     trials = records.trials
     found: list[Section | None] = []
     if searched(trials):
-        best = best_configurations(trials)
-        found += [best_section(trials, best, records.plan), cost_section(trials, price), why_section(trials)]
+        own = own_workload(records.provenance)
+        best = best_configurations(trials, own)
+        where = "in the study's folder" if own else ""
+        found += [best_section(trials, best, records.plan, where), cost_section(trials, price), why_section(trials)]
     found += [sweep_section(trials, knob) for knob in swept(trials)]
     found.append(where_section(records))
     if searched(trials):

@@ -35,8 +35,8 @@ _RECORDS = (
 )
 
 
-def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any]) -> Section:
-    """Best configuration per framework, what confirmed it, and what to be careful with."""
+def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any], where: str = "") -> Section:
+    """Best configuration per framework, what confirmed it, and what to be careful with; where its commands work."""
     goal = goal_of(trials)
     columns = [
         Column("framework", "", "title"),
@@ -64,7 +64,8 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any])
         said=tuple(target_sentences(rows("target", aim))),
         cautions=tuple((row.say("caution", "text"),) for row in rows("cautions", warned)),
         commands=tuple(
-            (title(row["framework"]), (row.say("command", "text"),)) for row in rows("best_configurations", best)
+            (", ".join(filter(None, [title(row["framework"]), where])), (row.say("command", "text"),))
+            for row in rows("best_configurations", best)
         ),
         note="Medians over all confirmation runs, a miss counted as an infinite time, with 95 % intervals from order "
         "statistics. Warm: training alone. Cold: from the start of the process. Expected: all time of all runs over "

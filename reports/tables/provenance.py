@@ -102,6 +102,13 @@ def _node(each: dict[str, Any]) -> str:
     return ", ".join([*hardware, f"python {each['python']}", *versions, f"niceness {each['niceness']}"])
 
 
+def own_workload(provenance: dict[str, Any]) -> str | None:
+    """Where in its folder a study has what it trained; None of what comes with tuneoff, which has its name anywhere."""
+    workload = provenance.get("workload", {})
+    name, named = workload.get("name"), workload.get("named")
+    return f"workload/{name}" if named and named != name else None
+
+
 def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     """Hardware, versions and data for people: what, and its value."""
     keys = ("processor", "cpus", "gpus", "platform", "python", "git")
@@ -123,6 +130,8 @@ def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     if "dataset" in provenance:
         sums = ", ".join(f"{name} {value}" for name, value in provenance.get("md5", {}).items())
         found.append(("data set", f"{provenance['dataset']}; MD5: {sums}"))
+    if digest := provenance.get("workload", {}).get("digest"):
+        found.append(("workload", f"{provenance['workload']['name']}, SHA-256 of its files {digest}"))
     times = len(provenance.get("resumed", []))
     found.append(("resumed", "once" if times == 1 else f"{times} times" if times else ""))
     return [(what, ", ".join(map(str, each)) if isinstance(each, list) else str(each)) for what, each in found if each]

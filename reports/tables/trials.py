@@ -89,8 +89,13 @@ def sweep_runs(trials: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["trial_id"].isin(wanted)]
 
 
-def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
+def best_configurations(trials: pd.DataFrame, workload: str | None = None) -> pd.DataFrame:
     """One row per framework: the winner of its search and what its confirmation runs showed.
+
+    Parameters
+    ----------
+    workload
+        As the command names it; None: by its name in the records.
 
     Returns
     -------
@@ -133,7 +138,7 @@ def best_configurations(trials: pd.DataFrame) -> pd.DataFrame:
             "samples_to_target": hits["samples_to_target"].astype(float).median(),
             "samples_per_s": (runs["samples"].astype(float) / runs["train_s"].astype(float)).median(),
             "loader_workers": runs["loader_workers"].astype(float).max(),
-            "command": command(winner),
+            "command": command({**winner, "workload": workload or winner["workload"]}),
         }
         table.append(row)
     return pd.DataFrame(table)

@@ -180,3 +180,23 @@ def test_prose_and_commands_as_html() -> None:
 )
 def test_a_number_and_its_unit_stay_on_one_line(text: str, shown: str) -> None:
     assert f">{shown}</data>" in html((Number(text, text, "t", 1, "c"),))
+
+
+@pytest.mark.parametrize(
+    ("named", "workload", "label"),
+    [
+        ("/home/me/mine", "workload/mine", "PyTorch, in the study's folder: run it again"),
+        ("mine", "mine", "PyTorch: run it again"),
+    ],
+)
+def test_the_command_names_a_workload_that_is_there(named: str, workload: str, label: str, tmp_path: Path) -> None:
+    rows = [trial("pytorch", phase, 0, 2.0, workload="mine") for phase in ("search", "confirm")]
+    records = study(rows)
+    records.provenance["workload"] = {"name": "mine", "named": named, "digest": "5f" * 32}
+    folder = tmp_path / "study"
+    save(records, folder)
+    write_report(folder, folder / "report")
+    said = (folder / "report" / "report.md").read_text()
+    assert f"--workload {workload} " in said
+    assert f"\n{label}\n" in said
+    assert f"mine, SHA-256 of its files {'5f' * 32}" in said
