@@ -164,6 +164,14 @@ def train(
 @at_work("looking for the frameworks")
 def verify(
     workloads: WorkloadOptions = None,
+    frameworks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Two or more, comma-separated; the first is the reference.",
+            show_default="all that need not be asked for",
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(min=2, metavar="N", help="Training steps to compare.")] = 50,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -177,9 +185,10 @@ def verify(
     from trainables.workloads.workload import find, shipped
 
     chosen = [find(name) for name in workloads or shipped()]
-    compared = {each.folder: sides(each) for each in chosen}
-    for frameworks in compared.values():
-        check_available(frameworks)
+    asked = [each.strip() for each in (frameworks or "").split(",") if each.strip()]
+    compared = {each.folder: sides(each, asked) for each in chosen}
+    for names in compared.values():
+        check_available(names)
     for each in chosen:
         prepare(each, data_dir=data_dir, hear=told_of_data)
     shown = screen if screen.moves else Screen(SteadyConsole(stderr=True, quiet=volume.quiet))

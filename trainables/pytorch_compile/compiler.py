@@ -7,6 +7,7 @@ compiled itself, as Julia does; a fresh one compiles everything.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -44,6 +45,7 @@ def settle() -> Path:
 
     compiling.fx_graph_cache = False
     compiling.cpp_cache_precompile_headers = shutil.which("openssl") is not None  # which inductor asks for a checksum
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # warns of every CPU that it has no CUDA
     tracing.recompile_limit = _WITHOUT_END
     tracing.accumulated_recompile_limit = _WITHOUT_END
     return folder
