@@ -67,7 +67,7 @@ def test_a_plan_is_no_workload_and_the_message_says_which_is_meant() -> None:
 
 def test_a_value_that_is_no_number(tmp_path: Path) -> None:
     said = finish(tuneoff("sweep", "digits-lenet", "--over", "batch_size=big", *SHORT, cwd=tmp_path), expected=2)
-    assert "--over batch_size=big: write name=value,value" in said
+    assert "--over batch_size has 'big'; it takes whole numbers" in said
     assert not (tmp_path / "results").exists()
 
 
