@@ -186,6 +186,8 @@ def _model(asked: Framework, looked_at: Workload, made: Made) -> Finding:
     for point, tried in zip(points, asked.try_models(looked_at, points, made), strict=False):
         if tried.problem is not None:
             return Finding(item, "problem", f"{tried.problem}{differing(point, points[0])}", "mend that", needed=True)
+    if asked.check is None or asked.language is None:
+        return Finding(item, "ok", "it brings its own model, which was not tried")
     return Finding(item, "ok", "its model can be built, and takes such samples")
 
 

@@ -147,6 +147,10 @@ def read(folder: Path) -> Workload:
         raise UserError(f"cannot read {path} ({error})") from None
     file = parse(text, path)
     name = file.name or folder.name
+    if not file.name and not NAME.fullmatch(name):
+        raise UserError(
+            f'{path}: the folder\'s name, {name}, is none for a plan; write another, as in name = "mine": {NAME_RULE}'
+        )
     if not NAME.fullmatch(name):
         raise UserError(f"{path}{line_of(text, ['name'])}: name is '{name}'; {NAME_RULE}")
     return Workload(

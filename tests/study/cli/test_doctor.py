@@ -9,7 +9,8 @@ from study.plan.files import load_plan
 from tests.study.cli.test_commands import call
 from tests.study.workloads import TOML, written
 from trainables.contract import Readiness
-from trainables.workloads.workload import Made
+from trainables.frameworks import framework
+from trainables.workloads.workload import Made, find
 
 
 def test_a_pytorch_that_does_not_answer_is_a_problem() -> None:
@@ -80,3 +81,10 @@ def test_data_are_told_by_what_they_come_to(
     task = written(tmp_path / "my-task", toml=f'loss = "{loss}"\n{TOML}')
     data = next(each for each in doctor.examine(workload=str(task)) if each.item == "data of my-task")
     assert data.found == f"60 training samples {said}"
+
+
+def test_a_framework_that_reads_no_model_file_is_told_so() -> None:
+    workload = find("digits-lenet")
+    assert workload.made is not None
+    found = doctor._model(framework("simulated"), workload, workload.made)
+    assert (found.state, found.found) == ("ok", "it brings its own model, which was not tried")

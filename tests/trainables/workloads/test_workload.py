@@ -210,3 +210,19 @@ def test_a_folder_with_the_name_of_one_that_is_shipped_is_refused_where_a_user_n
     with pytest.raises(UserError, match=r"own is called as one that comes with tuneoff; give it a name of its own"):
         find(str(folder))
     assert read(folder).name == "mnist-lenet"  # a study's copy
+
+
+@pytest.mark.parametrize("name", ["my task", "ünï", "-x"])
+def test_a_folder_whose_name_is_none_for_a_plan_needs_another(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "data.py").touch()
+    (folder / "model.py").touch()
+    (folder / "workload.toml").write_text(BASE)
+    with pytest.raises(UserError) as error:
+        read(folder)
+    assert str(error.value).startswith(
+        f'{folder}/workload.toml: the folder\'s name, {name}, is none for a plan; write another, as in name = "mine": '
+    )
+    (folder / "workload.toml").write_text(f'name = "mine"\n{BASE}')
+    assert read(folder).name == "mine"
