@@ -23,8 +23,11 @@ SEED_COLUMNS = {
 
 
 def seed_columns(trials: pd.DataFrame) -> dict[str, str]:
-    """`SEED_COLUMNS`, without the accuracy where trials have none."""
-    return {key: name for key, name in SEED_COLUMNS.items() if goal_of(trials).rises or not key.endswith("accuracy")}
+    """`SEED_COLUMNS`; where trials have no accuracy without it, and with a loss that is in no unit."""
+    if goal_of(trials).rises:
+        return SEED_COLUMNS
+    others = {key: name for key, name in SEED_COLUMNS.items() if not key.endswith("accuracy")}
+    return {**others, "average_training_loss": "Average Training Loss"}
 
 
 _TIMES = ("epoch_train_s", "train_s")

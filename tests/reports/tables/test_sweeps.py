@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -182,3 +183,11 @@ def test_two_frameworks_at_one_value_hide_nothing_of_each_other() -> None:
     crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
     places = [line.get_transform().transform(line.get_xydata())[:, 0] for line in crosses]  # type: ignore[arg-type]
     assert (np.abs(places[0] - places[1]) > 4.0).all()  # points of 1/100 inch
+
+
+def test_a_mean_squared_error_is_in_no_unit_and_no_accuracy() -> None:
+    usual = sweeps.seed_columns(pd.DataFrame({"metric": ["accuracy"]}))
+    assert usual == sweeps.SEED_COLUMNS
+    of_loss = sweeps.seed_columns(pd.DataFrame({"metric": ["loss"]}))
+    assert list(of_loss) == [key for key in usual if key != "best_training_accuracy"]
+    assert not [name for name in of_loss.values() if "nats" in name or "ccuracy" in name]
