@@ -15,6 +15,7 @@ from trainables import tune_trainable
 from trainables.common.house import code_digest, digest, python
 from trainables.spec import TrainingSpec
 from trainables.workloads.prepared import store_in
+from trainables.workloads.workload import find
 
 STRANGER = "raise SystemExit('not ours')\n"
 
@@ -82,13 +83,17 @@ def test_a_process_that_never_comes_is_told(tmp_path: Path) -> None:
 
 
 def test_a_trial_of_other_code_than_the_drivers_is_none(spec: TrainingSpec, tmp_path: Path) -> None:
-    data = store_in(tmp_path / "data", "digits", say=print)
+    workload = find(spec.workload)
+    data = store_in(tmp_path / "data", workload, say=print)
     config = {
         tune_trainable.SPEC: spec.as_dict(),
         tune_trainable.FOLDER: str(tmp_path),
         tune_trainable.LEASE: None,
         tune_trainable.CODE: "another",
+        tune_trainable.WORKLOAD: str(workload.folder),
         tune_trainable.DATA: str(data),
+        tune_trainable.WEIGHTS: None,
+        tune_trainable.NO_WEIGHTS: None,
         tune_trainable.EVERY_EVALUATION: False,
     }
     trial = tune_trainable.TrainingTrainable(config)
