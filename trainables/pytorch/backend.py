@@ -268,9 +268,9 @@ class PyTorchTrace:
             loss=loss.item(),
             outputs=outputs.numpy(),
             gradients={
-                name: tensor.grad.numpy(force=True)
+                name: (torch.zeros_like(tensor) if tensor.grad is None else tensor.grad).numpy(force=True)
                 for name, tensor in self._model.named_parameters()
-                if tensor.grad is not None
+                if tensor.requires_grad  # a gradient of none is one of zeros: of what the model does not use
             },
             parameters=self.parameters(),
         )

@@ -216,7 +216,8 @@ def _where_they_part(
     giving = ""
     for key, array in ours.items():
         layer = key.partition("/")[2]
-        if key not in theirs:
+        if key not in theirs:  # one side computes with its tensors, and does not call it
+            giving = layer
             continue
         same_shape = array.shape == theirs[key].shape
         value = relative_difference(array, theirs[key]) if same_shape else inf
