@@ -47,6 +47,8 @@ def equality_said(certificate: dict[str, Any], workload: str) -> str:
             "Do not trust a comparison of their times."
         )
     return (
-        f"Verified on {day}: {both}, given the same weights and batches, compute the same logits, losses, gradients "
-        f"and parameters up to rounding, over {steps} steps. Largest relative differences:"
+        f"Verified on {day}: {both}, given the same weights and batches, compute the same outputs, losses, gradients "
+        f"and parameters up to rounding, over {steps} steps"
+        + (f", dropout {certificate['dropout']}" if "dropout" in certificate else "")
+        + ". Largest relative differences:"
     )

@@ -97,6 +97,10 @@ def print_certificate(certificate: dict[str, Any], console: Console) -> None:
     console.print(f"certificate: {certificate['path']}", highlight=False, markup=False)
 
 
+def _without(certificate: dict[str, Any]) -> str:
+    return f", dropout {certificate['dropout']}" if "dropout" in certificate else ""
+
+
 def said(certificate: dict[str, Any]) -> str:
     """The verdict in a sentence."""
     for comparison in certificate["comparisons"]:
@@ -112,4 +116,5 @@ def said(certificate: dict[str, Any]) -> str:
             )
     steps = certificate["comparisons"][0]["steps"]
     titles = " and ".join(framework(name).title for name in certificate["frameworks"])
-    return f"{titles} compute the same {certificate['workload']}, up to rounding, over {steps} steps."
+    told = f"{titles} compute the same {certificate['workload']}, up to rounding, over {steps} steps"
+    return f"{told}{_without(certificate)}."

@@ -37,6 +37,7 @@ def write_certificate(
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "frameworks": list(frameworks),
         "batch_size": BATCH_SIZE,
+        "dropout": "switched off",  # each framework draws it in its own way
         "versions": framework_versions(frameworks),
         "sources": sources_digest(),
         "processor": processor(),

@@ -1,10 +1,11 @@
-"""Which frameworks ``tuneoff verify`` compares."""
+"""Which frameworks ``tuneoff verify`` compares, and what it says of them."""
 
 from __future__ import annotations
 
 import pytest
 
-from study.cli.verifying import sides
+from reports.tables.equality import equality_said
+from study.cli.verifying import said, sides
 from trainables.common.errors import UserError
 from trainables.workloads.workload import find
 
@@ -32,3 +33,20 @@ def test_those_that_cannot_be_compared(asked: list[str], said: str) -> None:
     with pytest.raises(UserError) as refused:
         sides(find(DIGITS), asked)
     assert str(refused.value) == said
+
+
+def test_a_certificate_says_that_dropout_was_switched_off() -> None:
+    comparison = {"steps": 50, "failure": None, "worst": []}
+    certificate = {
+        "workload": DIGITS,
+        "equal": True,
+        "at": "2026-01-02T03:04:05+00:00",
+        "frameworks": ["pytorch", "flux"],
+        "comparisons": [comparison],
+        "dropout": "switched off",
+    }
+    same = "PyTorch and Flux compute the same digits-lenet, up to rounding, over 50 steps"
+    assert said(certificate) == f"{same}, dropout switched off."
+    assert "over 50 steps, dropout switched off." in equality_said(certificate, DIGITS)
+    del certificate["dropout"]  # of an older version
+    assert said(certificate) == f"{same}."
