@@ -33,7 +33,6 @@ from trainables.determinism import sample_order
 from trainables.frameworks import framework, traced
 from trainables.verify.trace import (
     GRADIENT,
-    INPUT,
     LOSS,
     OUTPUTS,
     PARAMETER,
@@ -64,7 +63,8 @@ KINDS: tuple[tuple[Optimizer, TracePrecision], ...] = (
 # At its highest; small enough that training is not chaotic: otherwise rounding grows to everything within 50 steps.
 LEARNING_RATES: dict[Optimizer, float] = {"sgd": 0.005, "nesterov": 0.005, "adam": 1e-4, "adamw": 1e-4}
 INITIAL, STATISTIC, SYSTEMATIC = "initial parameter", "statistic", "systematic gradient"
-QUANTITIES = (INITIAL, INPUT, OUTPUTS, LOSS, STATISTIC, GRADIENT, SYSTEMATIC, PARAMETER)  # as an error would spread
+OUTPUT = "output"  # of a layer: the one before the first that gets something else
+QUANTITIES = (INITIAL, OUTPUT, OUTPUTS, LOSS, STATISTIC, GRADIENT, SYSTEMATIC, PARAMETER)  # as an error would spread
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 SYSTEMATIC_STEPS = 4  # fewer do not tell what is systematic
 
@@ -77,7 +77,7 @@ class Difference:
 
     step: int
     quantity: str
-    tensor: str  # empty for loss and outputs; of inputs, the layer that gives what differs
+    tensor: str  # empty for loss and outputs; of an output, the layer
     value: float
     bound: float
 
@@ -222,7 +222,7 @@ def _where_they_part(
         same_shape = array.shape == theirs[key].shape
         value = relative_difference(array, theirs[key]) if same_shape else inf
         if not value <= bound:
-            return [Difference(step, INPUT, giving or layer, value, bound)]
+            return [Difference(step, OUTPUT, giving or layer, value, bound)]
         giving = layer
     return []
 

@@ -36,7 +36,7 @@ def test_those_that_cannot_be_compared(asked: list[str], said: str) -> None:
 
 
 def test_a_certificate_says_that_dropout_was_switched_off() -> None:
-    comparison = {"steps": 50, "failure": None, "worst": []}
+    comparison = {"steps": 50, "failure": None, "worst": [], "frameworks": ["pytorch", "flux"]}
     certificate = {
         "workload": DIGITS,
         "equal": True,

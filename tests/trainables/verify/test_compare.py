@@ -200,7 +200,7 @@ def test_a_wrong_port_is_caught_in_the_layer_that_is_wrong(
 ) -> None:
     failure = broken(_port(images, **wrong), "pytorch", workload=images).failure
     assert failure is not None
-    assert (failure.step, failure.quantity, failure.tensor) == (1, "input", layer)
+    assert (failure.step, failure.quantity, failure.tensor) == (1, "output", layer)
 
 
 def _ported(workload: Workload, **wrong: str) -> Workload:
@@ -222,7 +222,7 @@ def test_a_wrong_port_to_flux_is_caught_in_the_layer_that_is_wrong(
 ) -> None:
     failure = compare(_ported(images, **wrong), "sgd", "float64", frameworks=BOTH, steps=2).failure
     assert failure is not None
-    assert (failure.step, failure.quantity, failure.tensor) == (1, "input", layer)
+    assert (failure.step, failure.quantity, failure.tensor) == (1, "output", layer)
 
 
 @pytest.mark.julia
