@@ -129,14 +129,14 @@ RIGHT = {"padding": "zeros", "eps": 1e-5, "bias": True, "turned": ".T"}
 JULIA = """
 using Flux
 
-struct Block{C,N}
+struct Block{{C,N}}
     conv::C
     norm::N
 end
 Flux.@layer Block
 (block::Block)(x) = x .+ relu.(block.norm(block.conv(x)))
 
-struct Square{D}
+struct Square{{D}}
     dense::D
 end
 Flux.@layer Square
