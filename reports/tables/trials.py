@@ -156,7 +156,7 @@ def command(trial: Mapping[str, Any]) -> str:
         ("momentum", _flag(trial["momentum"])),
         ("weight-decay", _flag(trial["weight_decay"])),
         ("schedule", _unless("constant", trial.get("schedule"))),
-        ("warm-up", _unless("0", _flag(trial.get("warm_up")))),
+        ("warm-up", _flag(trial.get("warm_up") or None)),
         *(("option", shlex.quote(f"{name}={_spelled(value)}")) for name, value in _options(trial).items()),
         ("precision", _unless("float32", trial["precision"])),
         ("memory-format", _unless("contiguous", trial["memory_format"])),
