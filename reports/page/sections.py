@@ -162,8 +162,8 @@ def why_section(trials: pd.DataFrame) -> Section | None:
         note=""
         if parts.empty
         else "The time to the target is the samples to it times seconds per sample; the logarithms of the two ratios "
-        "add up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor works "
-        "against it. These are geometric means over the seeds with which both reached the target: where no run "
+        "add up to that of the time, and a share is one logarithm's part of it: above 100 % where the other factor "
+        "works against it. These are geometric means over the seeds with which both reached the target: where no run "
         "missed, the first is the verdict's ratio.",
         tables=(
             *shown,
