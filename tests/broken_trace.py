@@ -21,7 +21,7 @@ from trainables.verify import trace
 
 # Julia code that changes a function for good.
 IN_JULIA = {
-    "flips": "FluxTrainer.eval(:(reversed(array, ::Val{:kernel}) = copy(array)))",
+    "flips": "FluxTrainer.eval(:(reversed(array, layout) = layout == :matrix ? permutedims(array) : copy(array)))",
 }
 
 
