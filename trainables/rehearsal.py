@@ -26,7 +26,7 @@ from trainables.examination import LIMIT_S
 from trainables.frameworks import framework
 from trainables.schedules import rates
 from trainables.spec import TrainingSpec
-from trainables.workloads.workload import Made, find
+from trainables.workloads.workload import Made, at
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -90,7 +90,7 @@ def rehearse(piece: Piece) -> Rehearsal:
     if problem := asked.missing():
         return Rehearsal(problem)
     try:
-        find(piece.workload)
+        at(piece.workload)
     except UserError as error:
         return Rehearsal(f"it does not see the workload ({error})")
     answer = ask(python("trainables.rehearsal", piece.as_json()), timeout_s=LIMIT_S)
@@ -126,7 +126,7 @@ def _here(piece: Piece) -> Rehearsal:
 def _step(piece: Piece) -> float:
     """The loss of one step; whatever the framework raises where it cannot take one."""
     spec, knobs, made = piece.spec, piece.spec.hyperparameters, piece.made
-    workload, asked = find(piece.workload), framework(spec.framework)
+    workload, asked = at(piece.workload), framework(spec.framework)
     size = knobs.batch_size
     stream = np.random.RandomState(spec.seed)
     made_up = Samples(

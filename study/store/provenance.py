@@ -201,7 +201,8 @@ def left_out(plan: Plan, workload: Workload) -> dict[str, str]:
             return f"{workload.name} has no {MODEL_FILES[each.language]}"
         return each.missing() or "it was not asked for"
 
-    others = [each for each in FRAMEWORKS.values() if each.real and each.name not in plan.frameworks]
+    wanted = [each for each in FRAMEWORKS.values() if each.real and not each.on_request]
+    others = [each for each in wanted if each.name not in plan.frameworks]
     reasons = {each: reason(each) for each in others}
     return {each.name: said.removeprefix(f"{each.title} cannot run: ") for each, said in reasons.items()}
 

@@ -155,7 +155,7 @@ told(heads=2)
 told(outputs=3)
 told(shape=(1, 8, 8))
 told(width="six")
-Path(FILE).write_text("using Flux\nbuild() = Chain(Dense(3 => 2)")
+Path(FILE).write_text("using Flux\\nbuild() = Chain(Dense(3 => 2)")
 told()
 """
     file = tmp_path / "model.jl"

@@ -101,6 +101,12 @@ def test_a_step_is_taken_with_the_workloads_own_shapes(pytorch_spec: TrainingSpe
     assert gone.startswith("it does not see the workload (")
 
 
+def test_a_studys_own_copy_of_a_shipped_workload_is_seen(spec: TrainingSpec, tmp_path: Path) -> None:
+    shipped = find("digits-lenet")
+    copy = shipped.copy_to(tmp_path / "workload" / "digits-lenet")
+    assert rehearse(Piece(spec, str(copy.folder), facts(shipped))).problem is None
+
+
 BARE = """
 import sys
 import ray.tune  # itself needs pandas

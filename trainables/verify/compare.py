@@ -213,17 +213,16 @@ def _where_they_part(
     for side in sides:
         side.ask(-step)
     ours, theirs = (side.answer(-step) for side in sides)
-    giving = ""
+    giving: list[str] = []  # what gave the array that is looked at; several, where one side alone calls some of them
     for key, array in ours.items():
         layer = key.partition("/")[2]
-        if key not in theirs:  # one side computes with its tensors, and does not call it
-            giving = layer
-            continue
-        same_shape = array.shape == theirs[key].shape
-        value = relative_difference(array, theirs[key]) if same_shape else inf
-        if not value <= bound:
-            return [Difference(step, OUTPUT, giving or layer, value, bound)]
-        giving = layer
+        if key in theirs:
+            same_shape = array.shape == theirs[key].shape
+            value = relative_difference(array, theirs[key]) if same_shape else inf
+            if not value <= bound:
+                return [Difference(step, OUTPUT, " or ".join(giving) or layer, value, bound)]
+            giving = []
+        giving.append(layer)
     return []
 
 

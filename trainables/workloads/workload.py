@@ -130,6 +130,11 @@ def find(given: str) -> Workload:
     raise UserError(f"unknown workload '{given}', and no folder of that name{nearest(given, shipped())}")
 
 
+def at(place: str) -> Workload:
+    """The workload of a shipped one's name, or in a folder whatever that is called: a study's own copy."""
+    return find(place) if place in shipped() else read(Path(place))
+
+
 def read(folder: Path) -> Workload:
     """The workload in a folder.
 

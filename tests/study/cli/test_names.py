@@ -90,7 +90,10 @@ def test_a_study_is_never_called_as_a_way_to_it_is(monkeypatch: pytest.MonkeyPat
         (["launch", *QUICK, "--out", "a\nb"], r"--out 'a\nb' has a control character (U+000A)"),
         (["launch", *QUICK, "--out", "file:///tmp/%00x"], r"--out '/tmp/\x00x' has a control character (U+0000)"),
         (["launch", *QUICK, "--data-dir", "~nobody-of-this-name/x"], "is in the home of a user that is not here"),
-        (["launch", *QUICK, "--frameworks", ""], "--frameworks names none; give pytorch, flux or available"),
+        (
+            ["launch", *QUICK, "--frameworks", ""],
+            "--frameworks names none; give pytorch, flux, pytorch-compile or available",
+        ),
         (["launch", *QUICK, "--frameworks", " , "], "--frameworks names none"),
         (["cluster", "local", *QUICK, "--environment", "/nowhere"], "--environment /nowhere has no bin/tuneoff"),
         (["status", "nowhere"], "no folder nowhere; `tuneoff launch` makes one"),

@@ -140,7 +140,7 @@ struct Square{{D}}
     dense::D
 end
 Flux.@layer Square
-(square::Square)(x) = relu.(square.dense.weight{turned} * x .+ square.dense.bias)
+(square::Square)(x) = relu.({square})
 
 rows(x) = reshape(sum(x; dims=2) ./ size(x, 2), :, size(x, 4))
 
@@ -153,11 +153,12 @@ build() = Chain(;
     head=Dense(16 => 3; bias={bias}),
 )
 """
-RIGHT_IN_JULIA = {"padding": "1", "eps": "1f-5", "bias": "true", "turned": ""}
+RIGHT_IN_JULIA = {"padding": "1", "eps": "1f-5", "bias": "true", "square": "square.dense(x)"}
 WRONG_IN_JULIA = [
     ({"padding": "(2, 0, 1, 1)"}, "block.conv"),
     ({"eps": "1f-3"}, "block.norm"),
-    ({"turned": "'"}, "square"),
+    # Which of two it is cannot be told where Flux does not call the second.
+    ({"square": "square.dense.weight' * x .+ square.dense.bias"}, "block.norm or square"),
 ]
 WRONG = [
     ({"padding": "reflect"}, "block.conv"),
