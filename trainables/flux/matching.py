@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import zip_longest
 
-from trainables.common.mismatch import Shape
+from trainables.common.mismatch import LACKING, Shape, columns, said
 
 _KINDS = ("weight", "bias", "running_mean", "running_var")  # what both call the tensors of their own layers
-_MARK = "->"
 
 
 @dataclass(frozen=True)
@@ -61,28 +61,19 @@ def _key(name: str, shape: Shape) -> tuple[str, Shape]:
 
 
 def _told(theirs: list[tuple[str, Shape]], ours: list[tuple[str, Shape]], keys: list[list[tuple[str, Shape]]]) -> str:
-    rows: list[tuple[str, str, bool]] = []
+    rows: list[tuple[str, str]] = []
+    first: int | None = None
     for tag, begin, end, our_begin, our_end in SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes():
-        left = [_said(*each) for each in theirs[begin:end]]
-        right = [_said(*each) for each in ours[our_begin:our_end]]
-        for place in range(max(len(left), len(right))):
-            pair = (left[place] if place < len(left) else "-", right[place] if place < len(right) else "-")
-            rows.append((*pair, tag == "equal"))
-    first = next(place for place, (_, _, equal) in enumerate(rows) if not equal)
-    table = [("", "PyTorch", "Flux")]
-    table += [(_MARK if place == first else "", left, right) for place, (left, right, _) in enumerate(rows)]
-    width = max(len(left) for _, left, _ in table)
-    lists = "\n".join(f"{mark:3}{left:{width}}   {right}" for mark, left, right in table)
-    return f"{_difference(*rows[first][:2])}:\n{lists}"
+        if tag != "equal" and first is None:
+            first = len(rows)
+        rows += [(said(left), said(right)) for left, right in zip_longest(theirs[begin:end], ours[our_begin:our_end])]
+    assert first is not None
+    return f"{_difference(*rows[first])}:\n{columns(rows, titles=('PyTorch', 'Flux'), first=first)}"
 
 
 def _difference(left: str, right: str) -> str:
-    if right == "-":
+    if right == LACKING:
         return f"PyTorch's model has {left}, which Flux's lacks"
-    if left == "-":
+    if left == LACKING:
         return f"Flux's model has {right}, which PyTorch's lacks"
     return f"PyTorch's model has {left} where Flux's has {right}"
-
-
-def _said(name: str, shape: Shape) -> str:
-    return f"{name} {'x'.join(map(str, shape)) or 'scalar'}"
