@@ -29,7 +29,7 @@ _WHOLE = ("batch_size", "num_workers")
 
 def with_options(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials with a column for every option of their models; empty where a trial's model has none of that name."""
-    read = [_options(text) for text in trials[OPTIONS]] if OPTIONS in trials else []
+    read = [options_of(text) for text in trials[OPTIONS]] if OPTIONS in trials else []
     names = dict.fromkeys(name for options in read for name in options)
     columns = {f"{PREFIX}{name}": [options.get(name) for options in read] for name in names}
     return trials.assign(**{name: pd.Series(values, index=trials.index) for name, values in columns.items()})
@@ -95,5 +95,6 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool | np.bool_)
 
 
-def _options(text: Any) -> dict[str, Any]:
+def options_of(text: Any) -> dict[str, Any]:
+    """Options by name, from their column in the records; none where nothing was recorded."""
     return dict(json.loads(text)) if isinstance(text, str) else {}

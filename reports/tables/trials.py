@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from reports.goals import goal_of
-from reports.knobs import COLUMNS, OPTIONS, searched_knobs
+from reports.knobs import COLUMNS, OPTIONS, options_of, searched_knobs
 from reports.names import place_among_sides
 from reports.tables.statistics import FEWEST, Estimate, median
 from reports.tables.survival import CLOCKS, Times, expected_time, horizon, kaplan_meier, restricted_mean, times
@@ -157,7 +157,10 @@ def command(trial: Mapping[str, Any]) -> str:
         ("weight-decay", _flag(trial["weight_decay"])),
         ("schedule", _unless("constant", trial.get("schedule"))),
         ("warm-up", _flag(trial.get("warm_up") or None)),
-        *(("option", shlex.quote(f"{name}={_spelled(value)}")) for name, value in _options(trial).items()),
+        *(
+            ("option", shlex.quote(f"{name}={_spelled(value)}"))
+            for name, value in options_of(trial.get(OPTIONS)).items()
+        ),
         ("precision", _unless("float32", trial["precision"])),
         ("memory-format", _unless("contiguous", trial["memory_format"])),
         ("target", _flag(trial["target"])),
@@ -245,11 +248,6 @@ def _limit(samples: dict[str, Times]) -> float | None:
 
 def _flag(value: Any) -> str:
     return "" if value is None or pd.isna(value) else f"{value:.6g}"
-
-
-def _options(trial: Mapping[str, Any]) -> dict[str, Any]:
-    text = trial.get(OPTIONS)
-    return dict(json.loads(text)) if isinstance(text, str) else {}
 
 
 def _spelled(value: Any) -> str:
