@@ -399,11 +399,11 @@ def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
 def _a_study_has_its_data_again(where: Path, connection: list[str], environment: dict[str, str]) -> None:
     """A study that lost an array, moved and resumed."""
     (where / "results" / "s").rename(where / "moved")
-    (array,) = (where / "moved").glob("data/*/test.images.npy")
+    (array,) = (where / "moved").glob("data/*/test.features.npy")
     array.unlink()
     more = ["resume", "moved", "--set", "search.trials=3", *connection]
     said = finish(tuneoff(*more, cwd=where, env=environment))
-    assert f"{array} cannot be read (No such file or directory); the data set is made again" in said
+    assert f"{array} cannot be read (No such file or directory); the data are made again" in said
     assert array.exists()
     check_whole(where / "moved", 3)
 
