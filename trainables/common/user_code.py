@@ -61,12 +61,12 @@ def telling(path: Path) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        if (line := _line(error, path.resolve().parent)) is None:
+        if (line := told(error, path.resolve().parent)) is None:
             raise
         raise UserCodeError(line) from error
 
 
-def _line(error: BaseException, folder: Path) -> str | None:
+def told(error: BaseException, folder: Path) -> str | None:
     """File, line and error; None where none of the files in the folder is to blame."""
     said = " ".join(str(error).split())
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__

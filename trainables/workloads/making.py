@@ -24,6 +24,7 @@ import numpy as np
 
 from trainables.common.errors import DatasetError, UserError
 from trainables.common.suggest import nearest
+from trainables.common.user_code import told
 from trainables.workloads import checks, columns, store
 from trainables.workloads.columns import Parts
 from trainables.workloads.splits import SPLITS, complete
@@ -202,16 +203,7 @@ class _telling_where:  # noqa: N801 - reads as a statement
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, UserError | KeyboardInterrupt):  # ours: the shipped data.py's
             return
-        raise DatasetError(f"{self._place(error)}: {_line(error)}") from error
-
-    def _place(self, error: BaseException) -> str:
-        """The innermost line of a file of the workload's."""
-        if isinstance(error, SyntaxError) and error.filename:
-            return f"{error.filename}:{error.lineno}"
-        for frame in reversed(traceback.extract_tb(error.__traceback__)):
-            if Path(frame.filename).is_relative_to(self.file.parent):
-                return f"{frame.filename}:{frame.lineno}"
-        return str(self.file)
+        raise DatasetError(told(error, self.file.parent) or f"{self.file}: {_line(error)}") from error
 
 
 def _line(error: BaseException) -> str:

@@ -184,7 +184,10 @@ def _first_problem(error: ValidationError, path: Path, text: str) -> str:
 
 
 def line_of(text: str, key: Sequence[str]) -> str:
-    """Where a key stands, as in ``:12``; empty where it is not found. A key that is missing: where its table begins."""
+    """Where a key stands, as in ``, line 12``; empty where it is not found.
+
+    A key that is missing: where its table begins.
+    """
     table, found = "", ""
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[+\s*([^\]#]+?)\s*\]+", line):
@@ -195,7 +198,7 @@ def line_of(text: str, key: Sequence[str]) -> str:
         else:
             continue
         if name == ".".join(key):
-            return f":{number}"
+            return f", line {number}"
         if ".".join(key).startswith(f"{name}."):
-            found = f":{number}"
+            found = f", line {number}"
     return found

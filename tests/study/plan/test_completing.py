@@ -141,7 +141,7 @@ def test_what_is_wrong_in_the_workloads_own_file_is_told_there(
 ) -> None:
     assert written_as in TOML
     task = written(tmp_path / "bad", toml=TOML.replace(written_as, instead))
-    with pytest.raises(UserError, match=rf"^{task}/workload.toml:\d+: {message}"):
+    with pytest.raises(UserError, match=rf"^{task}/workload.toml, line \d+: {message}"):
         plan(task)
 
 
@@ -230,7 +230,7 @@ def test_what_the_data_make_impossible_is_told_where_the_workload_says_it(
     number = next(n for n, each in enumerate(text.splitlines(), 1) if each.startswith(line))
     with pytest.raises(UserError) as error:
         completing.refuse_by_data(plan(task), MADE, find(str(task)))
-    assert str(error.value).startswith(f"{task}/workload.toml:{number}: {message}")
+    assert str(error.value).startswith(f"{task}/workload.toml, line {number}: {message}")
 
 
 def test_what_a_plan_makes_impossible_is_told_under_the_plans_keys(task: Path) -> None:
@@ -245,5 +245,5 @@ def test_what_a_plan_makes_impossible_is_told_under_the_plans_keys(task: Path) -
             plan(task), Made(**{**MADE.model_dump(), "training_samples": 97}), find(str(task)), why="Y"
         )
     assert str(error.value).startswith(
-        f"{task}/workload.toml:16: space.all.batch_size has 8, which leaves a last batch"
+        f"{task}/workload.toml, line 16: space.all.batch_size has 8, which leaves a last batch"
     )

@@ -277,12 +277,12 @@ RETURN = 'return a dict like {"train": (features, targets), "test": (features, t
 CODE = {
     "x = 1\n": "data.py has no function load(); write one that returns arrays by split",
     "load = 3\n": "data.py has no function load(); write one that returns arrays by split",
-    "def load():\n    return {\n": "data.py:2: SyntaxError: '{' was never closed",
-    "def load():\n    x = 1\n    raise ValueError('no\\nluck')\n": "data.py:3: ValueError: no luck",
-    "import numpy\n\ndef load():\n    numpy.load('gone.npy')\n": "data.py:4: FileNotFoundError: [Errno 2] No such file",
-    "import no_such_package\n": "data.py:1: ModuleNotFoundError: No module named 'no_such_package'",
-    "import sys\ndef load():\n    sys.exit(3)\n": "data.py:3: SystemExit: 3",
-    "def load():\n    raise MemoryError\n": "data.py:2: MemoryError",
+    "def load():\n    return {\n": "data.py, line 2: SyntaxError: '{' was never closed",
+    "def load():\n    x = 1\n    raise ValueError('no\\nluck')\n": "data.py, line 3: ValueError: no luck",
+    "import numpy\n\ndef load():\n    numpy.load('gone.npy')\n": "data.py, line 4: FileNotFoundError: [Errno 2] No",
+    "import no_such_package\n": "data.py, line 1: ModuleNotFoundError: No module named 'no_such_package'",
+    "import sys\ndef load():\n    sys.exit(3)\n": "data.py, line 3: SystemExit: 3",
+    "def load():\n    raise MemoryError\n": "data.py, line 2: MemoryError",
     "def load():\n    pass\n": f"data.py: load() returns None; {RETURN}",
     "def load():\n    return [1]\n": f"data.py: load() returns a list; {RETURN}",
     "def load():\n    return {}\n": f"data.py: load() returns nothing; {RETURN}",
@@ -305,7 +305,7 @@ def test_what_is_wrong_with_code_is_told_with_its_line(folder: Path, code: str) 
 def test_an_error_in_another_file_of_the_workload_is_told_there(folder: Path) -> None:
     (folder / "helping.py").write_text("def half(x):\n    return x / 0\n")
     (folder / "data.py").write_text("from helping import half\n\ndef load():\n    return half(1)\n")
-    assert refused(folder) == "helping.py:2: ZeroDivisionError: division by zero"
+    assert refused(folder) == "helping.py, line 2: ZeroDivisionError: division by zero"
     sys.modules.pop("helping")
 
 
