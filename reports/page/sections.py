@@ -17,7 +17,7 @@ from reports.tables.cautions import cautions
 from reports.tables.cost import Price, best_so_far, incumbents, resampled, search_cost
 from reports.tables.disturbance import uneven
 from reports.tables.equality import equality_said, equality_table
-from reports.tables.provenance import changes, facts, mixed_nodes
+from reports.tables.provenance import changes, facts, mixed_nodes, own_workload
 from reports.tables.target import target_sentences, target_table
 from reports.tables.trials import phase
 from reports.tables.weakness import disturbed
@@ -214,7 +214,7 @@ def _equality(records: StudyRecords, changed: pd.DataFrame) -> tuple[tuple[Sente
     if sum(FRAMEWORKS[name].traced for name in set(trials["framework"]) & set(FRAMEWORKS)) < 2:
         return (), ()
     table = equality_table(records.certificate)
-    said = equality_said(records.certificate, str(trials["workload"].iloc[0]))
+    said = equality_said(records.certificate, str(trials["workload"].iloc[0]), own_workload(records.provenance))
     if records.certificate and changed["what"].str.startswith(("versions", "git")).any():
         said = f"Not verified for what ran after the resume, on other software. For what ran before: {said}"
     shown = (

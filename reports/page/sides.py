@@ -21,7 +21,7 @@ from reports.tables.cautions import cautions
 from reports.tables.claims import claims, dots, other_measures, successes
 from reports.tables.cost import Price
 from reports.tables.disturbance import disturbed_runs, disturbed_sentences
-from reports.tables.provenance import plan_change_sentences, plan_changes
+from reports.tables.provenance import own_workload, plan_change_sentences, plan_changes
 from reports.tables.rules import rules
 from reports.tables.sides import Side, check_goal, of_one_framework, per_study, sides_of, together
 from reports.tables.trials import all_trials, best_configurations
@@ -102,12 +102,13 @@ def _of_sides(section: Section) -> Section:
 def _best(studies: dict[str, StudyRecords], sides: list[Side], trials: pd.DataFrame) -> pd.DataFrame:
     """The best configurations, with the commands that run them again: these name the framework and not the side."""
     best = best_configurations(trials)
-    commands = per_study(studies, sides, lambda each: _commands(each.trials)).set_index("framework")["command"]
+    commands = per_study(studies, sides, _commands).set_index("framework")["command"]
     return best.assign(command=best["framework"].map(commands)) if len(best) else best
 
 
-def _commands(trials: pd.DataFrame) -> pd.DataFrame:
-    found = best_configurations(trials)
+def _commands(records: StudyRecords) -> pd.DataFrame:
+    """The same as in the study's report, of a workload of one's own, too: the study has a copy of it."""
+    found = best_configurations(records.trials, own_workload(records.provenance))
     return found[["framework", "command"]] if len(found) else pd.DataFrame(columns=["framework", "command"])
 
 
@@ -127,7 +128,8 @@ def _best_section(
     studies: dict[str, StudyRecords], sides: list[Side], trials: pd.DataFrame, best: pd.DataFrame
 ) -> Section:
     """The same as in a study's report, with what each of them warns of."""
-    section = best_section(trials, best, {})
+    own = any(own_workload(each.provenance) for each in studies.values())
+    section = best_section(trials, best, {}, "in that study's folder" if own else "")
     warned = per_study(studies, sides, lambda each: cautions(each.trials, each.plan))
     others = tuple(each for each in section.tables if each.name != "cautions")
     return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pandas as pd
@@ -27,12 +28,19 @@ def equality_table(certificate: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def equality_said(certificate: dict[str, Any], workload: str) -> str:
-    """What the certificate proves, or that there is none and how to get one."""
+def equality_said(certificate: dict[str, Any], workload: str, own: str | None = None) -> str:
+    """What the certificate proves, or that there is none and how to get one.
+
+    Parameters
+    ----------
+    own
+        `reports.tables.provenance.own_workload`.
+    """
     if not certificate:
         return (
             "Not verified: no certificate fits the software of this study. "
-            f"Run `tuneoff verify --workload {workload}`, then `tuneoff report` again."
+            f"Run `tuneoff verify --workload {shlex.quote(own or workload)}`{' in its folder' if own else ''}, "
+            "then `tuneoff report` again."
         )
     both = " and ".join(title(name) for name in certificate["frameworks"])
     steps = certificate["comparisons"][0]["steps"]

@@ -183,15 +183,22 @@ def test_a_number_and_its_unit_stay_on_one_line(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "workload", "label"),
+    ("named", "workload", "label", "verify"),
     [
-        ("/home/me/mine", "workload/mine", "PyTorch, in the study's folder: run it again"),
-        ("mine", "mine", "PyTorch: run it again"),
+        (
+            "/home/me/mine",
+            "workload/mine",
+            "PyTorch, in the study's folder: run it again",
+            "Run `tuneoff verify --workload workload/mine` in its folder, then",
+        ),
+        ("mine", "mine", "PyTorch: run it again", "Run `tuneoff verify --workload mine`, then"),
     ],
 )
-def test_the_command_names_a_workload_that_is_there(named: str, workload: str, label: str, tmp_path: Path) -> None:
-    rows = [trial("pytorch", phase, 0, 2.0, workload="mine") for phase in ("search", "confirm")]
-    records = study(rows)
+def test_commands_name_a_workload_that_is_there(
+    named: str, workload: str, label: str, verify: str, tmp_path: Path
+) -> None:
+    names, phases = ("pytorch", "flux"), ("search", "confirm")
+    records = study([trial(name, phase, 0, 2.0, workload="mine") for name in names for phase in phases])
     records.provenance["workload"] = {"name": "mine", "named": named, "digest": "5f" * 32}
     folder = tmp_path / "study"
     save(records, folder)
@@ -199,4 +206,5 @@ def test_the_command_names_a_workload_that_is_there(named: str, workload: str, l
     said = (folder / "report" / "report.md").read_text()
     assert f"--workload {workload} " in said
     assert f"\n{label}\n" in said
+    assert verify in said.replace("\\", "")
     assert f"mine, SHA-256 of its files {'5f' * 32}" in said

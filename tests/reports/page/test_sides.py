@@ -63,6 +63,18 @@ def test_sgd_against_adam(tmp_path: Path) -> None:
     assert (tmp_path / "page" / "trials.csv").exists()
 
 
+def test_a_workload_of_ones_own_is_named_where_each_study_has_it(tmp_path: Path) -> None:
+    for name in ("sgd", "adam"):
+        records = alone(1.0, optimizer=name, workload="mine")
+        records.provenance["workload"] = {"name": "mine", "named": "/home/me/mine", "digest": "5f" * 32}
+        save(records, tmp_path / name)
+    write_comparison([tmp_path / "sgd", tmp_path / "adam"], tmp_path / "page")
+    said = (tmp_path / "page" / "report.md").read_text()
+    assert said.count("--workload workload/mine ") == 2
+    assert "\nsgd, in that study's folder: run it again\n" in said
+    assert "\nadam, in that study's folder: run it again\n" in said
+
+
 def test_two_machines_are_compared_though_no_seed_ran_on_one_machine() -> None:
     said = verdict({"old": alone(1.0, host="old", cpu="a"), "new": alone(0.5, host="new", cpu="b")})
     assert said.startswith("Warm: new is 2.00x [")
