@@ -11,6 +11,7 @@ from pathlib import Path
 from trainables.common.files import write_text
 
 _FILE = "notices.txt"
+LOADER_WORKERS = "loader workers"  # how a notice of too few of them begins: what is so for all trials of a framework
 
 
 def leave(folder: Path, notice: str) -> None:

@@ -28,6 +28,7 @@ from trainables.common.process import claim_process, pin_threads
 from trainables.contract import Record, Run, Setup, StartUp
 from trainables.determinism import sample_order
 from trainables.frameworks import framework
+from trainables.notices import LOADER_WORKERS
 from trainables.objective import objective_value
 from trainables.schedules import rates
 from trainables.spec import TrainingSpec
@@ -427,7 +428,7 @@ class Training:
         if running < asked and not self._told_of_workers:
             self._told_of_workers = True
             cpus = f"{self.spec.threads} CPU{'s'[: self.spec.threads > 1]}"
-            self._tell(f"loader workers: {asked} were asked for, and {running} can run with {cpus}")
+            self._tell(f"{LOADER_WORKERS}: {asked} were asked for, and {running} can run with {cpus}")
 
     def _tell(self, notice: str) -> None:
         self.notices.append(notice)

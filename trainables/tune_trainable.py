@@ -73,8 +73,14 @@ class TrainingTrainable(Trainable):
     """One step is one evaluation interval, or several short ones. Checkpoints are the training's own, not Tune's."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        # Nothing heavy here: what fails in step() is reported as this trial's failure, whatever the process.
+        # Nothing here that can fail: what fails in step() is reported as this trial's failure, whatever the process.
         self._started = time.perf_counter()
+        self._config = config
+        self._training: Training | None = None
+
+    def _understand(self, config: dict[str, Any]) -> None:
+        """What the driver asks for, in the words of the code that both have."""
+        _check_code(config[CODE])
         self._spec = TrainingSpec.from_dict(config[SPEC])
         self._folder = Path(config[FOLDER])
         self._workload = Path(config[WORKLOAD])
@@ -83,15 +89,14 @@ class TrainingTrainable(Trainable):
         self._no_weights: str | None = config[NO_WEIGHTS]
         self._lease = Lease(**config[LEASE]) if config[LEASE] else None
         self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
-        self._code = config[CODE]
-        self._training: Training | None = None
 
     def step(self) -> dict[str, Any]:
+        if self._training is None:
+            self._understand(self._config)
         if self._lease is not None and self._lease.taken_over():
             raise RuntimeError("another driver has taken the study over")
         history: list[dict[str, Any]] = []
         if self._training is None:
-            _check_code(self._code)
             if self._no_weights is not None:
                 raise RuntimeError(self._no_weights)
             if self._spec.device == "cpu":
@@ -129,7 +134,7 @@ class TrainingTrainable(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Serve the next trial in this process; never one of another framework, which the driver sees to."""
         self.cleanup()
-        if new_config[SPEC]["framework"] != self._spec.framework:
+        if new_config[SPEC]["framework"] != self._config[SPEC]["framework"]:
             raise RuntimeError("a process that has loaded one framework was given a trial of another")
         self.setup(new_config)
         return True

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports.tables.running import began, running_clock
-from reports.tables.statistics import FEWEST, SEED, Estimate, median
+from reports.tables.statistics import FEWEST, SEED, Estimate, median, median_of_known
 from reports.tables.survival import times
 from reports.tables.trials import best_configurations, confirmation_runs, frameworks, phase, race_runs
 
@@ -143,7 +143,7 @@ def _contention(search: pd.DataFrame, alone: pd.DataFrame) -> float:
     logs = []
     for number, runs in alone.groupby("confirms"):
         both = [
-            (each["train_s"].astype(float) / each["samples"].astype(float)).median()
+            median_of_known(each["train_s"].astype(float) / each["samples"].astype(float))
             for each in (search[search["number"] == number], runs)
         ]
         if all(math.isfinite(each) and each > 0 for each in both):

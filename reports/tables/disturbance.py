@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
@@ -13,6 +12,7 @@ from reports.names import title
 from reports.records import complete
 from reports.schema import TRIALS
 from reports.sentences import Row, Sentence
+from reports.tables.statistics import median_of_known
 from reports.tables.trials import confirmation_runs, frameworks, race_runs
 from trainables.frameworks import FRAMEWORKS
 
@@ -170,7 +170,7 @@ def uneven(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _other_clock(first: pd.DataFrame, second: pd.DataFrame) -> str:
-    one, other = (_median(runs[["cpu_mhz_start", "cpu_mhz_end"]].mean(axis=1)) for runs in (first, second))
+    one, other = (median_of_known(runs[["cpu_mhz_start", "cpu_mhz_end"]].mean(axis=1)) for runs in (first, second))
     if not max(one, other) > 1.05 * min(one, other):
         return ""
     return f"ran at other CPU clocks ({one:.0f} and {other:.0f} MHz, the medians): a part of the ratio is that."
@@ -178,14 +178,8 @@ def _other_clock(first: pd.DataFrame, second: pd.DataFrame) -> str:
 
 def _other_load(first: pd.DataFrame, second: pd.DataFrame) -> str:
     one, other, cpus = map(
-        _median, (first["load_start"], second["load_start"], pd.concat([first, second])["host_cpus"])
+        median_of_known, (first["load_start"], second["load_start"], pd.concat([first, second])["host_cpus"])
     )
     if not abs(one - other) > max(1.0, cpus / 2):
         return ""
     return f"began at other load averages ({one:.1f} and {other:.1f} on {cpus:.0f} CPUs, the medians)."
-
-
-def _median(values: pd.Series[float]) -> float:
-    """Of what is known; NaN where nothing is."""
-    known = values.dropna()
-    return float(known.median()) if len(known) else math.nan

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
 CONFIDENCE = 0.95
@@ -98,6 +99,11 @@ def median(values: Values) -> Estimate:
     low = _between(ordered[rank - 1], ordered[rank], weight)
     high = _between(ordered[runs - rank], ordered[runs - rank - 1], weight)
     return Estimate(middle, low, high)
+
+
+def median_of_known(values: pd.Series[float]) -> float:
+    """Median of what is there; NaN where nothing is, without NumPy's warning of that."""
+    return float(values.dropna().median())
 
 
 def _between(one: float, other: float, weight: float) -> float:

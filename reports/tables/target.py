@@ -11,6 +11,7 @@ import pandas as pd
 from reports.goals import Goal, goal_of
 from reports.names import title
 from reports.sentences import Row, Sentence
+from reports.tables.statistics import median_of_known
 from reports.tables.trials import confirmation_runs, frameworks
 
 
@@ -49,7 +50,7 @@ def _row(name: str, runs: pd.DataFrame, aim: Goal) -> dict[str, Any]:
         "crossed": int((known | reached).sum()),
         "reached": int(reached.sum()),
         "fell_back": int((known & ~(reached & direct)).sum()) if holds > 1 else np.nan,
-        "held_after": _median(runs["warm_tta_s"] / runs["first_warm_s"]),
+        "held_after": median_of_known(runs["warm_tta_s"] / runs["first_warm_s"]),
         "tested": len(tested),
         "met_on_test": sum(aim.met(value, target) for value in tested),
     }
@@ -59,11 +60,6 @@ def _holds(runs: pd.DataFrame) -> int:
     """Of runs from before there was such a rule, 1."""
     known = runs["holds"].dropna()
     return int(known.iloc[0]) if len(known) else 1
-
-
-def _median(values: pd.Series) -> float:
-    known = values.dropna()
-    return float(known.median()) if len(known) else np.nan
 
 
 def _only(values: pd.Series) -> float:

@@ -14,7 +14,7 @@ import pandas as pd
 from reports.goals import goal_of
 from reports.knobs import COLUMNS, OPTIONS, options_of, searched_knobs
 from reports.names import place_among_sides
-from reports.tables.statistics import FEWEST, Estimate, median
+from reports.tables.statistics import FEWEST, Estimate, median, median_of_known
 from reports.tables.survival import CLOCKS, Times, expected_time, horizon, kaplan_meier, restricted_mean, times
 from reports.winners import confirmations, confirming, finalists, standing, winners
 from reports.winners import race_runs as _race_runs
@@ -133,10 +133,10 @@ def best_configurations(trials: pd.DataFrame, workload: str | None = None) -> pd
                 f"expected_{clock}_s": expected_time(sample),
             }
         row |= {
-            "with_evaluation_s": (hits["warm_tta_s"].astype(float) + hits["eval_s"].astype(float)).dropna().median(),
-            goal.test: runs[goal.test].astype(float).median(),
-            "samples_to_target": hits["samples_to_target"].astype(float).median(),
-            "samples_per_s": (runs["samples"].astype(float) / runs["train_s"].astype(float)).median(),
+            "with_evaluation_s": median_of_known(hits["warm_tta_s"].astype(float) + hits["eval_s"].astype(float)),
+            goal.test: median_of_known(runs[goal.test].astype(float)),
+            "samples_to_target": median_of_known(hits["samples_to_target"].astype(float)),
+            "samples_per_s": median_of_known(runs["samples"].astype(float) / runs["train_s"].astype(float)),
             "loader_workers": runs["loader_workers"].astype(float).max(),
             "command": command({**winner, "workload": workload or winner["workload"]}),
         }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports.tables.machines import seeds_apart
-from reports.tables.statistics import Estimate, geometric_mean
+from reports.tables.statistics import Estimate, geometric_mean, median_of_known
 from reports.tables.survival import paired, times
 from reports.tables.trials import confirmation_runs, frameworks
 
@@ -112,9 +112,9 @@ def break_even(trials: pd.DataFrame) -> pd.DataFrame:
         runs = [each[~each["seed"].isin(apart)] for each in runs]
         if any(each.empty for each in runs):
             continue
-        once = [float((each["startup_s"] + each["compile_s"]).median()) for each in runs]
+        once = [median_of_known(each["startup_s"] + each["compile_s"]) for each in runs]
         every_run = [each.set_index("seed")["train_s"] + each.set_index("seed")["eval_s"].fillna(0.0) for each in runs]
-        every = [float(each.median()) for each in every_run]
+        every = [median_of_known(each) for each in every_run]
         both = pd.concat(every_run, axis=1, join="inner").to_numpy(dtype=np.float64)
         ratio = geometric_mean(both[:, 0] / both[:, 1]) if len(both) else Estimate(math.nan)
         table.append(

@@ -9,6 +9,8 @@ LESS_MEMORY = "take smaller batches, fewer trials at once (--set slice.max_concu
 _LONGEST = 500
 _NODE_MEMORY = re.compile(r"was ([\d.]+ ?GB) used / ([\d.]+ ?GB) limit")
 _OWN_MEMORY = re.compile(r"Selected to kill: .*?actual memory used=([\d.]+) ?GB")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_WHERE = re.compile(r"\bray::\S+ \(pid=")  # Ray's own headline of a traceback: which actor, not what it raised
 _WRAPPED = re.compile(r"^RuntimeError: (?=[\w.]+: )")  # our trainable's own, around what a framework raised
 
 
@@ -20,7 +22,7 @@ def cause(text: str) -> str:
     text
         What Ray Tune has kept: a traceback, or Ray's own account of a process that is gone.
     """
-    text = _ATTEMPT.split(text)[-1]
+    text = _ATTEMPT.split(_COLOUR.sub("", text))[-1]
     if "low on memory" in text or "OutOfMemoryError: Task was killed" in text:
         return _killed_by_ray(text)
     if "died unexpectedly" in text or "worker process has died" in text or "connection error code 2" in text:
@@ -28,7 +30,7 @@ def cause(text: str) -> str:
             "its process is gone: killed, crashed, or ended by the kernel for want of memory (dmesg tells); "
             f"if it was that, {LESS_MEMORY}"
         )
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _WHERE.search(line)]
     told = [line for line in lines if line.startswith(("RuntimeError", "ray.exceptions", "The actor", "Exception"))]
     return _WRAPPED.sub("", (told or lines or ["the trial's process died"])[-1])[:_LONGEST]
 

@@ -28,6 +28,7 @@ from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_
 from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.cluster.waiting import ClusterWatch
 from study.driver.blame import Blame
+from study.driver.notices import Notices
 from study.driver.pairs import Balance, Pair, PairSearcher, Run, whole
 from study.driver.progress import Progress, describe
 from study.driver.recorder import Recorder
@@ -92,6 +93,7 @@ class Driver:
     blame: Blame | None = None  # of nodes on which trials keep failing; None on this machine alone
     joining: Joining | None = None  # lets in the nodes that join; likewise
     retries: Retries | None = None
+    notices: Notices | None = None
 
     def recorder(self) -> Recorder:
         """For one run of Tune."""
@@ -100,9 +102,9 @@ class Driver:
         if self.joining is not None:
             cluster = ClusterWatch(self.plan.slice, joining=self.joining.look, say=self.progress.say)
         watch = NodeWatch(self.nodes)
-        shown, again = self.progress, self.retries
-        weights = self.supplies.weights
-        return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, self.blame, again, weights)
+        shown, weights = self.progress, self.supplies.weights
+        all_along = (self.blame, self.retries, weights, self.notices)
+        return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, *all_along)
 
     def nodes(self) -> list[Node]:
         """The nodes that are up now, can hold a slice, and may be used."""
@@ -193,8 +195,10 @@ def driving(
                     blame = Blame(nodes, say=progress.say)
                 slots = Slots(plan.slice, nodes, growing=not where.local)
                 supplies = Supplies(hold.lease, workload, data, weights)
-                shared = (supplies, slots, where.local, nodes, blame, joining, Retries(progress.say))
-                yield Driver(plan, folder, records, progress, interrupts, *shared)
+                shared = (supplies, slots, where.local, nodes, blame, joining)
+                yield Driver(
+                    plan, folder, records, progress, interrupts, *shared, Retries(progress.say), Notices(progress.say)
+                )
         finally:
             if folder.begun:  # else there is nothing to build, and a full disk would be waited for
                 records.close()

@@ -47,6 +47,7 @@ class Recorder(Callback):
         blame: Blame | None = None,
         retries: Retries | None = None,
         weights: Weights | None = None,
+        notices: Notices | None = None,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -59,7 +60,7 @@ class Recorder(Callback):
         self._retries = retries if retries is not None else Retries(progress.say)
         self._weights = weights
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
-        self._notices = Notices(progress.say)
+        self._notices = notices if notices is not None else Notices(progress.say)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks; this one is never restored
@@ -71,8 +72,8 @@ class Recorder(Callback):
             self._cluster.look(states)
         if self._blame is not None:
             self._blame.look()
-        running = (trial for trial in trials if trial.status == Trial.RUNNING)
-        self._notices.look({self._identity(trial)["trial_id"]: Path(trial.config[FOLDER]) for trial in running})
+        running = [(self._identity(trial), trial) for trial in trials if trial.status == Trial.RUNNING]
+        self._notices.look((who["trial_id"], who["framework"], Path(trial.config[FOLDER])) for who, trial in running)
         try:
             waiting = [trial for trial in trials if trial.status == Trial.PENDING]
             for trial in waiting:
@@ -115,7 +116,7 @@ class Recorder(Callback):
         self._retries.evaluated(identity["trial_id"])
         self._records.add_evaluations({**row, **identity} for row in (*result[HISTORY], result))
         self._progress.evaluated(identity, result)
-        self._notices.tell(identity["trial_id"], result[NOTICES])
+        self._notices.tell(identity["trial_id"], identity["framework"], result[NOTICES])
         if result[RESULT]["outcome"] is not None:
             self._finish(trial, result[RESULT])
         self._records.build_if_due()

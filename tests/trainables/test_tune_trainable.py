@@ -69,6 +69,16 @@ def test_why_there_are_no_weights_is_why_the_trial_failed(spec: TrainingSpec, tm
         trial.step()
 
 
+def test_a_trial_of_other_code_fails_with_that_in_a_line_whatever_else_it_is_given(
+    spec: TrainingSpec, tmp_path: Path
+) -> None:
+    trial = begun(spec, tmp_path, **{CODE: "of another version"})
+    del trial._config[LEASE]  # which that version does not give
+    with pytest.raises(RuntimeError, match=r"^the code in \S+ is not the driver's: it was changed while the study ran"):
+        trial.step()
+    trial.cleanup()
+
+
 @pytest.mark.parametrize(("rate", "metric"), [(0.1, "accuracy"), (0.1, "loss"), (2.0, "loss")])
 def test_what_a_scheduler_compares_is_a_number_and_the_higher_the_better(
     spec: TrainingSpec, tmp_path: Path, rate: float, metric: Any

@@ -47,6 +47,16 @@ line text
 
   indented end
 """
+CREATION = """\
+Failure # 2 (occurred at 2026-11-26_06-26-00)
+The actor died because of an error raised in its creation task, \x1b[36mray::T.__init__()\x1b[39m (pid=12949, \
+ip=127.0.0.1, actor_id=add55daa, repr=<T object at 0x7f4f63760ad0>)
+           ^^^^^^^^^^^^^^^^^^
+  File "trainable.py", line 151, in __init__
+    self.setup(copy.deepcopy(self.config))
+KeyError: 'lease'
+"""
+COLOURED = "RuntimeError: \x1b[36mthis\x1b[39m"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +73,8 @@ line text
             f"that, {LESS_MEMORY}",
         ),
         (RAISED, "ValueError: multi"),
+        (CREATION, "KeyError: 'lease'"),
+        (COLOURED, "RuntimeError: this"),
         ("RuntimeError: no framework said this", "RuntimeError: no framework said this"),
         ("", "the trial's process died"),
     ],

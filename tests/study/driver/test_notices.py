@@ -39,34 +39,47 @@ WORKERS = "loader workers: 3 were asked for, and 1 can run with 1 CPU"
 def test_each_kind_is_told_once_a_trial() -> None:
     said: list[str] = []
     notices = Notices(said.append)
-    notices.tell("a", [WORKERS])
-    notices.tell("a", [FULL.format(1)])
-    notices.tell("a", [FULL.format(2)])
-    notices.tell("b", [FULL.format(1)])
-    notices.tell("b", [])
-    assert said == [f"a: {WORKERS}", f"a: {FULL.format(1)}", f"b: {FULL.format(1)}"]
+    notices.tell("a", "flux", [FULL.format(1)])
+    notices.tell("a", "flux", [FULL.format(2)])
+    notices.tell("b", "flux", [FULL.format(1)])
+    notices.tell("b", "flux", [])
+    assert said == [f"a: {FULL.format(1)}", f"b: {FULL.format(1)}"]
+
+
+def test_too_few_loader_workers_are_told_once_a_framework() -> None:
+    said: list[str] = []
+    notices = Notices(said.append)
+    notices.tell("a", "flux", [WORKERS])
+    notices.tell("b", "flux", [WORKERS.replace("3", "2"), FULL.format(1)])
+    notices.tell("c", "pytorch", [WORKERS])
+    notices.tell("d", "pytorch", [WORKERS])
+    assert said == [
+        f"a: {WORKERS} (told once for Flux)",
+        f"b: {FULL.format(1)}",
+        f"c: {WORKERS} (told once for PyTorch)",
+    ]
 
 
 def test_all_that_come_together_are_told() -> None:
     said: list[str] = []
-    Notices(said.append).tell("a", ["model-2 is damaged", "model-1 is damaged"])
+    Notices(said.append).tell("a", "flux", ["model-2 is damaged", "model-1 is damaged"])
     assert said == ["a: model-2 is damaged", "a: model-1 is damaged"]
 
 
 def test_what_trials_cannot_wait_to_tell_is_looked_for_every_second_and_told_once(tmp_path: Path) -> None:
     said: list[str] = []
     notices = Notices(said.append)
-    folders = {"a": tmp_path / "a", "b": tmp_path / "b"}
-    leave(folders["a"], WORKERS)
-    leave(folders["a"], FULL.format(1))
+    folders = [("a", "pytorch", tmp_path / "a"), ("b", "flux", tmp_path / "b")]
+    leave(tmp_path / "a", WORKERS)
+    leave(tmp_path / "a", FULL.format(1))
     notices.look(folders, now=0.0)
-    leave(folders["b"], WORKERS)
+    leave(tmp_path / "b", WORKERS)
     notices.look(folders, now=0.5)
-    assert said == [f"a: {WORKERS}", f"a: {FULL.format(1)}"]
+    assert said == [f"a: {WORKERS} (told once for PyTorch)", f"a: {FULL.format(1)}"]
     notices.look(folders, now=1.5)
-    notices.tell("b", [WORKERS])  # with its first result
+    notices.tell("b", "flux", [WORKERS])  # with its first result
     notices.look(folders, now=3.0)
-    assert said[2:] == [f"b: {WORKERS}"]
+    assert said[2:] == [f"b: {WORKERS} (told once for Flux)"]
 
 
 def test_a_trial_that_cannot_write_tells_with_its_result_alone(tmp_path: Path) -> None:
@@ -99,7 +112,7 @@ def test_a_study_hears_of_loader_workers_before_the_first_result(
         EVERY_EVALUATION: False,
         HOST: "here",
         NODE: "id-of-here",
-        IDENTITY: {"trial_id": "t0"},
+        IDENTITY: {"trial_id": "t0", "framework": "simulated"},
     }
     process: Any = TrainingTrainable.__new__(TrainingTrainable)  # without Ray's folder of results
     process.setup(config)
@@ -114,4 +127,4 @@ def test_a_study_hears_of_loader_workers_before_the_first_result(
     recorder = Recorder(unused, StudyFolder(tmp_path), unused, progress, nothing, nothing)
     trial: Any = SimpleNamespace(status=Trial.RUNNING, config=config)
     recorder.on_step_begin(0, [trial])
-    assert said == [f"t0: {WORKERS}"]
+    assert said == [f"t0: {WORKERS} (told once for Simulated)"]
