@@ -43,6 +43,7 @@ from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
 from reports.tables.verdict import goal, verdict_sentences
 from reports.tables.weakness import weaknesses
+from reports.tables.why import break_even
 from trainables.frameworks import FRAMEWORKS
 
 _TEMPLATES = resources.files("reports.page") / "templates"
@@ -131,7 +132,7 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     return Page(
         heading=heading(records.name, trials, goal(trials) if len(trials) else "its target", records.plan),
         verdict=(
-            *verdict_sentences(trials, claimed, reached, best, budget),
+            *verdict_sentences(trials, claimed, reached, best, budget, break_even(trials)),
             *unfinished_sentences(budget),
             *disturbed_sentences(rows("disturbed_runs", busy)),
             *plan_change_sentences(changed),

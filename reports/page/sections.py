@@ -273,13 +273,12 @@ def _overtakes(row: Row) -> Sentence:
         for key in ("once", "each")
     )
     costs = (" (start-up and compilation: ", *once, "; each training: ", *every, ").")
-    if not row.has("each_ratio_low") or row["each_ratio_low"] <= 1.0 <= row["each_ratio_high"]:
-        return ("Run after run in one process, no overtaking is shown", *costs)
-    for column, name, other in (("ahead_from", first, second), ("against_ahead_from", second, first)):
-        if row.has(column):
-            says = f"{name} is ahead of {other} from" if row[column] == 1 else f"{name} overtakes {other} with"
-            return (f"Run after run in one process, {says} training ", row.say(column, "count"), *costs)
-    return ("Run after run in one process, neither overtakes the other", *costs)
+    for side, name, other in (("", first, second), ("against_", second, first)):
+        from_ = f"{side}ahead_from"
+        if row.has(f"{from_}_high") and row[f"{from_}_high"] < float("inf"):
+            says = f"{name} is ahead of {other} from" if row[from_] == 1 else f"{name} overtakes {other} with"
+            return (f"Run after run in one process, {says} training ", *row.interval(from_), *costs)
+    return ("Run after run in one process, no overtaking is shown", *costs)
 
 
 def searched(trials: pd.DataFrame) -> bool:

@@ -26,6 +26,7 @@ from reports.tables.rules import rules
 from reports.tables.sides import Side, check_goal, of_one_framework, per_study, sides_of, together
 from reports.tables.trials import all_trials, best_configurations
 from reports.tables.verdict import goal, verdict_sentences
+from reports.tables.why import break_even
 
 
 def compare_sides(studies: dict[str, StudyRecords]) -> Page:
@@ -66,7 +67,7 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
     return Page(
         heading=f"{records.name}: time to {goal(trials)}",
         verdict=(
-            *verdict_sentences(trials, claimed, reached, best, budget),
+            *verdict_sentences(trials, claimed, reached, best, budget, break_even(trials)),
             *unfinished_sentences(budget),
             *disturbed_sentences(rows("disturbed_runs", busy)),
             *plan_change_sentences(changed),

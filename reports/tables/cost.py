@@ -126,13 +126,13 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
                 "search_trials": len(search),
                 "search_slice_s": search_slice_s,
                 "race_slice_s": race_slice_s,
-                **_spread("best_s", best_one),
+                **best_one.columns("best_s"),
                 "confirmed": len(runs) > 0,
                 "contention": contention,
-                **_spread("median_s", middle),
+                **middle.columns("median_s"),
                 "median_reached": bool(reached),
-                **_spread("saved_s", saved),
-                **_spread("pays_after", _trainings(search_slice_s, saved)),
+                **saved.columns("saved_s"),
+                **_trainings(search_slice_s, saved).columns("pays_after"),
             }
         )
     return pd.DataFrame(table)
@@ -166,10 +166,6 @@ def _trainings(cost_s: float, saved: Estimate) -> Estimate:
         return Estimate(float(math.ceil(cost_s / saved.value)))
     most = float(math.ceil(cost_s / saved.low)) if saved.low > 0 else math.inf
     return Estimate(float(math.ceil(cost_s / saved.value)), float(math.ceil(cost_s / saved.high)), most)
-
-
-def _spread(name: str, estimate: Estimate) -> dict[str, float]:
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:

@@ -39,6 +39,10 @@ class Estimate:
         """Of a ratio: whether its interval leaves out 1."""
         return self.has_interval and not self.low <= 1.0 <= self.high
 
+    def columns(self, name: str) -> dict[str, float]:
+        """Cells of a table: the figure's, and its interval's."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
     def exponential(self) -> Estimate:
         """Of the logarithm of a ratio: the ratio."""
         with np.errstate(over="ignore"):
@@ -71,6 +75,31 @@ def geometric_mean(ratios: Values) -> Estimate:
         Shape (runs,), above 0.
     """
     return mean(np.log(ratios)).exponential()
+
+
+def quotient(over: Values, under: Values) -> Estimate:
+    """Quotient of two means of pairs, with Fieller's 95 % interval; NaN where the lower one is not above 0.
+
+    The interval holds every n at which the mean of ``over - n * under`` may be 0. It has no upper end where the lower
+    mean may be 0 itself [Fieller 1954].
+
+    Parameters
+    ----------
+    over, under
+        Shape (runs,), position by position.
+    """
+    if len(over) == 0 or not float(np.mean(under)) > 0:
+        return Estimate(math.nan)
+    upper, lower = float(np.mean(over)), float(np.mean(under))
+    if len(over) < FEWEST:
+        return Estimate(upper / lower)
+    spread = student(len(over) - 1) ** 2 * np.cov(over, under) / len(over)
+    # It is where a n^2 - 2 b n + c <= 0.
+    a, b, c = lower**2 - spread[1, 1], upper * lower - spread[0, 1], upper**2 - spread[0, 0]
+    root = math.sqrt(max(0.0, b**2 - a * c))
+    if a > 0:
+        return Estimate(upper / lower, float((b - root) / a), float((b + root) / a))
+    return Estimate(upper / lower, float(c / (b + root)) if c > 0 and b + root > 0 else -math.inf, math.inf)
 
 
 def median(values: Values) -> Estimate:

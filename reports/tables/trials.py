@@ -14,7 +14,7 @@ import pandas as pd
 from reports.goals import goal_of
 from reports.knobs import COLUMNS, OPTIONS, options_of, searched_knobs
 from reports.names import place_among_sides
-from reports.tables.statistics import FEWEST, Estimate, median, median_of_known
+from reports.tables.statistics import FEWEST, median, median_of_known
 from reports.tables.survival import CLOCKS, Times, expected_time, horizon, kaplan_meier, restricted_mean, times
 from reports.winners import confirmations, confirming, finalists, standing, winners
 from reports.winners import race_runs as _race_runs
@@ -125,7 +125,7 @@ def best_configurations(trials: pd.DataFrame, workload: str | None = None) -> pd
         }
         for clock in CLOCKS:
             sample = times(runs, clock)
-            row |= _spread(f"{clock}_s", median(sample.seconds))
+            row |= median(sample.seconds).columns(f"{clock}_s")
             limit_s = limits[clock]
             row |= {
                 f"mean_{clock}_s": np.nan if limit_s is None else restricted_mean(sample, limit_s),
@@ -262,10 +262,3 @@ def _unless(usual: str, value: Any) -> str:
 
 def _rows(trials: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in trials.to_dict("records")]
-
-
-def _spread(name: str, estimate: Estimate) -> dict[str, float]:
-    """A time with its interval; without one where the time itself is infinite."""
-    if not np.isfinite(estimate.value):
-        estimate = Estimate(np.nan)
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

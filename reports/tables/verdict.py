@@ -15,18 +15,24 @@ from reports.tables.claims import CONFIGURATION, FASTER, FRAMEWORK, INCONCLUSIVE
 from reports.tables.machines import compared_apart
 from reports.tables.survival import CLOCKS
 from reports.tables.trials import best_configurations, frameworks
+from reports.tables.why import break_even
 
 
 def verdict_sentences(
-    trials: pd.DataFrame, claimed: pd.DataFrame, reached: pd.DataFrame, best: pd.DataFrame, budget: pd.DataFrame
+    trials: pd.DataFrame,
+    claimed: pd.DataFrame,
+    reached: pd.DataFrame,
+    best: pd.DataFrame,
+    budget: pd.DataFrame,
+    even: pd.DataFrame,
 ) -> list[Sentence]:
     """What a study shows: a sentence per clock, then what it rests on.
 
     Parameters
     ----------
-    claimed, reached, best, budget
-        `reports.tables.claims.claims` and `successes`, `reports.tables.trials.best_configurations` and
-        `reports.tables.budget.budgets` of the trials.
+    claimed, reached, best, budget, even
+        `reports.tables.claims.claims` and `successes`, `reports.tables.trials.best_configurations`,
+        `reports.tables.budget.budgets` and `reports.tables.why.break_even` of the trials.
     """
     if trials.empty:
         return [("No trial has finished yet.",)]
@@ -37,13 +43,17 @@ def verdict_sentences(
     apart = compared_apart(trials).to_dict("records")
     not_compared = {(pair["framework"], pair["against"]) for pair in apart}
     all_claims, counts = rows("claims", claimed), rows("successes", reached)
+    evens = {(row["framework"], row["against"]): row for row in rows("break_even", even)}
     for counted in counts:
         pair = (counted["framework"], counted["against"])
         if pair in not_compared or not (counted["reached"] or counted["reached_against"]):
             continue
         paired_up |= set(pair)
         mine = [row for row in all_claims if (row["framework"], row["against"]) == pair]
-        said += [*_compared(mine, among_several=len(counts) > 1), _counted(counted, aim)]
+        said += _compared(mine, among_several=len(counts) > 1)
+        if pair in evens and _clocks_differ(mine):
+            said.append(_pays(evens[pair]))
+        said.append(_counted(counted, aim))
     for pair_apart in apart:
         paired_up |= {pair_apart["framework"], pair_apart["against"]}
         said.append(_apart(pair_apart))
@@ -59,7 +69,7 @@ def verdict_sentences(
 def verdict(trials: pd.DataFrame) -> str:
     """`verdict_sentences` as text."""
     tables = claims(trials), successes(trials), best_configurations(trials), budgets(trials, {})
-    return " ".join(map(plain, verdict_sentences(trials, *tables)))
+    return " ".join(map(plain, verdict_sentences(trials, *tables, break_even(trials))))
 
 
 def goal(trials: pd.DataFrame) -> str:
@@ -142,6 +152,35 @@ def _detects(wide: dict[str, Row], narrow: dict[str, Row]) -> Sentence:
             said += (" and " if said else "a difference ", between, *runs, " of ", *sizes[0])
             said += tuple(part for each in sizes[1:] for part in (" or ", *each))
     return said
+
+
+def _clocks_differ(claimed: list[Row]) -> bool:
+    """Whether the two clocks give the claims of one scope other words: who waits for one to start wants to know why."""
+    words = {(row["scope"], row["clock"]): row["verdict"] for row in claimed}
+    return any(
+        "" not in (one := [words.get((scope, clock), "") for clock in CLOCKS]) and len(set(one)) > 1
+        for scope in (FRAMEWORK, CONFIGURATION)
+    )
+
+
+def _pays(row: Row) -> Sentence:
+    """Whether, and when, it pays to wait for the framework that starts later."""
+    late = row["later_s"] > 0
+    side, name, other = ("", "framework", "against") if late else ("against_", "against", "framework")
+    name, other = title(row[name]), title(row[other])
+    said: Sentence = (f"{name} starts ", row.say(f"{side}later_s", "seconds"), f" later than {other}, compilation ")
+    if not row.has(f"{side}ahead_from"):
+        return (*said, "included, and a training with its evaluations takes no less time then: that never pays.")
+    said += ("included, and then saves ", *row.interval(f"{side}saves", "share"), " of a training with its evaluations")
+    said += (
+        ": that pays from training ",
+        *row.interval(f"{side}ahead_from"),
+        " in one process on, or where one takes ",
+    )
+    said += (f"{other} ", *row.interval(f"{side}ahead_in_s", "seconds"), " or longer")
+    if row[f"{side}ahead_from_high"] == float("inf"):
+        return (*said, "; it may never, for no saving is shown.")
+    return (*said, ".")
 
 
 def _counted(row: Row, aim: str) -> Sentence:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from reports.tables.machines import seeds_apart
-from reports.tables.statistics import Estimate, geometric_mean, median_of_known
+from reports.tables.statistics import Estimate, Values, geometric_mean, mean, quotient
 from reports.tables.survival import paired, times
 from reports.tables.trials import confirmation_runs, frameworks
 
@@ -91,54 +92,80 @@ def ledger(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def break_even(trials: pd.DataFrame) -> pd.DataFrame:
-    """After how many trainings in one process a framework that starts later is ahead.
+    """When a framework that starts later is ahead: after how many trainings in one process, or in how long a training.
 
-    The first training pays for start-up and compilation, every one after it for training and evaluating alone; all are
-    medians over the confirmation runs that reached the target; the ratio of each is a geometric mean over seeds.
+    The first training pays for start-up and compilation, every one after it for training and evaluating alone. All are
+    means over the seeds with which both reached the target; a number of trainings is a quotient of two of these, with
+    Fieller's interval (`reports.tables.statistics.quotient`).
 
     Returns
     -------
-    One row per pair. Columns: framework, against; once_s and once_against_s (start-up and compilation), each_s and
-    each_against_s (training and evaluation), each_ratio with _low and _high (over the seeds that both ran); ahead_from
-    (the training from which on it has taken less time in all; empty for never), against_ahead_from (likewise for the
-    other).
+    One row per pair. Columns: framework, against, pairs; once_s and once_against_s (start-up and compilation), each_s
+    and each_against_s (training and evaluation); later_s, by which it starts later than the other; with _low and _high
+    saves (the share of the other's training that it does without, below 0 where it takes longer), ahead_from (the
+    training from which on it has taken less time in all; empty for never) and ahead_in_s (how long one training of the
+    other's must last for that); these four for the other, after against_.
     """
     confirmed = confirmation_runs(trials)
     hits = confirmed[confirmed["reached"].astype(bool)]
     table = []
     for against, name in combinations(frameworks(trials), 2):
-        runs = [hits[hits["framework"] == each] for each in (name, against)]
-        apart = seeds_apart(*runs)
-        runs = [each[~each["seed"].isin(apart)] for each in runs]
-        if any(each.empty for each in runs):
+        runs = [hits[hits["framework"] == each].drop_duplicates("seed") for each in (name, against)]
+        seeds = sorted(set(runs[0]["seed"]) & set(runs[1]["seed"]) - seeds_apart(*runs))
+        if not seeds:
             continue
-        once = [median_of_known(each["startup_s"] + each["compile_s"]) for each in runs]
-        every_run = [each.set_index("seed")["train_s"] + each.set_index("seed")["eval_s"].fillna(0.0) for each in runs]
-        every = [median_of_known(each) for each in every_run]
-        both = pd.concat(every_run, axis=1, join="inner").to_numpy(dtype=np.float64)
-        ratio = geometric_mean(both[:, 0] / both[:, 1]) if len(both) else Estimate(math.nan)
+        first, second = (_Costs.of(each.set_index("seed").loc[seeds]) for each in runs)
         table.append(
             {
                 "framework": name,
                 "against": against,
-                "once_s": once[0],
-                "once_against_s": once[1],
-                "each_s": every[0],
-                "each_against_s": every[1],
-                "each_ratio": ratio.value,
-                "each_ratio_low": ratio.low,
-                "each_ratio_high": ratio.high,
-                "ahead_from": _ahead_from(once[0], every[0], once[1], every[1]),
-                "against_ahead_from": _ahead_from(once[1], every[1], once[0], every[0]),
+                "pairs": len(seeds),
+                "once_s": float(first.once_s.mean()),
+                "once_against_s": float(second.once_s.mean()),
+                "each_s": float(first.each_s.mean()),
+                "each_against_s": float(second.each_s.mean()),
+                **_overtaking("", first, second),
+                **_overtaking("against_", second, first),
             }
         )
-    columns = ["framework", "against", "once_s", "once_against_s", "each_s", "each_against_s"]
-    columns += ["each_ratio", "each_ratio_low", "each_ratio_high"]
-    return pd.DataFrame(table, columns=[*columns, "ahead_from", "against_ahead_from"])
+    columns = ["framework", "against", "pairs", "once_s", "once_against_s", "each_s", "each_against_s"]
+    for side in ("", "against_"):
+        spread = (
+            f"{side}{each}{end}" for each in ("saves", "ahead_from", "ahead_in_s") for end in ("", "_low", "_high")
+        )
+        columns += [f"{side}later_s", *spread]
+    return pd.DataFrame(table, columns=columns)
 
 
-def _ahead_from(once: float, each: float, other_once: float, other_each: float) -> float:
-    """The training, counted from 1, from which on the first has taken less time in all; NaN for never."""
-    if each >= other_each:
-        return math.nan
-    return float(max(1, math.floor((once - other_once) / (other_each - each)) + 1))
+@dataclass(frozen=True)
+class _Costs:
+    """What runs cost once a process, and each; shape (runs,)."""
+
+    once_s: Values
+    each_s: Values
+
+    @classmethod
+    def of(cls, runs: pd.DataFrame) -> _Costs:
+        once = runs["startup_s"] + runs["compile_s"]
+        each = runs["train_s"] + runs["eval_s"].fillna(0.0)
+        return cls(once.to_numpy(dtype=np.float64), each.to_numpy(dtype=np.float64))
+
+    def saved(self, other: _Costs) -> Values:
+        """The share of each of the other's trainings that it does without."""
+        return 1.0 - self.each_s / other.each_s
+
+
+def _overtaking(side: str, one: _Costs, other: _Costs) -> dict[str, float]:
+    """When the one is ahead: from which training on, and in how long a training of the other's."""
+    later_s = one.once_s - other.once_s
+    trainings, lasting = quotient(later_s, other.each_s - one.each_s), quotient(later_s, one.saved(other))
+    ends = (trainings.value, trainings.low, trainings.high)
+    counted = Estimate(*(max(1.0, math.floor(each) + 1.0) if math.isfinite(each) else each for each in ends))
+    ends = (lasting.value, lasting.low, lasting.high)
+    seconds = Estimate(*(max(0.0, each) if math.isfinite(each) else each for each in ends))
+    return {
+        f"{side}later_s": float(later_s.mean()),
+        **mean(one.saved(other)).columns(f"{side}saves"),
+        **counted.columns(f"{side}ahead_from"),
+        **seconds.columns(f"{side}ahead_in_s"),
+    }

@@ -183,3 +183,40 @@ def test_every_page_has_a_table_of_contents(tmp_path: Path) -> None:
         headings = re.findall(r'<section id="([^"]*)">\s*<h2>([^<]*)</h2>', text)
         assert linked == headings
         assert len(linked) > 2
+
+
+def starting_later(once_s: float, saves: float, spread: float = 0.0) -> Page:
+    """Flux starts ``once_s`` later than PyTorch and saves this share of a training."""
+    listed = [trial(name, "search", 0, 4.0) for name in ("pytorch", "flux")]
+    for number in range(8):
+        base, luck = 4.0 + 0.1 * (number % 3), 1 + spread * (-1) ** number
+        listed.append(trial("pytorch", "confirm", number, base, cold_tta_s=base + 3.0))
+        took = base * luck * (1 - saves)
+        started = 2.0 + once_s + 0.01 * number
+        listed.append(trial("flux", "confirm", number, took, startup_s=started, cold_tta_s=took + 1.0 + started))
+    return build_page(study(listed))
+
+
+def test_where_the_clocks_differ_the_page_says_when_waiting_pays() -> None:
+    told = said(starting_later(24.0, 0.25))
+    assert "Warm: Flux is 1.33x [1.33, 1.33] faster." in told
+    assert "Cold: PyTorch is " in told
+    assert (
+        "Flux starts 24.0 s later than PyTorch, compilation included, and then saves 25 % [25 %, 25 %] of a "
+        "training with its evaluations: that pays from training 24 [24, 24] in one process on, or where one takes "
+        "PyTorch 96.1 s" in told
+    )
+
+
+def test_waiting_that_does_not_pay_or_may_not() -> None:
+    assert "that never pays" in said(starting_later(24.0, 0.0))
+    unsure = said(starting_later(24.0, 0.02, spread=0.3))
+    assert re.search(
+        r"that pays from training [\d,]+ \[\d+, \N{INFINITY}\] in one process on.*; it may never, for", unsure
+    )
+
+
+@pytest.mark.parametrize(("once_s", "saves"), [(0.0, 0.25), (24.0, -0.25), (-1.0, 0.25)])
+def test_where_the_clocks_agree_nobody_asks(once_s: float, saves: float) -> None:
+    assert "that pays" not in (told := said(starting_later(once_s, saves)))
+    assert "never pays" not in told
