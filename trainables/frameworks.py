@@ -59,6 +59,8 @@ class Framework:
         False keeps it out of ``available``: it is for tests.
     on_request
         True keeps it out of ``available``, too, and out of what ``tuneoff verify`` compares: it is asked for by name.
+    first_step_s
+        Seconds within which its first step must be done on a busy machine, where nodes are asked: it may compile.
     home, module
         Where its backend lies, when that is not ``trainables/NAME/backend.py``: a folder and a file in it.
     """
@@ -77,6 +79,7 @@ class Framework:
     traced: bool = True
     real: bool = True
     on_request: bool = False
+    first_step_s: float = 120.0  # importing a framework from a cold, slow disk takes half of it
     home: str = ""
     module: str = "backend"
 
@@ -197,6 +200,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         runtime="trainables.flux.runtime",
         check="trainables.flux.check",
         sources=("julia/src",),
+        first_step_s=300.0,  # Julia compiles a model that it has not seen
     ),
     Framework(
         "pytorch-compile",
@@ -211,6 +215,7 @@ _FRAMEWORKS = (  # colours: Okabe and Ito's palette, told apart by all kinds of 
         sources=("trainables/pytorch",),
         offers=_ALL,
         on_request=True,
+        first_step_s=600.0,  # half a minute of a CPU's time, in three compilers' processes: a tenth of one is enough
         home="pytorch_compile",
     ),
     Framework(

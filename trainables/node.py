@@ -6,7 +6,6 @@ The driver sends `look` there. Nothing here imports a framework, Ray, or more th
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from trainables.common.house import code_digest
-from trainables.common.machine import cpus, memory, processor
+from trainables.common.machine import described, memory
 from trainables.contract import Record
 from trainables.rehearsal import Piece, Rehearsal, rehearse
 
@@ -96,21 +95,15 @@ class NodeFacts:
 
 def look(request: Request) -> dict[str, Any]:
     """Fields of the `NodeFacts` of the machine that this runs on, apart from those that only the driver knows."""
-    ours, usable = cpus(), memory()
     rehearsals = [rehearse(each) for each in request.trainings]
     versions = {name: number for each in rehearsals for name, number in each.versions.items()}
     return {
         "lacks": tuple(_lacks(request, rehearsals)),
-        "host": platform.node(),
+        **described(),
         "python": sys.version.split()[0],
         "versions": {**versions, "numpy": np.__version__},
-        "processor": processor(),
         "gpus": next((each.gpus for each in rehearsals if each.gpus), ()),
-        "cpus": ours.usable,
-        "cpus_present": ours.present,
-        "cpus_limited_by": ours.limited_by,
-        "memory_bytes": usable.limit_bytes,
-        "free_memory_bytes": usable.available_bytes,
+        "free_memory_bytes": memory().available_bytes,
         "free_disk_bytes": shutil.disk_usage(tempfile.gettempdir()).free,
         "niceness": os.nice(0),
     }

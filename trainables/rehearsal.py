@@ -22,7 +22,6 @@ from trainables.common.house import python
 from trainables.common.process import hide_gpus, pin_threads
 from trainables.contract import Loading, Look, Loss, Readiness, Samples, Setup, Split
 from trainables.determinism import sample_order
-from trainables.examination import LIMIT_S
 from trainables.frameworks import framework
 from trainables.schedules import rates
 from trainables.spec import TrainingSpec
@@ -93,7 +92,7 @@ def rehearse(piece: Piece) -> Rehearsal:
         at(piece.workload)
     except UserError as error:
         return Rehearsal(f"it does not see the workload ({error})")
-    answer = ask(python("trainables.rehearsal", piece.as_json()), timeout_s=LIMIT_S)
+    answer = ask(python("trainables.rehearsal", piece.as_json()), timeout_s=asked.first_step_s)
     try:
         values = json.loads(answer.out.strip().rpartition("\n")[2])
         return Rehearsal(**{**values, "gpus": tuple(values["gpus"])})

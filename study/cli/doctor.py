@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from study.cli.output import told_of_data
-from study.cli.readiness import LOADING_TO_DO
+from study.cli.readiness import LOADING_TO_DO, fitting_here
 from study.cluster.environment import NoFolder, choose_temporary_folder
 from study.plan.completing import complete, told
 from study.plan.files import load_plan
@@ -239,7 +239,7 @@ def _loadings(plan: Plan) -> list[Loading]:
     """What PyTorch's loader workers must do for a plan on this machine."""
     if "pytorch" not in plan.frameworks:
         return []
-    return loadings(plan, "pytorch", made=facts(find(plan.workload)), fitting=cpus().usable // plan.slice.cpus)
+    return loadings(plan, "pytorch", made=facts(find(plan.workload)), fitting=fitting_here(plan))
 
 
 def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[str | None]) -> Finding:
@@ -254,7 +254,7 @@ def _plan_fits(name: str, plan: Plan | str, torch: Readiness, no_loading: list[s
     if plan.slice.cpus > ours.usable or plan.slice.gpus > cards:
         todo = "--set slice.cpus=... --set slice.gpus=..., or --address of a larger cluster"
         return Finding(item, "missing", f"{want}; {ours.told} and {_count(cards, 'GPU')}", todo, needed=needed)
-    at_once = min(ours.usable // plan.slice.cpus, plan.slice.on_gpus(cards) if plan.slice.gpus else ours.usable)
+    at_once = plan.slice.fitting(ours.usable, cards)
     return Finding(item, "ok", f"{plan.workload}: {want}, {at_once} at once here", needed=needed)
 
 

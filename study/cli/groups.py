@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
 
 from study.cli.options import (
     REAL,
@@ -17,6 +19,7 @@ from study.cli.options import (
     CpuHour,
     DataDir,
     ExcludeNode,
+    FrameworkOption,
     Frameworks,
     GpuHour,
     Name,
@@ -26,7 +29,10 @@ from study.cli.options import (
     SweepName,
     SweepSettings,
     SweptFrameworks,
+    WorkloadOption,
+    named,
     study_path,
+    value_of,
 )
 from study.cluster.address import Place, place
 from trainables.common.errors import UserError
@@ -34,6 +40,8 @@ from trainables.common.errors import UserError
 if TYPE_CHECKING:
     from reports.tables.cost import Price
     from study.cluster.choice import NodeChoice
+
+_USUAL = "the workload's"
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -58,7 +66,12 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 def _options(kind: type) -> list[Parameter]:
     types = get_type_hints(kind, include_extras=True)
     return [
-        Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=types[each.name])
+        Parameter(
+            each.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if each.default is MISSING else each.default,
+            annotation=types[each.name],
+        )
         for each in fields(kind)
     ]
 
@@ -103,7 +116,7 @@ class Changes:
     def _names(self) -> list[str] | None:
         if self.frameworks is None:
             return None
-        names = [each.strip() for each in self.frameworks.split(",") if each.strip()]
+        names = named(self.frameworks)
         if not names:
             raise UserError(f"--frameworks names none; give {', '.join(REAL)} or available")
         return names
@@ -151,3 +164,86 @@ class Prices:
         from study.store.price import checked
 
         return checked(self.gpu_hour, self.cpu_hour)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training outside a study, as it was typed; None where the workload says it."""
+
+    framework: FrameworkOption
+    workload: WorkloadOption
+    learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate, at its highest.")]
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Samples in a batch.")]
+    num_workers: Annotated[int, typer.Option(metavar="N", help="Loader processes or threads; 0 loads in line.")] = 0
+    optimizer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The optimizer: sgd, nesterov, adam or adamw.", show_default=_USUAL),
+    ] = None
+    momentum: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Momentum of sgd and nesterov, from 0 to below 1.", show_default=_USUAL),
+    ] = None
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="L2, added to the gradient; of adamw, apart from it.", show_default=_USUAL),
+    ] = None
+    schedule: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of the learning rate: constant, cosine or one_cycle.", show_default=_USUAL),
+    ] = None
+    warm_up: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Share of all steps over which the rate rises.", show_default=_USUAL),
+    ] = None
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="An option of the model, as in hidden=64; give it again for others.",
+            show_default=_USUAL,
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Train so many, whatever the accuracy; with --target, at most so many.",
+            show_default="until the target",
+        ),
+    ] = None
+    target: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Validation accuracy to stop at, a fraction; or validation loss.",
+            show_default=_USUAL,
+        ),
+    ] = None
+    device: Annotated[str, typer.Option(metavar="NAME", help="Where to train: auto, cpu or cuda.")] = "auto"
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="float32, or bf16 for forward passes in bfloat16.", show_default=_USUAL),
+    ] = None
+    memory_format: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of images and weights: contiguous or channels_last.", show_default=_USUAL),
+    ] = None
+    data_on_device: Annotated[
+        bool, typer.Option("--data-on-device", help="Keep the training split on the device; no loader runs.")
+    ] = False
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Compute threads.", show_default="every usable CPU")
+    ] = None
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the sample order and of the initial weights.")] = 0
+
+    def options(self) -> dict[str, bool | int | float | str]:
+        """The model's options by name; `UserError` where one is not written so."""
+        return dict(_option(each) for each in self.option or [])
+
+
+def _option(text: str) -> tuple[str, bool | int | float | str]:
+    """``hidden=64`` as a name and its value."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip() or not value.strip():
+        raise UserError(f"--option {text}: write name=value, as in --option hidden=64")
+    return name.strip(), value_of(value.strip())

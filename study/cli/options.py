@@ -108,7 +108,7 @@ PlanArgument = Annotated[
     str,
     typer.Argument(
         metavar="PLAN",
-        help="A shipped plan's name (`tuneoff plan` lists them), a TOML file, or a workload's folder.",
+        help="A shipped plan's name (`tuneoff plan` lists them), a TOML file, a workload's folder or name.",
         autocompletion=plans,
     ),
 ]
@@ -231,6 +231,11 @@ def default_name(source: str) -> str:
     if Path(source).is_dir():
         return os.path.basename(os.path.abspath(source))  # noqa: PTH100, PTH119 - a study is never called `..`
     return Path(source).stem
+
+
+def named(text: str) -> list[str]:
+    """Names that were typed with commas between them."""
+    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def value_of(text: str) -> bool | int | float | str:

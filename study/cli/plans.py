@@ -25,7 +25,7 @@ def plan(
         str | None,
         typer.Argument(
             metavar="[PLAN]",
-            help="A shipped plan's name, a TOML file, or a workload's folder; without it they are listed.",
+            help="A shipped plan's name, a TOML file, a workload's folder or name; without it they are listed.",
             autocompletion=plans,
         ),
     ] = None,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from study.cli.output import fail, out
 from study.cli.working import screen
@@ -30,40 +33,101 @@ def check_machine(plan: Plan, where: Place, *, made: Made, begun: bool = False) 
     begun
         Whether the study has begun, so that its plan cannot be changed any more.
     """
-    from trainables.common.machine import cpus
-    from trainables.frameworks import framework
-
-    if not where.local:
-        return
-    _choose_temporary_folder()
-    for name in plan.frameworks:
-        _check_framework(plan, framework(name), made=made, fitting=cpus().usable // plan.slice.cpus, begun=begun)
+    if where.local:
+        _choose_temporary_folder()
+        with _Questions() as questions:
+            _refuse_unable(plan, _look(plan, made, questions), begun=begun)
 
 
-def check_models(plan: Plan, workload: Workload, made: Made) -> None:
-    """Let every framework build its model, with the usual options and at the ends of those that are searched.
+def check_machine_and_models(plan: Plan, where: Place, workload: Workload, made: Made) -> None:
+    """What `check_machine` does, and meanwhile let every framework build its model.
+
+    With the usual options, and at the ends of those that are searched. Both import the frameworks, for seconds.
 
     Raises
     ------
     UserError
         Of one line, with file and line, where that fails, or batches are too small for a model.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     from study.plan.completing import refuse_by_model
     from study.plan.trying import differing, options_to_try
     from trainables.frameworks import framework
 
-    screen.doing("building the models")
+    if where.local:
+        _choose_temporary_folder()
     points = {name: options_to_try(plan, name) for name in plan.frameworks}
-    with ThreadPoolExecutor() as pool:
-        asked = {name: pool.submit(framework(name).try_models, workload, points[name], made) for name in points}
-    for name, answer in asked.items():
-        for point, tried in zip(points[name], answer.result(), strict=False):
-            if tried.problem is not None:
-                raise UserError(f"{tried.problem}{differing(point, points[name][0])}")
-            if tried.alone:
-                refuse_by_model(plan, made, workload, why=f"the {tried.alone} of {framework(name).title}'s model")
+    with _Questions() as questions:
+        looked = _look(plan, made, questions) if where.local else {}
+        screen.doing("building the models")
+        tried = {
+            name: questions.put(framework(name), "try_models", workload, each, made) for name, each in points.items()
+        }
+        _refuse_unable(plan, looked, begun=False)
+    for name, answer in tried.items():
+        for point, found in zip(points[name], answer.result(), strict=False):
+            if found.problem is not None:
+                raise UserError(f"{found.problem}{differing(point, points[name][0])}")
+            if found.alone:
+                refuse_by_model(plan, made, workload, why=f"the {found.alone} of {framework(name).title}'s model")
+
+
+def fitting_here(plan: Plan) -> int:
+    """How many slices of a plan this machine holds at once; as far as CPUs go where nothing tells of its GPUs."""
+    from study.store.provenance import gpus
+    from trainables.common.machine import cpus
+
+    return plan.slice.fitting(cpus().usable, len(gpus()) or inf if plan.slice.gpus else 0)
+
+
+class _Questions:
+    """Questions to frameworks, all at once; what two of them would ask the same module for is asked once."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor()
+        self._put: dict[str, Future[Any]] = {}
+
+    def __enter__(self) -> _Questions:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def put(self, asked: Framework, what: str, *arguments: object, **options: object) -> Future[Any]:
+        """Call a method of a framework."""
+        key = repr((asked.check or asked.name, what, arguments, options))
+        if key not in self._put:
+            self._put[key] = self._pool.submit(getattr(asked, what), *arguments, **options)
+        return self._put[key]
+
+
+def _look(plan: Plan, made: Made, questions: _Questions) -> dict[str, Future[Readiness]]:
+    """Ask what they can use those of a plan's frameworks of which anything is wanted."""
+    from study.plan.loading import loadings
+    from trainables.frameworks import framework
+
+    looked, device = {}, "cuda" if plan.slice.gpus else "cpu"
+    for name in plan.frameworks:
+        wanted = loadings(plan, name, made=made, fitting=fitting_here(plan))
+        if plan.slice.gpus or wanted:
+            screen.doing(f"trying {framework(name).title}")
+            looked[name] = questions.put(framework(name), "examine", device=device, loadings=wanted)
+    return looked
+
+
+def _refuse_unable(plan: Plan, looked: Mapping[str, Future[Readiness]], *, begun: bool) -> None:
+    """Refuse a plan that asks for more GPUs than a framework can use, or for loader workers that would fail."""
+    from trainables.frameworks import framework
+
+    gpus = plan.slice.gpus
+    for name, answer in looked.items():
+        asked, found = framework(name), answer.result()
+        if gpus > len(found.devices) and not found.broken:
+            todo = f"go on where there are {gpus}" if begun else f"--set slice.gpus={len(found.devices)}"
+            raise UserError(
+                f"slice.gpus is {gpus}, but {asked.title} sees {found.gpus} here; "
+                f"{todo} or give the --address of a larger cluster"
+            )
+        refuse(asked, found, begun=begun)
 
 
 def refuse(asked: Framework, found: Readiness, *, begun: bool = False) -> None:
@@ -84,22 +148,3 @@ def _choose_temporary_folder() -> None:
         fail(str(error), 1)
     if notice:
         out.print(notice, highlight=False)
-
-
-def _check_framework(plan: Plan, asked: Framework, *, made: Made, fitting: int, begun: bool) -> None:
-    """Refuse a plan that asks for more GPUs than a framework can use, or for loader workers that would fail."""
-    from study.plan.loading import loadings
-
-    wanted = loadings(plan, asked.name, made=made, fitting=fitting)
-    gpus = plan.slice.gpus
-    if gpus == 0 and not wanted:
-        return
-    screen.doing(f"trying {asked.title}")
-    found = asked.examine(device="cuda" if gpus else "cpu", loadings=wanted)
-    if gpus > len(found.devices) and not found.broken:
-        todo = f"go on where there are {gpus}" if begun else f"--set slice.gpus={len(found.devices)}"
-        raise UserError(
-            f"slice.gpus is {gpus}, but {asked.title} sees {found.gpus} here; "
-            f"{todo} or give the --address of a larger cluster"
-        )
-    refuse(asked, found, begun=begun)

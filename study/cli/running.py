@@ -41,7 +41,7 @@ def start(
 
     Where it could not take its folder away, killed or interrupted, the next launch takes that over.
     """
-    from study.cli.readiness import check_machine, check_models
+    from study.cli.readiness import check_machine_and_models
     from study.plan.completing import refuse_by_data
     from study.store.folder import StudyFolder, clear, create
     from study.store.lock import is_running
@@ -54,8 +54,7 @@ def start(
     made = prepare_data(workload, data_dir)
     refuse_by_data(plan, made, workload)
     check_local_slice(plan, where)
-    check_machine(plan, where, made=made)
-    check_models(plan, workload, made)
+    check_machine_and_models(plan, where, workload, made)
     plan = plan.model_copy(update={"workload": workload.name})
     left = StudyFolder(path.absolute())
     if left.plan.exists() and left.lock.exists() and not left.begun and not is_running(left):

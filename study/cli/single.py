@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.table import Table
 
-from search_spaces import ALWAYS, Value
+from search_spaces import ALWAYS
 from study.cli.flags import said_in_flags
+from study.cli.groups import Training
 from study.cli.readiness import refuse
 from study.plan.checks import OF_A_SLICE
 from study.plan.completing import SEARCHED, complete, told
@@ -31,13 +32,18 @@ from trainables.workloads.weights import WeightsServer
 from trainables.workloads.workload import Made, Workload
 
 NO_LIMIT_S = 1e9
+_OF_A_PLAN = (*SEARCHED, "epochs", "target", "precision", "memory_format", "data_on_device")  # keys of its [training]
+_WORDS: dict[str, tuple[str, ...]] = {
+    "optimizer": get_args(Optimizer),
+    "schedule": get_args(Schedule),
+    "device": ("auto", *get_args(Device)),
+    "precision": get_args(Precision),
+    "memory_format": get_args(MemoryFormat),
+}
 FLAGS = {
     **{f"space.all.{name}": f"--{name.replace('_', '-')}" for name in ALWAYS},
     "--set training.data_on_device=false": "leave --data-on-device out",
-    **{
-        f"training.{name}": f"--{name.replace('_', '-')}"
-        for name in (*SEARCHED, "epochs", "target", "precision", "memory_format", "data_on_device")
-    },
+    **{f"training.{name}": f"--{name.replace('_', '-')}" for name in _OF_A_PLAN},
     "seed": "--seed",
     OF_A_SLICE: "the CPUs here",
 }
@@ -52,28 +58,7 @@ _TOLD_CHARACTERS = 400
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
-def single_spec(
-    *,
-    framework: str,
-    workload: Workload,
-    learning_rate: float,
-    batch_size: int,
-    num_workers: int,
-    optimizer: str | None,
-    momentum: float | None,
-    weight_decay: float | None,
-    epochs: int | None,
-    target: float | None,
-    device: str,
-    threads: int | None,
-    seed: int,
-    precision: str = "float32",
-    memory_format: str = "contiguous",
-    data_on_device: bool = False,
-    schedule: str | None = None,
-    warm_up: float | None = None,
-    options: Mapping[str, Value] | None = None,
-) -> TrainingSpec:
+def single_spec(asked: Training, workload: Workload) -> TrainingSpec:
     """Complete what was typed from the workload's defaults.
 
     With ``epochs`` and no ``target`` the training goes on for that many epochs, past the workload's target.
@@ -83,57 +68,39 @@ def single_spec(
     UserError
         Unknown name, a framework that is not installed, or what is impossible.
     """
-    if problem := find_framework(framework).missing():
+    if problem := find_framework(asked.framework).missing():
         raise UserError(problem)
-    for flag, value, valid in (
-        ("optimizer", optimizer, get_args(Optimizer)),
-        ("schedule", schedule, get_args(Schedule)),
-        ("device", device, ("auto", *get_args(Device))),
-        ("precision", precision, get_args(Precision)),
-        ("memory-format", memory_format, get_args(MemoryFormat)),
-    ):
+    for name, valid in _WORDS.items():
+        value = getattr(asked, name)
         if value is not None and value not in valid:
-            raise UserError(f"unknown --{flag} '{value}'{nearest(value, valid)}")
-    ours = cpus()
+            raise UserError(f"unknown --{name.replace('_', '-')} '{value}'{nearest(value, valid)}")
+    ours, threads = cpus(), asked.threads
     if threads is not None and not 1 <= threads <= ours.usable:
         raise UserError(f"--threads is {threads}, but {ours.told}; use --threads {ours.usable} or fewer, from 1 on")
-    point = {"learning_rate": learning_rate, "batch_size": batch_size, "num_workers": num_workers}
-    given = {
-        "optimizer": optimizer,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "warm_up": warm_up,
-        "target": target,
-        "epochs": epochs,
-    }
-    training = {
-        "precision": precision,
-        "memory_format": memory_format,
-        "data_on_device": data_on_device,
-        **{key: value for key, value in given.items() if value is not None},
-    }
-    flags = {**FLAGS, **{f"options.{name}": f"--option {name}" for name in options or {}}}
+    point: dict[str, Any] = {name: getattr(asked, name) for name in ALWAYS}
+    given = {name: value for name in _OF_A_PLAN if (value := getattr(asked, name)) not in (None, False)}
+    options = asked.options()
+    flags = {**FLAGS, **{f"options.{name}": f"--option {name}" for name in options}}
     with said_in_flags(flags):  # what a plan refuses is refused here, by the plan's own checks
         plan = complete(
             {
                 "workload": told(workload),
-                "frameworks": [framework],
-                "seed": seed,
+                "frameworks": [asked.framework],
+                "seed": asked.seed,
                 "slice": {"cpus": ours.usable},
-                "training": training,
-                "options": dict(options or {}),
+                "training": given,
+                "options": options,
                 "space": {"all": point},
             },
             "",
         )
-    spec = plan.spec(framework, point, seed=seed, test_score=True, training_score=True)
+    spec = plan.spec(asked.framework, point, seed=asked.seed, test_score=True, training_score=True)
     return replace(
         spec,
-        limit_s=spec.limit_s if epochs is None else NO_LIMIT_S,
-        device="cuda" if device == "cuda" else "cpu",  # `on_this_machine` knows better
+        limit_s=spec.limit_s if asked.epochs is None else NO_LIMIT_S,
+        device="cuda" if asked.device == "cuda" else "cpu",  # `on_this_machine` knows better
         threads=threads or ours.usable,
-        stop_at_target=epochs is None or target is not None,
+        stop_at_target=asked.epochs is None or asked.target is not None,
     )
 
 

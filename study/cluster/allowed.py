@@ -26,8 +26,7 @@ class Member:
 
     def slots(self, wanted: SlicePlan) -> int:
         """How many slices it holds at once; none where it is too small."""
-        by_cpu = int(self.resources.get("CPU", 0.0) // wanted.cpus)
-        return min(by_cpu, wanted.on_gpus(self.resources.get("GPU", 0.0))) if wanted.gpus else by_cpu
+        return wanted.fitting(self.resources.get("CPU", 0.0), self.resources.get("GPU", 0.0))
 
 
 def members() -> list[Member]:

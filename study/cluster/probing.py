@@ -20,12 +20,13 @@ from study.plan.plan import Plan
 from trainables.common.helpers import telling
 from trainables.common.house import code_digest
 from trainables.contract import Device
+from trainables.frameworks import framework
 from trainables.node import NodeFacts, Request, clock, look
 from trainables.rehearsal import Piece
 from trainables.workloads.prepared import facts
 from trainables.workloads.workload import Workload
 
-PROBE_TIMEOUT_S = 240.0  # for all nodes together; Julia may have to compile
+ANSWER_S = 60.0  # for all nodes together, besides the steps that they take
 KNOCK_TIMEOUT_S = 5.0
 CLOCK_TIMEOUT_S = 10.0
 _ROUNDS = 3  # of asking for the time; the quickest answer counts
@@ -48,7 +49,7 @@ class Probed:
 
 
 def probe(
-    nodes: Sequence[Member], plan: Plan, workload: Workload, marker: str | None, *, timeout_s: float = PROBE_TIMEOUT_S
+    nodes: Sequence[Member], plan: Plan, workload: Workload, marker: str | None, *, timeout_s: float | None = None
 ) -> Probed:
     """Ask nodes what they are, and let each take a training step of every framework of a plan.
 
@@ -58,7 +59,11 @@ def probe(
         What the plan trains, in a folder that the nodes see.
     marker
         See `trainables.node.Request`.
+    timeout_s
+        For all of them together; if not given, what the frameworks' first steps may take one after the other.
     """
+    if timeout_s is None:
+        timeout_s = ANSWER_S + sum(framework(name).first_step_s for name in plan.frameworks)
     there = _there(nodes)
     free = available_resources_per_node()
     pending = {_send(node, plan, workload, marker, free.get(node.id, {})): node for node in nodes if node.id in there}
@@ -94,7 +99,7 @@ def _send(node: Member, plan: Plan, workload: Workload, marker: str | None, free
 
 def _trainings(plan: Plan, workload: Workload, node: Member, *, gpu: bool) -> list[Piece]:
     """A small training of every framework, and what its loader workers must do there."""
-    fitting = max(1, int(node.resources.get("CPU", 0.0) // plan.slice.cpus))
+    fitting = max(1, node.slots(plan.slice))
     device: Device = "cuda" if gpu else "cpu"
     made = facts(workload)
     return [

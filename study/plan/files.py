@@ -47,7 +47,7 @@ def sweep_plan(
         As `load_plan` does.
     """
     if workload_name not in shipped() and workload_name in shipped_plans():
-        meant = tomllib.loads(text(workload_name))["workload"]
+        meant = _shipped(workload_name)[0]["workload"]
         raise UserError(f"'{workload_name}' is a plan, not a workload; its workload is {meant}")
     values: dict[str, Any] = {"workload": workload_name, "sweep": sweep, "training": dict(SWEEP_TRAINING)}
     for setting in settings or []:
@@ -72,7 +72,8 @@ def load_plan(source: str, *, settings: list[str] | None = None, frameworks: lis
     Parameters
     ----------
     source
-        A shipped plan's name, the path of a TOML file, or a workload's folder, which is a plan that says nothing else.
+        A shipped plan's name, the path of a TOML file, a workload's folder, which is a plan that says nothing else, or
+        a shipped workload's name, which means its shipped plan.
     settings
         ``key=value`` overrides with dotted keys, values in TOML.
     frameworks
@@ -99,8 +100,10 @@ def _said_by(source: str) -> tuple[dict[str, Any], str]:
     """The values of a plan, and where they come from."""
     path = local_path(source, "PLAN")
     if source in shipped_plans():
-        where = f"plan {source}"
-        return _parse(text(source), where), where
+        return _shipped(source)
+    if source in shipped():
+        plan = next((name for name in shipped_plans() if _shipped(name)[0]["workload"] == source), None)
+        return _shipped(plan) if plan else ({"workload": source}, "")
     if os.path.isfile(path / FILE):  # noqa: PTH113 - Path's raises where a name is too long or a folder closed
         return {"workload": str(path)}, ""
     if os.path.isdir(path):  # noqa: PTH112
@@ -112,9 +115,14 @@ def _said_by(source: str) -> tuple[dict[str, Any], str]:
         return values, str(path)
     if len(path.parts) > 1 and not os.path.exists(path.parent):  # noqa: PTH110
         raise UserError(f"unknown plan '{source}', and no such file: there is no folder {path.parent}")
-    if source in shipped():
-        raise UserError(f"'{source}' is a workload, not a plan; {_plans_of(source)}")
-    raise UserError(f"unknown plan '{source}', and no such file or folder{nearest(source, shipped_plans())}")
+    known = [*shipped_plans(), *(name for name in shipped() if name not in shipped_plans())]
+    raise UserError(f"unknown plan '{source}', and no such file or folder{nearest(source, known)}")
+
+
+def _shipped(name: str) -> tuple[dict[str, Any], str]:
+    """The values of a shipped plan, and how messages call it."""
+    where = f"plan {name}"
+    return _parse(text(name), where), where
 
 
 def _beside(plan: Path, workload: str) -> str:
@@ -125,12 +133,6 @@ def _beside(plan: Path, workload: str) -> str:
         if (folder / FILE).is_file():
             return str(folder)
     return workload
-
-
-def _plans_of(workload_name: str) -> str:
-    """What to launch instead of a workload."""
-    found = [name for name in shipped_plans() if tomllib.loads(text(name))["workload"] == workload_name]
-    return f"its plan is {' or '.join(found)}" if found else f"valid: {', '.join(shipped_plans())}"
 
 
 def freeze(plan: Plan, path: Path) -> None:

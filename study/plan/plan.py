@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from math import isfinite
+from math import inf, isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -77,9 +77,12 @@ class SlicePlan(_Section):
 
     pinned: bool = Field(default=False, description="a trial is held to CPUs of its own, where that can be")
 
-    def on_gpus(self, whole: float) -> int:
-        """How many slices that want GPUs so many of them hold; a part of a slice lies on one GPU."""
-        return int(whole // self.gpus) if self.gpus >= 1 else int(whole) * int(round(1 / self.gpus, 6))
+    def fitting(self, cpus: float, gpus: float) -> int:
+        """How many slices a machine with so much holds at once; a slice's part of a GPU lies on one GPU."""
+        by_cpu = int(cpus // self.cpus)
+        if not self.gpus or gpus == inf:
+            return by_cpu
+        return min(by_cpu, int(gpus // self.gpus) if self.gpus >= 1 else int(gpus) * int(round(1 / self.gpus, 6)))
 
 
 class TrainingPlan(_Section):

@@ -23,7 +23,7 @@ from trainables.common.files import write_text
 from trainables.common.helpers import Answer, ask
 from trainables.common.house import HOUSE, code_digest
 from trainables.common.load import Busyness
-from trainables.common.machine import cpus, memory, processor
+from trainables.common.machine import described, memory
 from trainables.frameworks import FRAMEWORKS, Framework, framework, traced
 from trainables.verify.compare import sources_digest
 from trainables.workloads.workload import MODEL_FILES, Workload
@@ -169,16 +169,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _machine(busyness: Busyness) -> dict[str, Any]:
-    ours, usable = cpus(), memory()
     return {
-        "host": platform.node(),
+        **described(),
+        "memory_limited_by": memory().limited_by,
         "platform": platform.platform(),
-        "processor": processor(),
-        "cpus": ours.usable,
-        "cpus_present": ours.present,
-        "cpus_limited_by": ours.limited_by,
-        "memory_bytes": usable.limit_bytes,
-        "memory_limited_by": usable.limited_by,
         "gpus": gpus(),
         **busyness.as_record(),
     }

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from study.cli.groups import Training as Asked
 from study.cli.single import NO_LIMIT_S, single_spec
 from trainables.common.machine import cpus
 from trainables.contract import Parameters
@@ -49,21 +50,19 @@ def _train_all(arm: str, workload: Workload, server: WeightsServer, weights: Pat
     for learning_rate, batch_size in CONFIGURATIONS:
         for seed in SEEDS:
             server.draw(weights, options={}, seed=seed)
-            spec = single_spec(
+            asked = Asked(
                 framework=arm.partition("-")[0],
-                workload=workload,
+                workload=WORKLOAD,
                 learning_rate=learning_rate,
                 batch_size=batch_size,
-                num_workers=0,
                 optimizer="sgd",
                 momentum=0.9,
                 weight_decay=0.0,
-                epochs=None,
-                target=None,
                 device="cpu",
                 threads=1,
                 seed=seed,
             )
+            spec = single_spec(asked, workload)
             # No limit in time: what counts here are samples, and a busy machine must not censor them.
             spec = replace(spec, training_score=False, limit_s=NO_LIMIT_S)
             result = run_to_end(Training(spec, workload=workload, weights=weights))

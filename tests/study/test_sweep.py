@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.plan.files import as_toml, freeze, load_plan, sweep_plan, thaw
+from study.plan.files import as_toml, freeze, sweep_plan, thaw
 from tests.study.test_study import evaluations, finish, tuneoff, wait_for
 from trainables.common.errors import UserError
 
@@ -61,8 +61,6 @@ def test_a_key_that_a_sweep_heeds_is_taken() -> None:
 def test_a_plan_is_no_workload_and_the_message_says_which_is_meant() -> None:
     with pytest.raises(UserError, match=r"^'quickstart' is a plan, not a workload; its workload is digits-lenet$"):
         sweep_plan("quickstart", {"over": {"batch_size": [8]}, "repeats": 3, **POINT})
-    with pytest.raises(UserError, match=r"^'digits-lenet' is a workload, not a plan; its plan is quickstart$"):
-        load_plan("digits-lenet")
 
 
 def test_a_value_that_is_no_number(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from trainables.common.helpers import Answer
 from trainables.common.house import HOUSE, code_digest
+from trainables.frameworks import FRAMEWORKS, Framework
 from trainables.node import NodeFacts, Request, clock, look
 from trainables.rehearsal import Piece, rehearse
 from trainables.spec import TrainingSpec
@@ -135,3 +137,22 @@ def test_a_worker_needs_nothing_that_the_driver_needs() -> None:
     )
     assert answer.returncode == 0, answer.stderr.decode()
     assert b"TrainingTrainable" in answer.stdout
+
+
+@pytest.mark.parametrize("name", ["pytorch", "pytorch-compile", "flux"])
+def test_a_framework_that_compiles_has_longer_for_its_first_step(
+    name: str, pytorch_spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(pytorch_spec, framework=name)
+    monkeypatch.setattr(Framework, "missing", lambda _: None)
+    limits = []
+
+    def slow(_: object, *, timeout_s: float) -> Answer:
+        limits.append(timeout_s)
+        return Answer("", "", f"gave no answer in {timeout_s:g} s")
+
+    monkeypatch.setattr("trainables.rehearsal.ask", slow)
+    found = rehearse(piece(asked))
+    assert limits == [FRAMEWORKS[name].first_step_s]
+    assert found.problem == f"a training step of {FRAMEWORKS[name].title} gave no answer in {limits[0]:g} s"
+    assert FRAMEWORKS["pytorch-compile"].first_step_s >= 10 * 30  # a tenth of a CPU is enough

@@ -84,6 +84,19 @@ def memory(root: Path = _ROOT) -> Memory:
     return Memory(limit, min(available, limit), limited_by)
 
 
+def described() -> dict[str, str | int]:
+    """What provenance and nodes say of a machine, by the names that it has in the records."""
+    ours = cpus()
+    return {
+        "host": platform.node(),
+        "processor": processor(),
+        "cpus": ours.usable,
+        "cpus_present": ours.present,
+        "cpus_limited_by": ours.limited_by,
+        "memory_bytes": memory().limit_bytes,
+    }
+
+
 def processor() -> str:
     """Model name of the processor."""
     try:

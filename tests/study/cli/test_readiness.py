@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from study.cli import commands, single
-from trainables.contract import Readiness
+from study.cli.readiness import fitting_here
+from study.plan.files import load_plan
+from trainables.common.machine import Cpus
+from trainables.contract import Readiness, Tried
 from trainables.frameworks import Framework
 from trainables.workloads.workload import Made
 
@@ -161,3 +165,45 @@ def test_the_device_is_what_the_framework_can_use(
     monkeypatch.setattr(single, "_may_have_gpu", lambda: driver)
     assert single.on_this_machine(pytorch_spec, device, made=MADE).device == expected
     assert bool(asked) == (device == "cuda" or (device == "auto" and driver))
+
+
+def test_machine_and_models_are_asked_at_the_same_time_and_no_module_twice(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    both, asked = threading.Barrier(2, timeout=20), []
+
+    def examine(self: Framework, **_: Any) -> Readiness:
+        asked.append(("examine", self.name))
+        both.wait()
+        return Readiness(no_loading=(None,))
+
+    def try_models(self: Framework, *_: Any) -> list[Tried]:
+        asked.append(("try_models", self.name))
+        both.wait()
+        return [Tried()]
+
+    monkeypatch.setattr(Framework, "examine", examine)
+    monkeypatch.setattr(Framework, "try_models", try_models)
+    monkeypatch.setattr("study.cli.running.drive", lambda *_args, **_options: None)
+    code, _ = run(capsys, monkeypatch, *LAUNCH[:-1], "pytorch,pytorch-compile")
+    assert code == 0
+    assert sorted(asked) == [("examine", "pytorch"), ("try_models", "pytorch")]  # whose check is the other's, too
+
+
+@pytest.mark.parametrize(
+    ("gpus", "settings", "at_once"),
+    [
+        (["A"], ["slice.gpus=1"], 1),
+        (["A"], ["slice.gpus=0.25", "slice.allow_shared_gpu=true"], 4),
+        (["A", "B"], ["slice.gpus=1", "slice.cpus=6"], 2),
+        ([], ["slice.gpus=1", "slice.cpus=1"], 16),  # nothing tells of GPUs
+        (["A"], ["slice.cpus=1"], 16),
+    ],
+)
+def test_no_more_trainings_are_reckoned_with_than_gpus_hold(
+    monkeypatch: pytest.MonkeyPatch, gpus: list[str], settings: list[str], at_once: int
+) -> None:
+    monkeypatch.setattr("trainables.common.machine.cpus", lambda: Cpus(16, 16))
+    monkeypatch.setattr("study.store.provenance.gpus", lambda: gpus)
+    assert fitting_here(load_plan("mnist-lenet", settings=settings, frameworks=["pytorch"])) == at_once

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from study.cli.single import drawn_in_pytorch
+from study.cli.groups import Training
+from study.cli.single import drawn_in_pytorch, single_spec
+from tests.study.workloads import TOML, written
 from trainables.contract import Hyperparameters
 from trainables.spec import TrainingSpec
 from trainables.workloads.weights import WeightsServer, read_weights
@@ -36,3 +40,46 @@ def test_another_language_begins_with_what_pytorch_draws_under_the_seed(tmp_path
 def test_who_builds_that_model_or_none_draws_for_itself(framework: str) -> None:
     with drawn_in_pytorch(spec(framework), find("digits-lenet")) as path:
         assert path is None
+
+
+def typed(workload: str, **more: Any) -> Training:
+    return Training("pytorch", workload, learning_rate=0.1, batch_size=8, threads=1, **more)
+
+
+def test_what_is_not_typed_is_the_workloads(tmp_path: Path) -> None:
+    toml = TOML + '\n[training]\noptimizer = "adam"\nprecision = "bf16"\ndata_on_device = true\n'
+    workload = find(str(written(tmp_path / "mine", toml=toml)))
+    own = single_spec(typed(str(workload.folder)), workload)
+    assert (own.hyperparameters.optimizer, own.execution.precision, own.execution.data_on_device) == (
+        "adam",
+        "bf16",
+        True,
+    )
+    assert (own.hyperparameters.options["hidden"], own.epochs, own.stop_at_target) == (8, 20, True)
+    more = typed(str(workload.folder), precision="float32", optimizer="sgd", option=["hidden=16"], epochs=2, seed=5)
+    changed = single_spec(more, workload)
+    assert (changed.hyperparameters.optimizer, changed.execution.precision, changed.seed) == ("sgd", "float32", 5)
+    assert (changed.hyperparameters.options["hidden"], changed.epochs, changed.stop_at_target) == (16, 2, False)
+
+
+def test_every_option_of_train_is_heard(tmp_path: Path) -> None:
+    workload = find(str(written(tmp_path / "mine")))
+    usual = single_spec(typed(str(workload.folder)), workload)
+    for name, value in {
+        "learning_rate": 0.2,
+        "batch_size": 16,
+        "num_workers": 1,
+        "optimizer": "adamw",
+        "momentum": 0.5,
+        "weight_decay": 0.1,
+        "schedule": "cosine",
+        "warm_up": 0.5,
+        "option": ["hidden=3"],
+        "epochs": 3,
+        "target": 0.7,
+        "device": "cuda",
+        "precision": "bf16",
+        "data_on_device": True,
+        "seed": 9,
+    }.items():
+        assert single_spec(replace(typed(str(workload.folder)), **{name: value}), workload) != usual, name

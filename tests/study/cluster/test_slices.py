@@ -36,7 +36,7 @@ def test_a_share_of_a_gpu_never_spans_gpus(share: float, fits: int) -> None:
 
 @pytest.mark.parametrize(("share", "fits"), [(0.1, 10), (0.2, 5), (0.7, 1), (0.01, 100), (1, 1), (2, 0)])
 def test_as_many_as_one_gpu_holds(share: float, fits: int) -> None:
-    assert SlicePlan(cpus=1, gpus=share, max_concurrent=0).on_gpus(1.0) == fits
+    assert SlicePlan(cpus=1, gpus=share, max_concurrent=0).fitting(128, 1.0) == fits
 
 
 def test_a_trial_goes_where_a_slice_fits_and_nothing_forbids_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -454,3 +454,23 @@ def test_a_torn_frozen_plan_is_refused(tmp_path: Path, share: float) -> None:
     path.write_text(text[: int(len(text) * share)])
     with pytest.raises(UserError, match=r"plan\.toml"):
         thaw(path)
+
+
+@pytest.mark.parametrize("workload", shipped())
+def test_a_shipped_workload_means_its_plan(workload: str) -> None:
+    changes: dict[str, list[str]] = {"settings": ["search.trials=7"], "frameworks": ["simulated"]}
+    (plan,) = (name for name in shipped_plans() if load_plan(name).workload == workload)
+    assert load_plan(workload, **changes) == load_plan(plan, **changes)
+
+
+def test_a_shipped_workload_without_a_plan_has_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.plan.files.shipped_plans", lambda: ["mnist-lenet"])
+    found = load_plan("digits-lenet", frameworks=["simulated"])
+    assert (found.workload, found.search.trials) == ("digits-lenet", 30)
+
+
+def test_what_is_wrong_with_a_workloads_plan_is_told_of_the_plan() -> None:
+    with pytest.raises(UserError, match=r"^plan quickstart: search\.trials"):
+        load_plan("digits-lenet", settings=["search.trials=0"])
+    with pytest.raises(UserError, match=r"^unknown plan 'digit-lenet'.*did you mean 'digits-lenet'"):
+        load_plan("digit-lenet")
