@@ -29,6 +29,7 @@ FLOORS: dict[str, list[tuple[str, ...]]] = {
         ("study/cluster/recipes",),
         ("study/cluster",),
         ("study/store",),
+        ("study/strategy",),
         ("study/plan",),
         ("study",),
     ],

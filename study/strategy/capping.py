@@ -1,0 +1,113 @@
+"""Adaptive capping: once a configuration has reached the target, no other need be trained for much longer than it took.
+
+The caps of algorithm configuration (ParamILS [1]_, irace [2]_): a trial is stopped when it has trained for longer than
+the best so far took, times a slack; or earlier, when it lags so far behind the best one's curve that it cannot win.
+
+A cap is made from trials that have *ended*, of the same framework, on the same machine: seconds of another are no
+seconds here. Before the first of them reaches the target there is none.
+
+References
+----------
+.. [1] F. Hutter, H. Hoos, K. Leyton-Brown, T. Stützle: ParamILS: an automatic algorithm configuration framework.
+   JAIR 36, 2009.
+.. [2] L. Pérez Cáceres, M. López-Ibáñez, H. Hoos, T. Stützle: An experimental study of adaptive capping in irace.
+   LION 11, 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import isfinite, sqrt
+
+from trainables.cap import NO_CAP, Cap
+
+
+@dataclass(frozen=True)
+class CapRule:
+    """How long a trial may be trained.
+
+    Parameters
+    ----------
+    slack
+        A trial may take so many times what the trial that counts took.
+    rank
+        Which of the trials that reached the target counts: 1, the best; of fewer than so many, the last. The race takes
+        several of the best, so that a cap by the best alone could leave it with one.
+    margin
+        How far a trial's best score may stay below the curve of the one that counts, in standard deviations of the
+        evaluations' noise (`noise`); None: curves are not compared.
+    """
+
+    slack: float = 1.5
+    rank: int = 3
+    margin: float | None = 3.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A trial that has ended: its evaluations on the search's clock.
+
+    Parameters
+    ----------
+    host
+        The machine on which it ran.
+    seconds, scores
+        Of its evaluations, in order; scores as `trainables.cap.score` has them.
+    tta_s
+        When it reached the target; None where it did not.
+    """
+
+    host: str
+    seconds: tuple[float, ...]
+    scores: tuple[float, ...]
+    tta_s: float | None
+
+    @property
+    def hit(self) -> bool:
+        """Whether it reached the target."""
+        return self.tta_s is not None
+
+
+def cap_for(rule: CapRule, curves: Iterable[Curve], *, host: str) -> Cap:
+    """What a framework's next trial on a machine must keep up with, from its trials that have ended.
+
+    The curve that it is compared with is stretched in time by the slack, so that it meets the target when the cap
+    comes: a trial is stopped when it is behind what would only just be in time.
+
+    Parameters
+    ----------
+    curves
+        Of one framework's search; those of other machines count for nothing.
+    """
+    hits = sorted((each for each in curves if each.hit and each.host == host), key=lambda each: each.tta_s or 0.0)
+    if not hits:
+        return NO_CAP
+    counts = hits[min(rule.rank, len(hits)) - 1]
+    assert counts.tta_s is not None
+    if rule.margin is None:
+        return Cap(seconds=rule.slack * counts.tta_s)
+    stretched = (rule.slack * seconds for seconds in counts.seconds)
+    best = tuple(zip(stretched, running_best(counts.scores), strict=True))
+    return Cap(seconds=rule.slack * counts.tta_s, best=best, margin=rule.margin * noise(hits))
+
+
+def running_best(scores: Sequence[float]) -> list[float]:
+    """The best score up to each evaluation."""
+    return list(accumulate(scores, max))
+
+
+def noise(curves: Iterable[Curve]) -> float:
+    """Standard deviation of a single evaluation about a trial's trend.
+
+    From how far evaluations fall below the best before them (root mean square of these dips, over all evaluations
+    after a trial's first), which a curve without noise would never do.
+    """
+    dips = [
+        best - score
+        for each in curves
+        for best, score in zip(running_best(each.scores)[1:], each.scores[1:], strict=True)
+        if isfinite(best - score)
+    ]
+    return sqrt(sum(dip * dip for dip in dips) / len(dips)) if dips else 0.0
