@@ -87,8 +87,18 @@ TRIALS = (
     Column(
         "outcome",
         _TEXT,
-        "`reached`, `out_of_time`, `out_of_epochs`, `diverged`, `stopped` (by the scheduler), `failed` or `moved` "
-        "(given up where its machine was lost; its next attempt ran on another)",
+        "`reached`, `out_of_time`, `out_of_epochs`, `diverged`, `capped` (it could no longer win: `capped_by`), "
+        "`stopped` (by ASHA), `failed` or `moved` (given up where its machine was lost; its next attempt ran on another)",
+    ),
+    Column(
+        "capped_by",
+        _TEXT,
+        "why it was capped: `time`, its cap had passed, or `curve`, it lagged too far behind; empty otherwise",
+    ),
+    Column(
+        "cap_s",
+        _REAL,
+        "seconds, on the clock of `objective_clock`, at which it was to be capped; empty: there was no cap",
     ),
     Column("error", _TEXT, "why it failed; empty otherwise"),
     Column("failures", _WHOLE, "times it died"),

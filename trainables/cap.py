@@ -7,7 +7,7 @@ training. All seconds are on the clock that the search minimises.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -25,7 +25,8 @@ class Cap:
     seconds
         A trial that has not reached the target by then is stopped; None: there is no cap.
     best
-        Running best scores (`score`) by seconds, of the trial that is to be kept up with; empty: no curve is compared.
+        Running best scores (`score_of`) by seconds, of the trial that is to be kept up with; empty: curves are not
+        compared.
     margin
         How far below this curve a trial may be, in scores.
     """
@@ -46,23 +47,34 @@ class Cap:
         place = bisect_right(self.best, seconds, key=lambda point: point[0])
         return self.best[place - 1][1] if place else None
 
-    def stops(self, seconds: Sequence[float], scores: Sequence[float]) -> Reason | None:
-        """Why a trial that has not reached the target is to be stopped at its last evaluation; None: it goes on.
+    def stops(self, seconds: float, best: float) -> Reason | None:
+        """Why a trial that has not reached the target is to be stopped, just after an evaluation; None: it goes on.
 
         ``time``: the cap has passed. ``curve``: its best score so far is below what the curve had at the same time, by
         more than the margin.
 
         Parameters
         ----------
-        seconds, scores
-            Of all its evaluations, in order.
+        seconds
+            For which it has been trained.
+        best
+            The best score of its evaluations so far.
         """
-        if not seconds:
-            return None
-        if self.over(seconds[-1]):
+        if self.over(seconds):
             return "time"
-        bar = self.bar(seconds[-1])
-        return "curve" if bar is not None and max(scores) < bar - self.margin else None
+        bar = self.bar(seconds)
+        return "curve" if bar is not None and best < bar - self.margin else None
+
+    def aim(self, metric: Metric, target: float, seconds: float) -> float:
+        """What a trial that was capped at a time could have come to by then: the target, or what the curve had.
+
+        By how far it stayed from this it is ranked among others, not by how far from the target: one that was capped
+        early is not the worse for that.
+        """
+        bar = self.bar(seconds)
+        if bar is None:
+            return target
+        return min(target, bar) if metric == "accuracy" else max(target, -bar)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -77,7 +89,7 @@ class Cap:
 NO_CAP = Cap()
 
 
-def score(metric: Metric, *, accuracy: float | None, loss: float | None) -> float:
+def score_of(metric: Metric, *, accuracy: float | None, loss: float | None) -> float:
     """What an evaluation came to, the higher the better: accuracy, or minus the loss; -inf where it came to nothing."""
     value = accuracy if metric == "accuracy" else None if loss is None else -loss
     return float("-inf") if value is None else value

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables import checkpoint
+from trainables.cap import NO_CAP, Cap, Reason, score_of
 from trainables.common import gpu, slots
 from trainables.common.house import code_digest
 from trainables.common.load import cpu_mhz, cpu_time_s, delayed_s, load_average, stolen_s
@@ -42,7 +43,7 @@ CALL_S = 2.0
 
 _START_PARTS = ("startup_runtime_s", "startup_packages_s", "startup_data_s", "startup_seam_s")  # of startup_s
 
-Outcome = Literal["reached", "out_of_time", "out_of_epochs", "diverged"]
+Outcome = Literal["reached", "out_of_time", "out_of_epochs", "diverged", "capped"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ class _State:
     first_cold_s: float | None = None
     first_samples: int | None = None
     outcome: Outcome | None = None
+    cap_s: float | None = None  # the cap that it was last held against
+    capped_by: Reason | None = None
+    aim: float | None = None  # what it could have come to when it was capped
     evaluations: list[Record] = field(default_factory=list)
     segments: list[Record] = field(default_factory=list)
 
@@ -103,6 +107,8 @@ class Training:
         Where its data lie, as `trainables.workloads.prepared.store_in` made them; None: in the cache.
     weights
         A file with the initial parameters (`trainables.workloads.weights`); None: the framework's own draw.
+    cap
+        What it must keep up with, if with anything. No part of the spec: a search knows a better one as it goes on.
     started
         ``time.perf_counter()`` at which the cold clock began; now, when not given.
     tell
@@ -117,6 +123,7 @@ class Training:
         folder: Path | None = None,
         data: Path | None = None,
         weights: Path | None = None,
+        cap: Cap = NO_CAP,
         started: float | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -126,6 +133,7 @@ class Training:
         self._folder = folder
         self._data = data
         self._weights = weights
+        self._cap = cap
         self._started = time.perf_counter() if started is None else started
         self._ledger = Ledger()
         self._state = _State()
@@ -199,7 +207,8 @@ class Training:
         state, spec = self._state, self.spec
         tta_s = state.warm_tta_s if spec.objective == "warm" else state.cold_tta_s
         best = state.best_accuracy if spec.metric == "accuracy" else state.best_loss
-        return objective_value(tta_s=tta_s, limit_s=spec.limit_s, metric=spec.metric, target=spec.target, best=best)
+        target = spec.target if state.aim is None else state.aim
+        return objective_value(tta_s=tta_s, limit_s=spec.limit_s, metric=spec.metric, target=target, best=best)
 
     def result(self) -> Record:
         """The trial as one flat record of JSON values; complete once `finished`."""
@@ -208,6 +217,8 @@ class Training:
         return {
             "outcome": state.outcome,
             "objective": self.objective(),
+            "cap_s": state.cap_s,
+            "capped_by": state.capped_by,
             "reached": state.warm_tta_s is not None,
             "warm_tta_s": state.warm_tta_s,
             "cold_tta_s": state.cold_tta_s,
@@ -377,10 +388,10 @@ class Training:
         return sample_order(seed=self.spec.seed, epoch=epoch, samples=self._training_samples)
 
     def _train_to_next_evaluation(self, run: Run) -> bool:
-        """Train to the next multiple of the cadence, the end of the last epoch or the limit; False on divergence."""
+        """Train to the next multiple of the cadence, the end of the last epoch, limit or cap; False on divergence."""
         state, cadence = self._state, self.spec.evaluate_every_samples
         boundary = (state.samples // cadence + 1) * cadence
-        while state.samples < boundary and not self._out_of_time():
+        while state.samples < boundary and not self._out_of_time() and not self._over_cap():
             if state.batches_left == 0:
                 if state.epoch == self.spec.epochs:
                     break
@@ -434,16 +445,23 @@ class Training:
         self.notices.append(notice)
         self._tell_at_once(notice)
 
+    def _elapsed_s(self) -> float:
+        """On the clock of the objective."""
+        return self._ledger.train_s if self.spec.objective == "warm" else self._ledger.total_s
+
     def _out_of_time(self) -> bool:
-        elapsed = self._ledger.train_s if self.spec.objective == "warm" else self._ledger.total_s
-        return elapsed > self.spec.limit_s
+        return self._elapsed_s() > self.spec.limit_s
+
+    def _over_cap(self) -> bool:
+        return self._cap.over(self._elapsed_s())
 
     def _judge(self, run: Run, evaluation: Evaluation, *, diverged: bool) -> None:
         """Note a crossing of the target, whether it held, and whether the training is over."""
         state, spec = self._state, self.spec
         state.best_accuracy = _larger(state.best_accuracy, evaluation.validation_accuracy)
         state.best_loss = _smaller(state.best_loss, evaluation.validation_loss)
-        in_time = not self._out_of_time() and not diverged
+        state.cap_s = self._cap.seconds
+        in_time = not self._out_of_time() and not self._over_cap() and not diverged
         cold_s = self._ledger.total_s if all(segment["fresh_process"] for segment in state.segments) else None
         met = self._met_in_a_row()
         if met and in_time and state.first_warm_s is None:
@@ -452,19 +470,30 @@ class Training:
         if met >= spec.holds and in_time and state.warm_tta_s is None:
             state.warm_tta_s, state.cold_tta_s = self._ledger.train_s, cold_s
             state.samples_to_target = state.samples
-        if diverged:
-            state.outcome = "diverged"
-        elif state.warm_tta_s is not None and spec.stop_at_target:
-            state.outcome = "reached"
-        elif self._out_of_time():
-            state.outcome = "out_of_time"
-        elif state.epoch == spec.epochs and state.batches_left == 0:
-            state.outcome = "out_of_epochs"
-        if state.outcome in ("out_of_time", "out_of_epochs") and state.warm_tta_s is not None:
-            state.outcome = "reached"
+        state.outcome = self._outcome(diverged=diverged)
+        if state.outcome == "capped":
+            state.capped_by = self._cap.stops(*self._standing())
+            state.aim = self._cap.aim(spec.metric, spec.target, self._elapsed_s())
         if self.finished and spec.test_score:
             score = run.evaluate("test")
             state.test_accuracy, state.test_loss = score.accuracy, _finite(score.loss)
+
+    def _outcome(self, *, diverged: bool) -> Outcome | None:
+        """How the training ends here; None where it goes on."""
+        state, spec = self._state, self.spec
+        reached = state.warm_tta_s is not None
+        if diverged:
+            return "diverged"
+        if self._out_of_time():
+            return "reached" if reached else "out_of_time"
+        if (state.epoch == spec.epochs and state.batches_left == 0) or (reached and spec.stop_at_target):
+            return "reached" if reached else "out_of_epochs"
+        return "capped" if not reached and self._cap.stops(*self._standing()) is not None else None
+
+    def _standing(self) -> tuple[float, float]:
+        """What its cap asks: seconds so far, and the best score."""
+        best = score_of(self.spec.metric, accuracy=self._state.best_accuracy, loss=self._state.best_loss)
+        return self._elapsed_s(), best
 
     def _met_in_a_row(self) -> int:
         """How many evaluations, up to the last one, met the target without one between that did not.

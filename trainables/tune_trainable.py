@@ -16,6 +16,7 @@ from typing import Any
 from ray.tune import PlacementGroupFactory, Trainable
 
 from trainables import notices
+from trainables.cap import NO_CAP, Cap, score_of
 from trainables.common.house import HOUSE, code_digest
 from trainables.common.lease import Lease
 from trainables.common.process import hide_gpus
@@ -31,6 +32,7 @@ DATA = "data"  # where its data lie
 WEIGHTS = "weights"  # a file with its initial parameters; None where its framework draws them itself
 NO_WEIGHTS = "no_weights"  # why they could not be drawn; None where all is well
 LEASE = "lease"  # `Lease.as_dict()` of the driver that runs it; None where there is none
+CAP = "cap"  # `Cap.as_dict()`, as it was known when the trial was dealt; None where there is none
 CODE = "code"  # `code_digest()` of the driver
 NODE = "node"  # Ray's id of the node on which it must run
 EVERY_EVALUATION = "every_evaluation"  # whether Tune hears of each evaluation at once: a scheduler wants that
@@ -88,6 +90,7 @@ class TrainingTrainable(Trainable):
         self._weights = Path(config[WEIGHTS]) if config[WEIGHTS] else None
         self._no_weights: str | None = config[NO_WEIGHTS]
         self._lease = Lease(**config[LEASE]) if config[LEASE] else None
+        self._cap = Cap.from_dict(config[CAP]) if config[CAP] else NO_CAP
         self._interval_s = 0.0 if config[EVERY_EVALUATION] else REPORT_INTERVAL_S
 
     def step(self) -> dict[str, Any]:
@@ -107,6 +110,7 @@ class TrainingTrainable(Trainable):
                 folder=self._folder,
                 data=self._data,
                 weights=self._weights,
+                cap=self._cap,
                 started=self._started,
                 tell=partial(notices.leave, self._folder),
             )
@@ -146,10 +150,8 @@ class TrainingTrainable(Trainable):
 
 
 def _score(spec: TrainingSpec, evaluation: Evaluation) -> float:
-    value = evaluation.validation_accuracy
-    if spec.metric == "loss":
-        value = None if evaluation.validation_loss is None else -evaluation.validation_loss
-    return _WORST if value is None else value
+    accuracy, loss = evaluation.validation_accuracy, evaluation.validation_loss
+    return max(_WORST, score_of(spec.metric, accuracy=accuracy, loss=loss))
 
 
 def _check_code(expected: str) -> None:

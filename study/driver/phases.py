@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from types import MappingProxyType
 from typing import TypeVar
 
 from ray.tune.schedulers import FIFOScheduler
@@ -28,6 +29,7 @@ from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_
 from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.cluster.waiting import ClusterWatch
 from study.driver.blame import Blame
+from study.driver.caps import Caps, CapScheduler, Stop
 from study.driver.notices import Notices
 from study.driver.pairs import Balance, Pair, PairSearcher, Run, whole
 from study.driver.progress import Progress, describe
@@ -58,6 +60,7 @@ from study.store.lock import is_running, locked
 from study.store.parquet import refresh_parquet
 from study.store.provenance import record_nodes, write_provenance
 from study.store.records import Records
+from study.strategy.capping import rule_of
 from trainables.common.errors import UserError
 from trainables.common.load import Busyness, busyness
 from trainables.contract import Record
@@ -95,15 +98,21 @@ class Driver:
     retries: Retries | None = None
     notices: Notices | None = None
 
-    def recorder(self) -> Recorder:
-        """For one run of Tune."""
+    def recorder(self, stopped: Mapping[str, Stop] = MappingProxyType({})) -> Recorder:
+        """For one run of Tune.
+
+        Parameters
+        ----------
+        stopped
+            Trials that a cap has ended, as they become so, by Tune's id.
+        """
         starts = StartWatch(START_LIMIT_S if self.local else None)
         cluster = None
         if self.joining is not None:
             cluster = ClusterWatch(self.plan.slice, joining=self.joining.look, say=self.progress.say)
         watch = NodeWatch(self.nodes)
         shown, weights = self.progress, self.supplies.weights
-        all_along = (self.blame, self.retries, weights, self.notices)
+        all_along = (self.blame, self.retries, weights, self.notices, stopped)
         return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, *all_along)
 
     def nodes(self) -> list[Node]:
@@ -266,6 +275,8 @@ def _search(driver: Driver) -> dict[str, int]:
     if any(left.values()):
         before = [row for row in records.trials.values() if row["phase"] == "search"]
         counts = dict.fromkeys(plan.frameworks, wanted)
+        caps = Caps(rule_of(plan.search), records)
+        scheduler = make_scheduler(plan, samples=facts(driver.supplies.workload).training_samples, caps=caps)
         with driver.progress.phase("search", counts, before, at_once=driver.slots.now, fresh=fresh):
             fit(
                 plan,
@@ -280,12 +291,13 @@ def _search(driver: Driver) -> dict[str, int]:
                     hosts={searches[row["framework"]].place(row["number"]): row["host"] for row in before},
                     slots=driver.slots.now,
                     nodes=driver.nodes,
+                    cap=caps.now,
                 ),
                 trials=sum(left.values()),
                 concurrent=sum(left.values()),  # the searcher deals no more than there is room for
                 fresh_processes=fresh,
-                scheduler=make_scheduler(plan, samples=facts(driver.supplies.workload).training_samples),
-                recorder=driver.recorder(),
+                scheduler=scheduler,
+                recorder=driver.recorder(scheduler.stopped if isinstance(scheduler, CapScheduler) else {}),
                 interrupts=driver.interrupts,
             )
     counts = {name: len(each.finished()) for name, each in searches.items()}

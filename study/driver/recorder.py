@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -15,6 +17,7 @@ from study.cluster.slices import NodeLost, NodeWatch
 from study.cluster.starting import StartWatch
 from study.cluster.waiting import ClusterWatch
 from study.driver.blame import Blame
+from study.driver.caps import Stop, capped
 from study.driver.causes import cause
 from study.driver.notices import Notices
 from study.driver.progress import Progress
@@ -48,6 +51,7 @@ class Recorder(Callback):
         retries: Retries | None = None,
         weights: Weights | None = None,
         notices: Notices | None = None,
+        stopped: Mapping[str, Stop] = MappingProxyType({}),
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -59,6 +63,7 @@ class Recorder(Callback):
         self._nodes = nodes
         self._retries = retries if retries is not None else Retries(progress.say)
         self._weights = weights
+        self._stopped = stopped
         self._started: dict[str, float] = {}  # ``time.monotonic()`` by Tune's trial id: of the attempt that runs
         self._notices = notices if notices is not None else Notices(progress.say)
 
@@ -111,6 +116,8 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         identity = self._identity(trial)
+        if (stop := self._stopped.get(trial.trial_id)) is not None:
+            capped(TrainingSpec.from_dict(trial.config[SPEC]), result, stop)
         if self._blame is not None:
             self._blame.worked(identity["framework"], trial.config[NODE])
         self._retries.evaluated(identity["trial_id"])

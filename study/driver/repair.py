@@ -146,7 +146,8 @@ def record_what_ended(plan: Plan, folder: StudyFolder, records: Records, search:
         if recover(plan, folder, records, identity, spec):
             continue
         if trial.state == TrialState.COMPLETE:  # only a scheduler ends a trial before its training does
-            _record(plan, folder, records, identity, spec, {"outcome": "stopped"})
+            outcome = "capped" if plan.search.scheduler == "cap" else "stopped"
+            _record(plan, folder, records, identity, spec, {"outcome": outcome, "objective": trial.value})
         elif trial.state == TrialState.FAIL and name not in records.retried:
             _record(plan, folder, records, identity, spec, {"outcome": "failed", "error": "the driver died with it"})
 

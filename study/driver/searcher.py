@@ -17,10 +17,12 @@ from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.journal import ORIGIN, Search, search_distributions, trial_id
 from trainables import checkpoint
+from trainables.cap import NO_CAP, Cap
 from trainables.common.house import code_digest
 from trainables.contract import Record
 from trainables.spec import TrainingSpec
 from trainables.tune_trainable import (
+    CAP,
     CODE,
     DATA,
     EVERY_EVALUATION,
@@ -77,6 +79,8 @@ class DealingSearcher(NeverRestored):
         Trials at once, and so processes: asked before each is dealt, since a cluster's nodes come and go.
     nodes
         The nodes that are up and can hold a slice.
+    cap
+        What a framework's trial on a machine must keep up with; asked for when it is dealt.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class DealingSearcher(NeverRestored):
         hosts: dict[int, str],
         slots: Callable[[], int],
         nodes: Callable[[], Sequence[Node]],
+        cap: Callable[[str, str], Cap] = lambda *_: NO_CAP,
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode="min")
         self._plan = plan
@@ -101,6 +106,7 @@ class DealingSearcher(NeverRestored):
         self._count = dealt
         self._slots = slots
         self._nodes = nodes
+        self._cap = cap
         self._place = {name: search.place for name, search in searches.items()}
         self._owner: dict[str, tuple[str, str]] = {}  # framework and node of each running trial
         self._free: Counter[tuple[str, str]] = Counter()  # processes that wait for a trial, by the same
@@ -135,8 +141,15 @@ class DealingSearcher(NeverRestored):
         self._take_slot(name, node, slots)
         self._owner[trial_id] = name, node.id
         self._count[name, node.host] += 1
-        every_evaluation = self._plan.search.scheduler != "fifo"
-        return trial_config(self._folder, self._supplies, identity, spec, node, every_evaluation=every_evaluation)
+        return trial_config(
+            self._folder,
+            self._supplies,
+            identity,
+            spec,
+            node,
+            cap=self._cap(name, node.host),
+            every_evaluation=self._plan.search.scheduler == "asha",
+        )
 
     def _take_slot(self, name: str, node: Node, slots: int) -> None:
         """Note which free process serves the next trial, or is ended by Tune to make room for it."""
@@ -216,6 +229,7 @@ def trial_config(
     spec: TrainingSpec,
     node: Node,
     *,
+    cap: Cap = NO_CAP,
     every_evaluation: bool = False,
 ) -> dict[str, Any]:
     """The Tune config of one trial.
@@ -226,6 +240,8 @@ def trial_config(
         Phase, trial id and number, as they go into the records.
     node
         On which it runs.
+    cap
+        What it must keep up with.
     every_evaluation
         Whether Tune must hear of each evaluation at once: a scheduler wants that.
     """
@@ -238,6 +254,7 @@ def trial_config(
         WEIGHTS: weights,
         NO_WEIGHTS: no_weights,
         LEASE: supplies.lease.as_dict(),
+        CAP: None if cap == NO_CAP else cap.as_dict(),
         CODE: code_digest(),
         EVERY_EVALUATION: every_evaluation,
         IDENTITY: identity,

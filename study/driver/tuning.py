@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 from study.cluster.slices import NodeLost
 from study.cluster.starting import NothingStarts
 from study.driver.blame import NoHostLeft
+from study.driver.caps import Caps, CapScheduler
 from study.driver.recorder import Recorder
 from study.driver.searcher import IDENTITY
 from study.interrupts import Interrupts
@@ -125,12 +126,13 @@ def _first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def make_scheduler(plan: Plan, *, samples: int) -> TrialScheduler:
+def make_scheduler(plan: Plan, *, samples: int, caps: Caps) -> TrialScheduler:
     """The search's scheduler.
 
-    ASHA stops trials that lag behind in validation accuracy, or loss, rung by rung of evaluations; since evaluations
-    are spaced in samples, a rung means the same for every batch size and framework. Schedulers that pause trials are
-    not offered: each pause costs a start of the runtime.
+    The one of caps stops running trials where a better cap is known by now. ASHA stops trials that lag behind in
+    validation accuracy, or loss, rung by rung of evaluations; since evaluations are spaced in samples, a rung means the
+    same for every batch size and framework. Schedulers that pause trials are not offered: each pause costs a start of
+    the runtime.
 
     Parameters
     ----------
@@ -139,6 +141,8 @@ def make_scheduler(plan: Plan, *, samples: int) -> TrialScheduler:
     """
     if plan.search.scheduler == "fifo":
         return FIFOScheduler()
+    if plan.search.scheduler == "cap":
+        return CapScheduler(caps)
     most = plan.training.epochs * samples // plan.training.evaluate_every_samples + 1
     return ASHAScheduler(
         time_attr="evaluation",

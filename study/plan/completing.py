@@ -108,7 +108,7 @@ def _filled(values: Mapping[str, Any], workload: Workload, names: list[str]) -> 
             "trials": 30,
             "sampler": "tpe",
             "startup_trials": max(1, min(10, trials // 3)) if isinstance(trials, int) else 10,
-            "scheduler": "fifo",
+            "scheduler": "cap",
             "grace_evaluations": 3,
             "objective": "warm",
             "max_failures": 1,

@@ -43,7 +43,14 @@ class SearchPlan(_Section):
     trials: int = Field(ge=1, description="trials per framework")
     sampler: SamplerName = Field(description="tpe, random or gp, of Optuna")
     startup_trials: int = Field(ge=1, description="random trials before the tpe or gp sampler models anything")
-    scheduler: Literal["fifo", "asha"] = Field(description="fifo, or asha, which stops trials that lag behind")
+    scheduler: Literal["cap", "asha", "fifo"] = Field(
+        description="cap stops trials that can no longer win, asha those that lag behind, fifo none"
+    )
+    cap_slack: float = Field(default=1.5, ge=1, le=1000, description="cap: times what the trial that counts took")
+    cap_rank: int = Field(default=3, ge=1, description="cap: which of the best trials counts; 1: the best")
+    cap_margin: float = Field(
+        default=3.0, ge=0, le=1000, description="cap: noise by which a curve may lag; 0: time alone counts"
+    )
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
     objective: Clock = Field(description="the time to minimise: warm, of training; cold, of all")
     max_failures: int = Field(ge=0, description="times a trial that dies is started again")

@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from itertools import count, takewhile
 from typing import IO
 
 from reports.schema import EVALUATIONS, TRIALS, Column
@@ -72,6 +73,11 @@ class Records:
     def evaluations_by_trial(self) -> Counter[str]:
         """How many evaluations of each trial are recorded."""
         return Counter(trial_id for trial_id, _ in self._log.evaluations)
+
+    def evaluations_of(self, trial_id: str) -> list[Record]:
+        """A trial's recorded evaluations, in order, up to the first that is missing."""
+        numbers = takewhile(lambda number: (trial_id, number) in self._log.evaluations, count(1))
+        return [self._log.evaluations[trial_id, number] for number in numbers]
 
     def add_evaluations(self, rows: Iterable[Record]) -> None:
         """Record evaluations; a row with the trial and number of an earlier one replaces it."""

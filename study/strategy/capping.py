@@ -21,7 +21,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import isfinite, sqrt
 
-from trainables.cap import NO_CAP, Cap
+from study.plan.plan import SearchPlan
+from trainables.cap import NO_CAP, Cap, score_of
+from trainables.contract import Record
+from trainables.spec import Clock
+
+_ACCOUNTS = ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s")  # which add up to the cold clock
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,16 @@ class CapRule:
         evaluations' noise (`noise`); None: curves are not compared.
     """
 
-    slack: float = 1.5
-    rank: int = 3
-    margin: float | None = 3.0
+    slack: float
+    rank: int
+    margin: float | None
+
+
+def rule_of(search: SearchPlan) -> CapRule | None:
+    """The rule by which a plan's search is capped; None where it is not."""
+    if search.scheduler != "cap":
+        return None
+    return CapRule(slack=search.cap_slack, rank=search.cap_rank, margin=search.cap_margin or None)
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class Curve:
     host
         The machine on which it ran.
     seconds, scores
-        Of its evaluations, in order; scores as `trainables.cap.score` has them.
+        Of its evaluations, in order; scores as `trainables.cap.score_of` has them.
     tta_s
         When it reached the target; None where it did not.
     """
@@ -68,6 +80,26 @@ class Curve:
     def hit(self) -> bool:
         """Whether it reached the target."""
         return self.tta_s is not None
+
+
+def elapsed_s(row: Record, clock: Clock) -> float:
+    """Seconds of an evaluation or a trial on the search's clock, from its accounts."""
+    return float(row["train_s"]) if clock == "warm" else sum(float(row[account]) for account in _ACCOUNTS)
+
+
+def curve_of(trial: Record, evaluations: Iterable[Record]) -> Curve:
+    """A trial of a search that has ended, from its record and those of its evaluations, in order."""
+    clock: Clock = trial["objective_clock"]
+    rows = list(evaluations)
+    scores = (
+        score_of(trial["metric"], accuracy=row["validation_accuracy"], loss=row["validation_loss"]) for row in rows
+    )
+    return Curve(
+        host=trial["host"],
+        seconds=tuple(elapsed_s(row, clock) for row in rows),
+        scores=tuple(scores),
+        tta_s=trial["objective"] if trial["reached"] else None,
+    )
 
 
 def cap_for(rule: CapRule, curves: Iterable[Curve], *, host: str) -> Cap:

@@ -92,6 +92,7 @@ def test_a_trial_of_other_code_than_the_drivers_is_none(spec: TrainingSpec, tmp_
         tune_trainable.CODE: "another",
         tune_trainable.WORKLOAD: str(workload.folder),
         tune_trainable.DATA: str(data),
+        tune_trainable.CAP: None,
         tune_trainable.WEIGHTS: None,
         tune_trainable.NO_WEIGHTS: None,
         tune_trainable.EVERY_EVALUATION: False,

@@ -14,6 +14,7 @@ from trainables.contract import Parameters
 from trainables.simulated.backend import SimulatedRun
 from trainables.spec import TrainingSpec
 from trainables.tune_trainable import (
+    CAP,
     CODE,
     DATA,
     EVERY_EVALUATION,
@@ -38,6 +39,7 @@ def begun(spec: TrainingSpec, tmp_path: Path, **more: Any) -> Any:
         FOLDER: str(tmp_path / "t"),
         WORKLOAD: str(workload.folder),
         DATA: str(store_in(tmp_path / "data", workload, say=print)),
+        CAP: None,
         WEIGHTS: None,
         NO_WEIGHTS: None,
         LEASE: None,

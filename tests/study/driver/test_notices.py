@@ -17,6 +17,7 @@ from trainables.notices import leave, take
 from trainables.simulated.backend import SimulatedRun
 from trainables.spec import TrainingSpec
 from trainables.tune_trainable import (
+    CAP,
     CODE,
     DATA,
     EVERY_EVALUATION,
@@ -105,6 +106,7 @@ def test_a_study_hears_of_loader_workers_before_the_first_result(
         FOLDER: str(tmp_path / "t0"),
         WORKLOAD: str(workload.folder),
         DATA: str(store_in(tmp_path / "data", workload, say=print)),
+        CAP: None,
         WEIGHTS: None,
         NO_WEIGHTS: None,
         LEASE: None,

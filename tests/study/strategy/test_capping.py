@@ -41,7 +41,7 @@ def test_the_curve_is_stretched_by_the_slack_and_never_falls() -> None:
 
 def test_the_margin_grows_with_the_noise() -> None:
     quiet, loud = hit(4.0, 0.5, 0.7, 0.8, 0.9), hit(4.0, 0.5, 0.7, 0.6, 0.9)
-    rule = CapRule(rank=1, margin=2.0)
+    rule = CapRule(slack=1.5, rank=1, margin=2.0)
     assert cap_for(rule, [quiet], host="here").margin == 0.0
     assert cap_for(rule, [loud], host="here").margin == pytest.approx(2 * 0.1 / 3**0.5)
 
