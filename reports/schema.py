@@ -88,7 +88,8 @@ TRIALS = (
         "outcome",
         _TEXT,
         "`reached`, `out_of_time`, `out_of_epochs`, `diverged`, `capped` (it could no longer win: `capped_by`), "
-        "`stopped` (by ASHA), `failed` or `moved` (given up where its machine was lost; its next attempt ran on another)",
+        "`stopped` (by ASHA), `failed` or `moved` (given up where its machine was lost; its next attempt ran on "
+        "another)",
     ),
     Column(
         "capped_by",

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables import checkpoint
+from trainables.cap import NO_CAP, Cap
 from trainables.common import gpu, process
 from trainables.contract import Execution, Hyperparameters
 from trainables.simulated.backend import SimulatedRun
@@ -39,8 +40,8 @@ LEDGER_SPEC = replace(
 )  # starting its loader workers takes time
 
 
-def run(spec: TrainingSpec, folder: Path | None = None) -> Training:
-    training = Training(spec, folder=folder)
+def run(spec: TrainingSpec, folder: Path | None = None, cap: Cap = NO_CAP) -> Training:
+    training = Training(spec, folder=folder, cap=cap)
     while not training.finished:
         training.advance()
     training.close()
@@ -179,6 +180,71 @@ def test_a_crossing_after_the_limit_does_not_count(spec: TrainingSpec) -> None:
     result = run(replace(spec, limit_s=reached - 1e-6)).result()
     assert result["outcome"] == "out_of_time"
     assert result["best_validation_accuracy"] >= spec.target
+
+
+def test_a_training_stops_itself_at_its_cap(spec: TrainingSpec, tmp_path: Path) -> None:
+    free = run(spec)
+    took_s = free.result()["warm_tta_s"]
+    capped = run(spec, tmp_path, cap=Cap(seconds=took_s / 2))
+    result = capped.result()
+    assert (result["outcome"], result["capped_by"], result["cap_s"]) == ("capped", "time", took_s / 2)
+    assert not result["reached"]
+    assert took_s / 2 < result["train_s"] < took_s
+    assert result["objective"] > spec.limit_s
+    assert run(spec, tmp_path).result() == result  # from its checkpoint alone, whatever cap there is now
+    generous = run(spec, cap=Cap(seconds=took_s * 2)).result()
+    assert (generous["outcome"], generous["capped_by"], generous["warm_tta_s"]) == ("reached", None, took_s)
+
+
+def test_a_crossing_after_the_cap_does_not_count(spec: TrainingSpec) -> None:
+    result = run(spec, cap=Cap(seconds=run(spec).result()["warm_tta_s"] - 1e-6)).result()
+    assert (result["outcome"], result["first_warm_s"]) == ("capped", None)
+    assert result["best_validation_accuracy"] >= spec.target
+
+
+def test_a_cap_acts_between_two_evaluations(spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.training.CALL_S", 1e-3)
+    far = replace(spec, evaluate_every_samples=10**6, target=1.0)
+    training = run(far, cap=Cap(seconds=0.05))
+    assert len(training.evaluations) == 1
+    assert 0.05 < training.result()["train_s"] < 0.06
+
+
+def test_a_training_that_lags_behind_is_capped_by_the_curve(spec: TrainingSpec) -> None:
+    quick, slow = run(spec), knobs(spec, learning_rate=0.01)
+    points = tuple((each.train_s, each.validation_accuracy or 0.0) for each in quick.evaluations)
+    cap = Cap(seconds=quick.evaluations[-1].train_s, best=points, margin=0.05)
+    assert run(spec, cap=cap).result()["outcome"] == "reached"
+    result = run(slow, cap=cap).result()
+    assert (result["outcome"], result["capped_by"]) == ("capped", "curve")
+    assert result["train_s"] < quick.evaluations[-1].train_s / 2
+
+
+def test_what_was_capped_early_is_not_the_worse_for_that(spec: TrainingSpec) -> None:
+    """It is ranked by what it lacked of what could be had by then."""
+    slow = knobs(spec, learning_rate=0.01)
+    lags = run(slow, cap=Cap(seconds=9.0, best=((0.0, 0.4),), margin=0.01)).result()
+    late = run(slow, cap=Cap(seconds=lags["train_s"] * 1.5)).result()
+    assert (lags["capped_by"], late["capped_by"]) == ("curve", "time")
+    assert lags["best_validation_accuracy"] < late["best_validation_accuracy"]
+    assert spec.limit_s < lags["objective"] < late["objective"]
+
+
+def test_a_cold_cap_counts_everything(spec: TrainingSpec) -> None:
+    result = run(replace(spec, objective="cold"), cap=Cap(seconds=0.5)).result()
+    assert (result["outcome"], result["train_s"] < 0.5) == ("capped", True)
+
+
+def test_a_study_of_before_continues_a_checkpoint_that_knows_no_caps(spec: TrainingSpec, tmp_path: Path) -> None:
+    training = Training(spec, folder=tmp_path)
+    training.advance()
+    found = checkpoint.read(tmp_path)
+    assert found is not None
+    state = {key: value for key, value in found.state.items() if key not in ("cap_s", "capped_by", "aim")}
+    path = next(tmp_path.glob("state-*.json"))
+    checkpoint.save(tmp_path, 1, state, save_model=training._run.save if training._run else None)
+    assert path.exists()
+    assert run(spec, tmp_path).result()["outcome"] == "reached"
 
 
 def test_nan_is_censored_and_finite(spec: TrainingSpec) -> None:

@@ -32,9 +32,10 @@ from study.plan.files import load_plan
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder, create
 from study.store.records import Records
+from trainables.cap import NO_CAP, Cap
 from trainables.spec import TrainingSpec
 from trainables.training import Training
-from trainables.tune_trainable import FOLDER, HISTORY, NOTICES, OBJECTIVE, RESULT, SPEC
+from trainables.tune_trainable import CAP, FOLDER, HISTORY, NOTICES, OBJECTIVE, RESULT, SPEC
 from trainables.workloads.workload import find
 
 BOTH = ["simulated", "simulated2"]
@@ -90,7 +91,8 @@ class Cluster:
         recorder.on_trial_start(0, [], trial)
         self.monkeypatch.setattr(socket, "gethostname", lambda: host)
         self.monkeypatch.setenv("TUNEOFF_SIMULATED_MACHINE", str(self.machines[host]))
-        training = Training(TrainingSpec.from_dict(trial.config[SPEC]), folder=Path(trial.config[FOLDER]))
+        cap = Cap.from_dict(trial.config[CAP]) if trial.config[CAP] else NO_CAP
+        training = Training(TrainingSpec.from_dict(trial.config[SPEC]), folder=Path(trial.config[FOLDER]), cap=cap)
         while not training.finished:
             training.advance()
             self.during(name, self)

@@ -198,13 +198,19 @@ def test_records_and_journal_both_lost(plan: Plan, study: StudyFolder) -> None:
         assert state["outcome"] is not None
 
 
-def test_a_trial_that_a_scheduler_stopped_unrecorded(plan: Plan, study: StudyFolder) -> None:
+@pytest.mark.parametrize(("scheduler", "outcome"), [("asha", "stopped"), ("cap", "capped")])
+def test_a_trial_that_a_scheduler_stopped_unrecorded(
+    plan: Plan, study: StudyFolder, scheduler: str, outcome: str
+) -> None:
+    plan = plan.model_copy(update={"search": plan.search.model_copy(update={"scheduler": scheduler})})
+    for each in open_searches(plan, open_storage(study, say=print), concurrent=False).values():
+        each.study.set_user_attr(PLAN, as_toml(plan))
     search = open_searches(plan, open_storage(study, say=print), concurrent=False)["simulated"]
     search.study.tell(FINISHED, 61.0)  # Optuna was told, then the driver died
     search.study.tell(FINISHED + 1, state=TrialState.FAIL)
     records, states = resumed(plan, study)
     stopped, failed = (records.trials[trial_id("simulated", FINISHED + each)] for each in (0, 1))
-    assert (stopped["outcome"], stopped["evaluations"]) == ("stopped", 1)
+    assert (stopped["outcome"], stopped["evaluations"], stopped["objective"]) == (outcome, 1, 61.0)
     assert (failed["outcome"], failed["error"]) == ("failed", "the driver died with it")
     assert TrialState.WAITING not in [state for _, state in states]
 
