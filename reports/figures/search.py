@@ -32,7 +32,7 @@ MOST_LINES = 300  # more hide one another
 
 @drawn
 def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
-    """Objective of every trial of the search against one hyperparameter; crosses missed the target.
+    """Objective of every trial of the search against one hyperparameter; crosses missed the target, ticks were capped.
 
     Parameters
     ----------
@@ -57,10 +57,12 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
             x[reached], group["objective"][reached], s=size, alpha=alpha, color=colour(name), linewidths=0,
             rasterized=many,
         )  # fmt: skip
-        axes.scatter(
-            x[~reached], group["objective"][~reached], s=size, alpha=alpha * 0.8, color=colour(name), marker="x",
-            linewidths=1, rasterized=many,
-        )  # fmt: skip
+        capped = group["outcome"] == "capped"
+        for which, marker in ((~reached & ~capped, "x"), (capped, "|")):
+            axes.scatter(
+                x[which], group["objective"][which], s=size, alpha=alpha * 0.8, color=colour(name), marker=marker,
+                linewidths=1, rasterized=many,
+            )  # fmt: skip
     if len(search):
         axis.set(axes)
         axes.set_yscale("log")
@@ -69,8 +71,11 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
         axes.set_ylim(low, high)
         axes.set_yticks(ticks := nice_ticks(low, high), [f"{each:g}" for each in ticks])
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if not search["reached"].all():
+    capped = search["outcome"] == "capped"
+    if not (search["reached"] | capped).all():
         axes.plot([], [], "x", color=INK, markersize=4, label="missed the target")
+    if capped.any():
+        axes.plot([], [], "|", color=INK, markersize=5, label="capped")
     axes.set_xlabel(knob_title(knob))
     axes.set_ylabel("objective (s)")
     return figure

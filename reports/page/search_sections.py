@@ -78,11 +78,13 @@ def search_section(records: StudyRecords) -> Section | None:
     goal, importance = goal_of(trials), importances(trials, records.plan)
     occupied = slots(trials)
     some = f" ({search_figures.MOST_LINES} of {len(search)})" if len(search) > search_figures.MOST_LINES else ""
+    capped = (search["outcome"] == "capped").any()
+    said_of_capped = ", and so does a tick, which was capped: its height says how near it came" if capped else ""
     drawn = [
         Picture(
             f"{knob.removeprefix(PREFIX)}_against_time",
             f"{goal.time.capitalize()} against {knob_title(knob)}; a cross missed the target and stands above the "
-            "limit.",
+            f"limit{said_of_capped}.",
             search_figures.knob_against_time(trials, knob),
             "trials",
         )

@@ -116,11 +116,12 @@ def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
         "cost",
         "What finding it cost",
         said=tuple(_costs(row) for row in incumbent) + tuple(_pays(row) for row in incumbent),
-        note="Finished: reached the target. Capped: out of time or epochs, diverged, or stopped by the scheduler. "
-        "Lost: done again after an interruption or a failure. Race: the search's best, run again to tell the good ones "
-        "from the lucky ones. A slice-second is one for which a trial held its slice, the CPUs and GPUs that it was "
-        "given; CPU-s and GPU-s are slice-s times their number; the share of start-up and compilation is of slice-s. "
-        "A process that is not fresh found its framework started and compiled.",
+        note="Finished: reached the target. Capped: stopped before its limits, since it could no longer be among the "
+        "best, or lagged behind. Missed: out of time or epochs, or diverged. Lost: done again after an interruption or "
+        "a failure. Race: the search's best, run again to tell the good ones from the lucky ones. A slice-second is "
+        "one for which a trial held its slice, the CPUs and GPUs that it was given; CPU-s and GPU-s are slice-s times "
+        "their number; the share of start-up and compilation is of slice-s. A process that is not fresh found its "
+        "framework started and compiled.",
         tables=(
             Table("search_cost", cost, tuple(columns), "slice_s, cpus, gpus, outcome and lost_s of all trials"),
             Table("incumbents", found),
@@ -226,7 +227,10 @@ def _equality(records: StudyRecords, changed: pd.DataFrame) -> tuple[tuple[Sente
 
 
 def _costs(row: Row) -> Sentence:
-    said: Sentence = (f"{title(row['framework'])}'s search of ", row.say("search_trials", "count"), " trials cost ")
+    said: Sentence = (f"{title(row['framework'])}'s search of ", row.say("search_trials", "count"), " trials")
+    if row["capped"]:
+        said += (", of which ", row.say("capped", "count"), " were capped," if row["capped"] > 1 else " was capped,")
+    said += (" cost ",)
     said += (row.say("search_slice_s"), " slice-seconds")
     return (*said, *(", ", row.say("race_slice_s"), " of them in the race") * bool(row["race_slice_s"]), ".")
 
@@ -234,6 +238,8 @@ def _costs(row: Row) -> Sentence:
 def _pays(row: Row) -> Sentence:
     name = title(row["framework"])
     missed = "" if row["median_reached"] else ", which missed the target and counts with its limit,"
+    if not row["median_reached"] and row["capped"]:
+        missed = ", in which a trial that was capped or missed counts with its cap or limit,"
     if not row.has("pays_after"):
         takes = row.say("median_s", "seconds")
         return (

@@ -31,11 +31,10 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
     Returns
     -------
-    One row per framework. Columns: framework; trials and trials_planned, failed and reached of the former; races (runs
-    of the best configurations) and races_planned (of as many as the search has); runs (that
-    confirm the winner), runs_planned (0 where there is no winner), earlier_runs (that confirmed a former winner) and
-    again (that count no more, for they ran on a machine that was lost, or on two, and were run again);
-    trainings and trainings_planned of a sweep.
+    One row per framework. Columns: framework; trials and trials_planned, failed, reached and capped of the former;
+    races (runs of the best configurations) and races_planned (of as many as the search has); runs (that confirm the
+    winner), runs_planned (0 where there is no winner), earlier_runs (that confirmed a former winner) and again (that count
+    no more, for they ran on a machine that was lost, or on two, and were run again); trainings and trainings_planned of a sweep.
     """
     sweep = plan.get("sweep")
     searches = bool(plan) and not sweep
@@ -56,6 +55,7 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
                 "trials": len(search),
                 "failed": int((search["outcome"] == "failed").sum()),
                 "reached": int(search["reached"].astype(bool).sum()),
+                "capped": int((search["outcome"] == "capped").sum()),
                 "trials_planned": plan.get("search", {}).get("trials", np.nan) if searches else np.nan,
                 "races": races,
                 "races_planned": configurations * plan["race"]["runs"] if searches and "race" in plan else np.nan,

@@ -118,7 +118,7 @@ def _from_evaluations(trial: dict[str, Any], mine: pd.DataFrame) -> dict[str, An
         row = [*row, point] if aim.met(_number(point[aim.validation]), trial["target"]) else []
         if trial["outcome"] == "diverged" and point is points[-1]:
             break
-        if not row or _elapsed(trial, point) > trial["limit_s"]:
+        if not row or _elapsed(trial, point) > min(trial["limit_s"], _known(trial.get("cap_s")) or math.inf):
             continue
         first = first or point
         known = cadence and all(_known(each["samples"]) for each in row)

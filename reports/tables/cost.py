@@ -13,10 +13,15 @@ from reports.tables.statistics import FEWEST, SEED, Estimate, median, median_of_
 from reports.tables.survival import times
 from reports.tables.trials import best_configurations, confirmation_runs, frameworks, phase, race_runs
 
-FATES = ("finished", "capped", "failed", "lost", "race", "search in all", "confirmation", "sweep")
+FATES = ("finished", "capped", "missed", "failed", "lost", "race", "search in all", "confirmation", "sweep")
 _OF_SEARCH = FATES[: FATES.index("search in all")]
 _AGAIN = {"race": "race", "confirm": "confirmation", "sweep": "sweep"}  # phases after the search's own trials
-_FATE = {"reached": "finished", "failed": "failed"}  # of an outcome; every other is capped
+_FATE = {  # of an outcome; every other missed
+    "reached": "finished",
+    "capped": "capped",
+    "stopped": "capped",
+    "failed": "failed",
+}
 _SUMMED = ("fresh", "slice_s", "cpu_s", "gpu_s", "startup_s", "compile_s")
 SEARCHES = 200  # drawn from the trials of one
 _GRID = 120  # costs at which these are compared
@@ -38,9 +43,10 @@ class Price:
 def search_cost(trials: pd.DataFrame, price: Price | None = None) -> pd.DataFrame:
     """What searching and confirming cost, by framework and by what became of it.
 
-    Every slice-second is in exactly one of the fates *finished* (reached the target), *capped* (out of time or epochs,
-    diverged, or stopped by the scheduler), *failed*, *lost* (done again after an interruption or a failure), *race*
-    (the search's best, again), *confirmation* and *sweep*; *search in all* sums the first five.
+    Every slice-second is in exactly one of the fates *finished* (reached the target), *capped* (stopped before its
+    limits, since it could no longer win or lagged behind), *missed* (out of time or epochs, or diverged), *failed*,
+    *lost* (done again after an interruption or a failure), *race* (the search's best, again), *confirmation* and
+    *sweep*; *search in all* sums the first six.
 
     Returns
     -------
@@ -52,7 +58,7 @@ def search_cost(trials: pd.DataFrame, price: Price | None = None) -> pd.DataFram
     kept = trials["slice_s"].astype(float).fillna(0.0)
     searching = trials["phase"] == "search"
     lost_s = trials["lost_s"].astype(float).fillna(0.0).where(searching, 0.0)
-    own = trials["outcome"].map(lambda outcome: _FATE.get(outcome, "capped"))
+    own = trials["outcome"].map(lambda outcome: _FATE.get(outcome, "missed"))
     charged = trials[["framework", "cpus", "gpus", "startup_s", "compile_s"]].assign(
         fate=own.where(searching, trials["phase"].map(_AGAIN)),
         slice_s=kept - lost_s,
@@ -87,7 +93,8 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
 
     It has when the time saved against the search's *median* trial makes up for all it cost: who does not search and
     takes one of these configurations blindly gets the median in the middle of all cases. A trial that missed the target
-    counts with its limit, so that a median that missed it is a lower bound; so do the winner's confirmation runs.
+    counts with its limit, and one that was capped with the time at which it was, though neither would have ended there:
+    where such trials lie in the lower half, the median is a lower bound. So do the winner's confirmation runs.
 
     The search's trials shared a machine with one another, confirmation runs are alone: `contention` is how much longer
     a sample took in the search, at the configurations that ran again, and the median trial is taken to be so much
@@ -97,7 +104,8 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns: framework, trial_id of the winner, search_trials, search_slice_s (race included), race_slice_s; best_s
     (median of the confirmation runs, or the search's own where there is none; `confirmed` says which), contention,
-    median_s and median_reached (of the search's median trial, alone), saved_s per training and pays_after trainings
+    median_s and median_reached (of the search's median trial, alone; whether it is a time to the target, or a bound of
+    one), capped (trials that were), saved_s per training and pays_after trainings
     (empty where nothing is saved). best_s, median_s, saved_s and pays_after have _low and _high, where both medians
     have an interval.
     """
@@ -113,7 +121,7 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
         contention = _contention(search, alone)
         best_one = median(runs) if len(runs) else Estimate(winner["search_s"])
         middle = median(sample.watched)
-        reached = middle.value <= sample.watched[sample.reached].max(initial=-math.inf)
+        reached = sample.watched[~sample.reached].min(initial=math.inf) >= middle.value and bool(sample.reached.any())
         if len(runs):  # else both figures are the search's own
             middle = Estimate(*(each / contention for each in (middle.value, middle.low, middle.high)))
         saved = _difference(middle, best_one)
@@ -131,6 +139,7 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
                 "contention": contention,
                 **middle.columns("median_s"),
                 "median_reached": bool(reached),
+                "capped": int((search["outcome"] == "capped").sum()),
                 **saved.columns("saved_s"),
                 **_trainings(search_slice_s, saved).columns("pays_after"),
             }

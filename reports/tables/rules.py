@@ -24,7 +24,8 @@ def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
     Returns
     -------
-    One row, none where nothing was searched. Columns: trials, sampler and scheduler of each search; cpus and gpus of a
+    One row, none where nothing was searched. Columns: trials, sampler and scheduler of each search, cap_slack and
+    cap_rank of its caps (which count where the scheduler is cap); cpus and gpus of a
     slice; limit_s on the objective's clock; metric, accuracy or loss, and its target; every_samples (how often it is
     looked for), evaluation_share (of the time that confirmation runs trained and evaluated) and holds (evaluations in a
     row that must meet it); configurations and race_runs of the race; runs of the confirmation.
@@ -41,6 +42,8 @@ def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
         "trials": search.get("trials", np.nan),
         "sampler": search.get("sampler", ""),
         "scheduler": search.get("scheduler", ""),
+        "cap_slack": search.get("cap_slack", np.nan),
+        "cap_rank": search.get("cap_rank", np.nan),
         "cpus": first["cpus"],
         "gpus": first["gpus"],
         "limit_s": first["limit_s"],
@@ -72,9 +75,14 @@ def rules_said(row: Row) -> Sentence:
 def _searched(row: Row) -> Sentence:
     if not row.has("trials"):
         return ("equal budgets",)
-    stopped = ", which ASHA may stop early" if row["scheduler"] == "asha" else ""
     drawn = _SAMPLERS.get(str(row["sampler"]), str(row["sampler"]))
-    return (row.say("trials", "count"), f" trials each, drawn by {drawn}{stopped}")
+    said: Sentence = (row.say("trials", "count"), f" trials each, drawn by {drawn}")
+    if row["scheduler"] == "asha":
+        said += (", which ASHA may stop early",)
+    if row["scheduler"] == "cap" and row.has("cap_slack"):
+        which: Sentence = (" the best",) if row["cap_rank"] == 1 else (" rank ", row.say("cap_rank", "count"))
+        said += (", capped at ", row.say("cap_slack", "times"), " the time of", *which)
+    return said
 
 
 def _sliced(row: Row) -> Sentence:

@@ -30,7 +30,8 @@ class Times:
     seconds
         Shape (runs,): the time to the target; infinite for a run that missed the target.
     watched
-        Shape (runs,): the same, but of a run that missed the time at which it was given up.
+        Shape (runs,): the same, but of a run that missed the time at which it was given up, and of a trial
+        that was capped that at which it was.
     spent
         Shape (runs,): seconds that the run took on this clock; for a run that missed, up to where it ended.
     seeds
@@ -65,6 +66,7 @@ class Times:
 def times(runs: pd.DataFrame, clock: str) -> Times:
     """The runs' times on a clock, ``warm`` or ``cold``.
 
+    A trial that was capped was watched until then and no longer: what it would have come to by its limit nobody knows.
     A run that died before its first evaluation has no ledger; the time for which it held its slice is counted on both
     clocks. Runs without this clock's time (cold, in a process that had trained before) are left out, those that missed
     the target as well as those that reached it: to keep the former alone would be to count misses twice.
@@ -80,6 +82,7 @@ def times(runs: pd.DataFrame, clock: str) -> Times:
     # The limit is on the objective's clock; on the other one a run is given up where that limit came.
     at_limit = np.maximum(spent, limit + outside if clock == "cold" else limit - outside)
     given_up = np.where(limited, np.maximum(spent, limit), at_limit)
+    given_up = np.where(runs["outcome"] == "capped", spent, given_up)
     known = ~reached | tta.notna()
     if clock == "cold":  # what an older version did not record is taken for known
         known &= reached | runs["fresh_process"].astype(bool) | runs["segments"].isna()

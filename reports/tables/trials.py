@@ -225,9 +225,10 @@ def all_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Every trial in the order in which it ended; without an objective where nothing was searched."""
     goal = goal_of(trials)
     columns = [
-        "trial_id", "outcome", "objective", "warm_tta_s", "cold_tta_s", *searched_knobs(trials), "loader_workers",
-        "seed", goal.best, goal.test, "samples", "startup_s", "compile_s", "train_s", "data_s", "eval_s",
-        "slice_s", "lost_s", "fresh_process", "host", "hosts", "cpu", "gpu", "load_start", "load_end", "error",
+        "trial_id", "outcome", "capped_by", "cap_s", "objective", "warm_tta_s", "cold_tta_s",
+        *searched_knobs(trials), "loader_workers", "seed", goal.best, goal.test, "samples", "startup_s", "compile_s",
+        "train_s", "data_s", "eval_s", "slice_s", "lost_s", "fresh_process", "host", "hosts", "cpu", "gpu",
+        "load_start", "load_end", "error",
     ]  # fmt: skip
     has_search = bool((trials["phase"] != "sweep").any())
     shown = [column for column in columns if has_search or column != "objective"]

@@ -208,8 +208,10 @@ def _alone(aim: str, best: Row | None, budget: Row) -> Sentence:
             return ("All ", trials, f" trials of {name} failed; the table of trials says why.")
         return (f"{name} never reached {aim} in ", trials, " trials.")
     if not best["runs"]:
-        found = budget.say("reached", "count")
-        return (f"{name} reached {aim} in ", found, " of ", trials, " trials; its best configuration is not confirmed.")
+        found: Sentence = (budget.say("reached", "count"), " of ", trials, " trials")
+        if budget["capped"]:
+            found += (" (", budget.say("capped", "count"), " were capped)")
+        return (f"{name} reached {aim} in ", *found, "; its best configuration is not confirmed.")
     if not best["reached"]:
         runs = best.say("runs")
         return (f"{name} reached {aim} in its search, but in none of ", runs, " confirmation runs.")

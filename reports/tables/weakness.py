@@ -11,11 +11,12 @@ from reports.tables.gpus import on_troubled_gpus
 from reports.tables.machines import machine_cautions
 from reports.tables.trials import frameworks, phase
 
-FEW = 5  # trials that reached the target; also fewer than a third of those that the scheduler let end
+FEW = 5  # trials that reached the target; also fewer than a third of those that were left to end
+_CUT_SHORT = ("capped", "stopped")  # outcomes of trials of which nobody knows whether they would have reached it
 _WORDS = {
     "out_of_time": "out of time",
     "out_of_epochs": "out of epochs",
-    "stopped": "stopped by the scheduler",
+    "stopped": "stopped by ASHA",
 }
 
 
@@ -35,7 +36,7 @@ def few_reached(trials: pd.DataFrame) -> pd.DataFrame:
     table = []
     for name in frameworks(trials):
         search = phase(trials[trials["framework"] == name], "search")
-        hits, judged = int(search["reached"].astype(bool).sum()), int((search["outcome"] != "stopped").sum())
+        hits, judged = int(search["reached"].astype(bool).sum()), int((~search["outcome"].isin(_CUT_SHORT)).sum())
         if hits == len(search) or (hits >= FEW and 3 * hits >= judged):
             continue
         missed = search.loc[~search["reached"].astype(bool), "outcome"].value_counts()

@@ -52,6 +52,7 @@ OUTCOMES: dict[Outcome, str] = {
     "out_of_time": "out of time",
     "out_of_epochs": "out of epochs",
     "diverged": "diverged",
+    "capped": "capped",  # by a search alone
 }
 _TOLD_CHARACTERS = 400
 # One of these is there where a driver of NVIDIA, on Linux or under Windows, or of AMD is.

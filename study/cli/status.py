@@ -22,8 +22,8 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     ``study``, ``running``, ``done`` (nothing left to run), ``report`` (its path, or None); ``failures`` (None, or how
     many of how many trials failed, the most frequent error, how often it came, and that in words) and
     ``without_result``, the frameworks that failures left without one; and per framework under ``frameworks``: trials
-    done and wanted, reached, failed, runs of the race and confirmation runs, cost in slice-seconds, the incumbent, and
-    what is searched besides learning rate, batch size and loader workers.
+    done and wanted, reached, capped, failed, runs of the race and confirmation runs, cost in slice-seconds, the
+    incumbent, and what is searched besides learning rate, batch size and loader workers.
     """
     log = read_log(folder.log)
     rows = list(log.trials.values())
@@ -41,6 +41,7 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
             "trials": len(searched),
             "trials_wanted": plan.search.trials if plan.sweep is None else plan.sweep.trainings,
             "reached": sum(row["reached"] for row in searched),
+            "capped": sum(row["outcome"] == "capped" for row in searched),
             "failed": sum(row["outcome"] == "failed" for row in searched),
             "raced": sum(len(raced.get(name, {}).get(row["number"], ())) for row in entered.get(name, ())),
             "raced_wanted": (len(entered.get(name, ())) if searched_all else most) * plan.race.runs,
@@ -76,6 +77,7 @@ def progress_of(framework: dict[str, Any], *, sweep: bool = False) -> str:
     if sweep:
         return f"{framework['trials']} of {framework['trials_wanted']} trainings{failed}; {cost}"
     done = f"{framework['trials']} of {framework['trials_wanted']} trials, {framework['reached']} reached"
+    done += f", {framework['capped']} capped" if framework["capped"] else ""
     later = "".join(
         f"; {framework[what]} of {framework[f'{what}_wanted']} {what}"
         for what in ("raced", "confirmed")

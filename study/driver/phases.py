@@ -112,8 +112,8 @@ class Driver:
             cluster = ClusterWatch(self.plan.slice, joining=self.joining.look, say=self.progress.say)
         watch = NodeWatch(self.nodes)
         shown, weights = self.progress, self.supplies.weights
-        all_along = (self.blame, self.retries, weights, self.notices, stopped)
-        return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, *all_along)
+        all_along = (self.blame, self.retries, weights, self.notices)
+        return Recorder(self.plan, self.folder, self.records, shown, starts, watch, cluster, *all_along, stopped)
 
     def nodes(self) -> list[Node]:
         """The nodes that are up now, can hold a slice, and may be used."""

@@ -16,6 +16,7 @@ from study.driver.outlook import Outlook, in_words, wanted_by
 from study.plan.plan import Plan
 from study.plan.points import point_of
 from study.scores import scored
+from study.strategy.capping import elapsed_s
 from trainables.contract import Record
 from trainables.frameworks import framework
 
@@ -31,6 +32,7 @@ class _Lane:
     done: int = 0
     reached: int = 0
     failed: int = 0
+    capped: int = 0
     cost_s: float = 0.0
     best: Record | None = None
 
@@ -182,6 +184,7 @@ class Progress:
         lane.cost_s += row["slice_s"] or 0.0
         self._phase.running.pop(row["trial_id"], None)
         lane.failed += row["outcome"] == "failed"
+        lane.capped += row["outcome"] == "capped"
         if row["reached"]:
             lane.reached += 1
             if lane.best is None or row["objective"] < lane.best["objective"]:
@@ -214,9 +217,9 @@ class Progress:
 
 
 def _whole(lane: _Lane, best: str | None = None) -> str:
-    failed = f", {lane.failed} failed" if lane.failed else ""
+    others = "".join(f", {count} {what}" for what, count in (("capped", lane.capped), ("failed", lane.failed)) if count)
     winner = f", best {best}" if best is not None else ""
-    return f"{lane.done} of {lane.wanted}, {lane.reached} reached{failed}{winner}"
+    return f"{lane.done} of {lane.wanted}, {lane.reached} reached{others}{winner}"
 
 
 def tta(row: Record | None) -> str:
@@ -241,9 +244,14 @@ def describe(row: Record, also: Sequence[str] = ()) -> str:
     if row["outcome"] == "failed":
         return f"failed: {row['error']} ({knobs})"
     best, loss = row["best_validation_accuracy"], row.get("best_validation_loss")
+    outcome = f"capped after {elapsed_s(row, row['objective_clock']):.2f} s" if _was_capped(row) else row["outcome"]
     if best is None and loss is None:
-        return f"{row['outcome']} ({knobs})"
-    return f"{row['outcome']} at {scored(best, loss)} ({knobs})"
+        return f"{outcome} ({knobs})"
+    return f"{outcome} at {scored(best, loss)} ({knobs})"
+
+
+def _was_capped(row: Record) -> bool:
+    return row["outcome"] == "capped" and row.get("train_s") is not None
 
 
 def _short(value: Value) -> str:
