@@ -33,8 +33,9 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     -------
     One row per framework. Columns: framework; trials and trials_planned, failed, reached and capped of the former;
     races (runs of the best configurations) and races_planned (of as many as the search has); runs (that confirm the
-    winner), runs_planned (0 where there is no winner), earlier_runs (that confirmed a former winner) and again (that count
-    no more, for they ran on a machine that was lost, or on two, and were run again); trainings and trainings_planned of a sweep.
+    winner), runs_planned (0 where there is no winner), earlier_runs (that confirmed a former winner) and again (that
+    count no more, for they ran on a machine that was lost, or on two, and were run again); trainings and
+    trainings_planned of a sweep.
     """
     sweep = plan.get("sweep")
     searches = bool(plan) and not sweep
