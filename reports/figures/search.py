@@ -58,10 +58,10 @@ def knob_against_time(trials: pd.DataFrame, knob: str) -> Figure:
             rasterized=many,
         )  # fmt: skip
         capped = group["outcome"] == "capped"
-        for which, marker in ((~reached & ~capped, "x"), (capped, "|")):
+        for which, marker, scale in ((~reached & ~capped, "x", 1), (capped, "|", 2)):
             axes.scatter(
-                x[which], group["objective"][which], s=size, alpha=alpha * 0.8, color=colour(name), marker=marker,
-                linewidths=1, rasterized=many,
+                x[which], group["objective"][which], s=scale * size, alpha=alpha * 0.8, color=colour(name),
+                marker=marker, linewidths=1, rasterized=many,
             )  # fmt: skip
     if len(search):
         axis.set(axes)

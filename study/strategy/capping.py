@@ -40,21 +40,23 @@ class CapRule:
     rank
         Which of the trials that reached the target counts: 1, the best; of fewer than so many, the last. The race takes
         several of the best, so that a cap by the best alone could leave it with one.
+    lag
+        By how many times slower than that trial's curve another's may rise; None: curves are not compared.
     margin
-        How far a trial's best score may stay below the curve of the one that counts, in standard deviations of the
-        evaluations' noise (`noise`); None: curves are not compared.
+        How far it may then stay below, in standard deviations of the evaluations' noise (`noise`).
     """
 
     slack: float
     rank: int
-    margin: float | None
+    lag: float | None = None
+    margin: float = 0.0
 
 
 def rule_of(search: SearchPlan) -> CapRule | None:
     """The rule by which a plan's search is capped; None where it is not."""
     if search.scheduler != "cap":
         return None
-    return CapRule(slack=search.cap_slack, rank=search.cap_rank, margin=search.cap_margin or None)
+    return CapRule(slack=search.cap_slack, rank=search.cap_rank, lag=search.cap_lag or None, margin=search.cap_margin)
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def curve_of(trial: Record, evaluations: Iterable[Record]) -> Curve:
 def cap_for(rule: CapRule, curves: Iterable[Curve], *, host: str) -> Cap:
     """What a framework's next trial on a machine must keep up with, from its trials that have ended.
 
-    The curve that it is compared with is stretched in time by the slack, so that it meets the target when the cap
-    comes: a trial is stopped when it is behind what would only just be in time.
+    The curve that it is compared with is the running best of the one that counts, drawn out in time by the lag. At
+    equal times, with no lag, early differences decide that say little of who is first in the end.
 
     Parameters
     ----------
@@ -118,10 +120,10 @@ def cap_for(rule: CapRule, curves: Iterable[Curve], *, host: str) -> Cap:
         return NO_CAP
     counts = hits[min(rule.rank, len(hits)) - 1]
     assert counts.tta_s is not None
-    if rule.margin is None:
+    if rule.lag is None:
         return Cap(seconds=rule.slack * counts.tta_s)
-    stretched = (rule.slack * seconds for seconds in counts.seconds)
-    best = tuple(zip(stretched, running_best(counts.scores), strict=True))
+    delayed = (rule.lag * seconds for seconds in counts.seconds)
+    best = tuple(zip(delayed, running_best(counts.scores), strict=True))
     return Cap(seconds=rule.slack * counts.tta_s, best=best, margin=rule.margin * noise(hits))
 
 
