@@ -80,8 +80,8 @@ def test_the_rule_is_the_plans() -> None:
         ("search.cap_slack=0.5", "search.cap_slack is 0.5; it must be 1 or more"),
         ("search.cap_rank=0", "search.cap_rank is 0; it must be 1 or more"),
         ("search.cap_lag=-1", "search.cap_lag is -1; it must be 0 or more"),
-        ("search.cap_margin=few", "search.cap_margin is 'few'; it must be a number"),
-        ("search.scheduler=caps", "search.scheduler is 'caps'; it takes cap, asha or fifo"),
+        ("search.cap_margin=few", "search.cap_margin is 'few'; it takes a number"),
+        ("search.scheduler=caps", "search.scheduler is 'caps'; did you mean 'cap'? valid: cap, asha, fifo"),
     ],
 )
 def test_what_is_no_rule_is_refused(setting: str, message: str) -> None:
