@@ -64,7 +64,7 @@ def verify_report(folder: str | Path, into: str | Path | None = None) -> list[st
     records = read_records(folder)
     return [
         *_compare_with(build_page(records, _price(found.options, written)), found, into),
-        *against_the_plan(records.trials, records.plan),
+        *against_the_plan(records.trials, records.plan, records.provenance),
         *among_themselves(records.trials, records.evaluations),
     ]
 
@@ -85,7 +85,10 @@ def verify_comparison(folders: Sequence[str | Path], into: str | Path, by: str =
     studies = read_studies(folders)
     differences = list(_compare_with(build_comparison(studies, by), found, None if alone else into))
     for name, records in studies.items():
-        told = *against_the_plan(records.trials, records.plan), *among_themselves(records.trials, records.evaluations)
+        told = (
+            *against_the_plan(records.trials, records.plan, records.provenance),
+            *among_themselves(records.trials, records.evaluations),
+        )
         differences += [f"{name}: {each}" for each in told]
     return differences
 

@@ -39,6 +39,7 @@ from reports.tables.cost import Price
 from reports.tables.disturbance import disturbed_runs, disturbed_sentences
 from reports.tables.provenance import own_workload, plan_change_sentences, plan_changes
 from reports.tables.rules import rules
+from reports.tables.stopped import stops
 from reports.tables.sweeps import swept
 from reports.tables.trials import best_configurations
 from reports.tables.verdict import goal, verdict_sentences
@@ -127,7 +128,7 @@ def build_page(records: StudyRecords, price: Price | None = None) -> Page:
     trials = records.trials
     claimed, reached = claims(trials), successes(trials)
     changed = plan_changes(records.provenance, trials)
-    best, budget = best_configurations(trials), budgets(trials, records.plan)
+    best, budget = best_configurations(trials), budgets(trials, records.plan, records.provenance)
     behind, rule, busy = dots(trials), rules(trials, records.plan), disturbed_runs(trials)
     return Page(
         heading=heading(records.name, trials, goal(trials) if len(trials) else "its target", records.plan),
@@ -161,7 +162,11 @@ def _sections(records: StudyRecords, price: Price | None) -> list[Section]:
         own = own_workload(records.provenance)
         best = best_configurations(trials, own)
         where = "in the study's folder" if own else ""
-        found += [best_section(trials, best, records.plan, where), cost_section(trials, price), why_section(trials)]
+        found += [
+            best_section(trials, best, records.plan, where),
+            cost_section(trials, price, stops(records.provenance)),
+            why_section(trials),
+        ]
     found += [sweep_section(trials, knob) for knob in swept(trials)]
     found.append(where_section(records))
     if searched(trials):

@@ -18,6 +18,7 @@ from reports.tables.cost import Price, best_so_far, incumbents, resampled, searc
 from reports.tables.disturbance import uneven
 from reports.tables.equality import equality_said, equality_table
 from reports.tables.provenance import changes, facts, mixed_nodes, own_workload
+from reports.tables.stopped import stopped_sentence, stops
 from reports.tables.target import target_sentences, target_table
 from reports.tables.trials import phase
 from reports.tables.weakness import disturbed
@@ -87,8 +88,22 @@ def best_section(trials: pd.DataFrame, best: pd.DataFrame, plan: dict[str, Any],
     )
 
 
-def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
-    """What the search cost and when it has paid for itself."""
+_STOPPED = (
+    Column("framework", "framework", "title"),
+    Column("trials", "trials of a search that stopped early", "count", of="planned"),
+    Column("why", "for its", "text"),
+    Column("spent_s", "slice-s spent"),
+    Column("budget_s", "of a budget of"),
+    Column("cost_s", "another would cost", "seconds"),
+    Column("saves_s", "and save a training", "seconds"),
+    Column("pays_after", "and pay after trainings", "count"),
+    Column("asked", "asked for", "count"),
+)
+
+
+def cost_section(trials: pd.DataFrame, price: Price | None, stopped: pd.DataFrame | None = None) -> Section:
+    """What the search cost and when it has paid for itself; and which searches stopped early (`stops`)."""
+    early = stops({}) if stopped is None else stopped
     cost, found = search_cost(trials, price), incumbents(trials)
     columns = [
         Column("framework", "framework", "title"),
@@ -115,7 +130,11 @@ def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
     return Section(
         "cost",
         "What finding it cost",
-        said=tuple(_costs(row) for row in incumbent) + tuple(_pays(row) for row in incumbent),
+        said=(
+            *(stopped_sentence(row) for row in rows("stopped", early)),
+            *(_costs(row) for row in incumbent),
+            *(_pays(row) for row in incumbent),
+        ),
         note="Finished: reached the target. Capped: stopped before its limits, since it could no longer be among the "
         "best, or lagged behind. Missed: out of time or epochs, or diverged. Lost: done again after an interruption or "
         "a failure. Race: the search's best, run again to tell the good ones from the lucky ones. A slice-second is "
@@ -124,6 +143,7 @@ def cost_section(trials: pd.DataFrame, price: Price | None) -> Section:
         "framework started and compiled.",
         tables=(
             Table("search_cost", cost, tuple(columns), "slice_s, cpus, gpus, outcome and lost_s of all trials"),
+            Table("stopped", early, _STOPPED if len(early) else (), "the study, when these searches stopped"),
             Table("incumbents", found),
             Table("best_so_far", curve),
             Table("best_so_far_resampled", bands),

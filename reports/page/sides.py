@@ -52,7 +52,7 @@ def _page(studies: dict[str, StudyRecords], sides: list[Side]) -> Page:
     records = together(studies, sides)
     trials = records.trials
     claimed, behind, reached = (of_one_framework(make(trials), sides) for make in (claims, dots, successes))
-    budget = per_study(studies, sides, lambda each: budgets(each.trials, each.plan))
+    budget = per_study(studies, sides, lambda each: budgets(each.trials, each.plan, each.provenance))
     busy = per_study(studies, sides, lambda each: disturbed_runs(each.trials))
     changed = _by_study(studies, lambda each: plan_changes(each.provenance, each.trials))
     best, rule = _best(studies, sides, trials), _rules(studies)

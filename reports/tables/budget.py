@@ -9,6 +9,7 @@ import pandas as pd
 
 from reports.names import title
 from reports.sentences import Row, Sentence, rows
+from reports.tables.stopped import STOPPED
 from reports.tables.trials import (
     confirmation_runs,
     finalist_ranks,
@@ -21,13 +22,15 @@ from reports.tables.trials import (
 )
 
 
-def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+def budgets(trials: pd.DataFrame, plan: dict[str, Any], provenance: dict[str, Any] | None = None) -> pd.DataFrame:
     """Trials, confirmation runs and trainings of a sweep: done and planned.
 
     Parameters
     ----------
     plan
         The frozen plan; without one nothing is known to be planned.
+    provenance
+        It knows which searches stopped before their last trial: of these no more was planned than they did.
 
     Returns
     -------
@@ -41,6 +44,7 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     searches = bool(plan) and not sweep
     best, confirmed, swept = search_winners(trials), confirmation_runs(trials), sweep_runs(trials)
     replaced, raced, ranks = replaced_runs(trials), race_runs(trials), finalist_ranks(trials)
+    stopped = (provenance or {}).get(STOPPED, {})
     table = []
     for name in dict.fromkeys([*plan.get("frameworks", []), *frameworks(trials)]):
         mine = trials[trials["framework"] == name]
@@ -50,6 +54,7 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
         races = int(raced.loc[raced["framework"] == name, "confirms"].isin(entered).sum())
         runs = int((confirmed["framework"] == name).sum())
         again = int((replaced["framework"] == name).sum())
+        wanted = stopped[name]["trials"] if name in stopped else plan.get("search", {}).get("trials", np.nan)
         table.append(
             {
                 "framework": name,
@@ -57,7 +62,7 @@ def budgets(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
                 "failed": int((search["outcome"] == "failed").sum()),
                 "reached": int(search["reached"].astype(bool).sum()),
                 "capped": int((search["outcome"] == "capped").sum()),
-                "trials_planned": plan.get("search", {}).get("trials", np.nan) if searches else np.nan,
+                "trials_planned": wanted if searches else np.nan,
                 "races": races,
                 "races_planned": configurations * plan["race"]["runs"] if searches and "race" in plan else np.nan,
                 "runs": runs,

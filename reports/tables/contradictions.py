@@ -34,13 +34,15 @@ _PLANNED = {
 _MISSING = (("trials", "trials of the search"), ("runs", "confirmation runs"), ("trainings", "trainings of the sweep"))
 
 
-def against_the_plan(trials: pd.DataFrame, plan: dict[str, Any]) -> list[str]:
+def against_the_plan(trials: pd.DataFrame, plan: dict[str, Any], provenance: dict[str, Any] | None = None) -> list[str]:
     """Trials that were run with other values than the plan has, and runs that it has and the records lack.
 
     Parameters
     ----------
     plan
         The frozen plan; without one nothing is known.
+    provenance
+        It knows which searches stopped before their last trial.
     """
     found = []
     every = with_options(trials)
@@ -56,7 +58,7 @@ def against_the_plan(trials: pd.DataFrame, plan: dict[str, Any]) -> list[str]:
                 f"value ({first['trial_id']}: {has})"
             )
     if plan and len(trials):
-        for row in budgets(trials, plan).to_dict("records"):
+        for row in budgets(trials, plan, provenance).to_dict("records"):
             for done, what in _MISSING:
                 wanted = row[f"{done}_planned"]
                 if not math.isnan(wanted) and row[done] < wanted:

@@ -41,7 +41,9 @@ def start(
 
     Where it could not take its folder away, killed or interrupted, the next launch takes that over.
     """
+    from reports.tables.cost import Price
     from study.cli.readiness import check_machine_and_models
+    from study.driver.allowance import budget_in_s
     from study.plan.completing import refuse_by_data
     from study.store.folder import StudyFolder, clear, create
     from study.store.lock import is_running
@@ -50,6 +52,7 @@ def start(
 
     interrupts.means = "no trial has begun"
     check_available(plan.frameworks)
+    budget_in_s(plan, prices or Price())
     workload = find(plan.workload)
     made = prepare_data(workload, data_dir)
     refuse_by_data(plan, made, workload)

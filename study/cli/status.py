@@ -6,12 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from reports.winners import apart, confirmations, finalists, race_runs, standing, winners
+from study.driver.allowance import Allowance, allowance_of
 from study.driver.failures import failures, fruitless
 from study.driver.progress import describe
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.lock import is_running
-from study.store.log import read_log
+from study.store.log import Log, read_log
+from trainables.common.errors import UserError
 
 
 def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
@@ -22,10 +24,12 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     ``study``, ``running``, ``done`` (nothing left to run), ``report`` (its path, or None); ``failures`` (None, or how
     many of how many trials failed, the most frequent error, how often it came, and that in words) and
     ``without_result``, the frameworks that failures left without one; and per framework under ``frameworks``: trials
-    done and wanted, reached, capped, failed, runs of the race and confirmation runs, cost in slice-seconds, the
-    incumbent, and what is searched besides learning rate, batch size and loader workers.
+    done and wanted, why the search stopped before its last one, or None, reached, capped, failed, runs of the race and
+    confirmation runs, cost in slice-seconds, the incumbent, and what is searched besides learning rate, batch size and
+    loader workers.
     """
     log = read_log(folder.log)
+    allowance = _allowance(plan, folder, log)
     rows = list(log.trials.values())
     best, confirming = winners(rows), confirmations(rows)
     entered, raced = finalists(rows, plan.race.configurations), race_runs(rows)
@@ -35,11 +39,13 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         mine = [row for row in rows if row["framework"] == name]
         swept = standing(row for row in mine if row["phase"] == "sweep")
         searched = [row for row in mine if row["phase"] == "search"] if plan.sweep is None else swept
-        searched_all = len(searched) >= plan.search.trials
+        why = allowance.over(name) if allowance is not None else None
+        searched_all = why is not None or len(searched) >= plan.search.trials
         confirmed = [row for row in confirming if row["framework"] == name]
         frameworks[name] = {
             "trials": len(searched),
             "trials_wanted": plan.search.trials if plan.sweep is None else plan.sweep.trainings,
+            "stopped": allowance.said(name, why) if allowance is not None and why is not None else None,
             "reached": sum(row["reached"] for row in searched),
             "capped": sum(row["outcome"] == "capped" for row in searched),
             "failed": sum(row["outcome"] == "failed" for row in searched),
@@ -58,7 +64,7 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         "running": is_running(folder),
         "done": not apart(confirming)
         and all(
-            each["trials"] >= each["trials_wanted"]
+            (each["stopped"] or each["trials"] >= each["trials_wanted"])
             and each["raced"] >= each["raced_wanted"]
             and (each["best"] is None or each["confirmed"] >= each["confirmed_wanted"])
             for each in frameworks.values()
@@ -70,12 +76,23 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
     }
 
 
+def _allowance(plan: Plan, folder: StudyFolder, log: Log) -> Allowance | None:
+    """What the searches may still spend; of a sweep nothing. A price that is gone ends no search."""
+    if plan.sweep is not None:
+        return None
+    try:
+        return allowance_of(plan, folder, log)
+    except UserError:
+        return Allowance(plan, log)
+
+
 def progress_of(framework: dict[str, Any], *, sweep: bool = False) -> str:
     """What `status` says of a framework, in a line; of a sweep, which has neither a target nor a best, what ran."""
     failed = f", {framework['failed']} failed" if framework["failed"] else ""
     cost = f"{framework['cost_slice_s']:.0f} slice-s"
     if sweep:
         return f"{framework['trials']} of {framework['trials_wanted']} trainings{failed}; {cost}"
+    stopped = f", stopped{framework['stopped'].partition(' trials')[2]}" if framework["stopped"] else ""
     done = f"{framework['trials']} of {framework['trials_wanted']} trials, {framework['reached']} reached"
     done += f", {framework['capped']} capped" if framework["capped"] else ""
     later = "".join(
@@ -84,4 +101,4 @@ def progress_of(framework: dict[str, Any], *, sweep: bool = False) -> str:
         if framework[f"{what}_wanted"]
     )
     best = f"best {describe(framework['best'], framework['also_searched'])}" if framework["best"] else "no best yet"
-    return f"{done}{failed}{later}; {cost}; {best}"
+    return f"{done}{failed}{stopped}{later}; {cost}; {best}"

@@ -77,13 +77,15 @@ class Outlook:
     _ask_slots: Callable[[], int] = lambda: 1
     _at_once: int = 1
     _fresh: bool = True
+    _pausing: set[str] = field(default_factory=set)  # frameworks that deal no trial, unless what runs changes that
+    _budget_s: float | None = None  # slice-seconds that each framework may spend in the phase
 
     def know(self, rows: Iterable[Record]) -> None:
         """Rows of trials that were finished before."""
         self._rows.update((row["trial_id"], row) for row in rows)
         self._counted.clear()
 
-    def begin(self, phase: str, *, at_once: Callable[[], int], fresh: bool) -> None:
+    def begin(self, phase: str, *, at_once: Callable[[], int], fresh: bool, budget_s: float | None = None) -> None:
         """A phase begins, or what is left of it.
 
         Parameters
@@ -92,11 +94,22 @@ class Outlook:
             Tells how many trials run at a time.
         fresh
             Whether each has a process of its own.
+        budget_s
+            Slice-seconds that each framework may spend; None: no limit.
         """
-        self._phase, self._fresh = phase, fresh
+        self._phase, self._fresh, self._budget_s = phase, fresh, budget_s
         self._ask_slots, self._at_once = at_once, max(1, at_once())
-        for each in (self._running, self._free, self._dealt):
+        for each in (self._running, self._free, self._dealt, self._pausing):
             each.clear()
+
+    def pauses(self, framework: str, pausing: bool) -> None:
+        """Whether a framework deals no trial for now."""
+        (self._pausing.add if pausing else self._pausing.discard)(framework)
+
+    def over(self, phase: str, framework: str) -> None:
+        """A framework has no more to do in a phase than it has done."""
+        done = sum(row["framework"] == framework for row in self._that_count(phase))
+        self.wanted[phase] = {**self.wanted.get(phase, {}), framework: done}
 
     def dealt(self, trial_id: str) -> None:
         """A trial waits for a process."""
@@ -159,7 +172,11 @@ class Outlook:
                 return None
             running = [slot for slot in self._running.values() if slot.framework == name] * (phase == self._phase)
             rests = [max(0.0, each_s - (now - slot.since)) for slot in running[:left]]
-            work_s += each_s * (left - len(rests)) + sum(rests)
+            to_come_s = each_s * (left - len(rests)) * (phase != self._phase or name not in self._pausing)
+            if phase == self._phase and self._budget_s is not None:
+                spent_s = sum(row["slice_s"] or 0.0 for row in mine) + each_s * len(rests)
+                to_come_s = min(to_come_s, max(0.0, self._budget_s - spent_s))
+            work_s += to_come_s + sum(rests)
             longest_s = max([longest_s, *rests])
         return max(work_s / at_once, longest_s)
 

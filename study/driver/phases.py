@@ -28,6 +28,7 @@ from study.cluster.nodes import Node, asked, check_nodes
 from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_for
 from study.cluster.starting import START_LIMIT_S, StartWatch
 from study.cluster.waiting import ClusterWatch
+from study.driver.allowance import Allowance, allowance_of
 from study.driver.blame import Blame
 from study.driver.caps import Caps, CapScheduler, Stop
 from study.driver.notices import Notices
@@ -58,7 +59,7 @@ from study.store.frozen import workload_in
 from study.store.journal import enqueue_again, reconcile
 from study.store.lock import is_running, locked
 from study.store.parquet import refresh_parquet
-from study.store.provenance import record_nodes, write_provenance
+from study.store.provenance import record_nodes, record_stops, write_provenance
 from study.store.records import Records
 from study.strategy.capping import rule_of
 from trainables.common.errors import UserError
@@ -118,6 +119,10 @@ class Driver:
     def nodes(self) -> list[Node]:
         """The nodes that are up now, can hold a slice, and may be used."""
         return nodes_for(self.plan.slice, self.allowed)
+
+    def allowance(self) -> Allowance:
+        """What the searches may still spend."""
+        return allowance_of(self.plan, self.folder, self.records)
 
     def gives_again(self) -> bool:
         """Whether trials failed on nodes that were left out since; they are to run again, elsewhere."""
@@ -271,13 +276,23 @@ def _search(driver: Driver) -> dict[str, int]:
     if again:
         say(interrupted(folder, again))
     wanted, fresh = plan.search.trials, plan.search.objective == "cold"
+    allowance = driver.allowance()
+    owed = {name: each.owed() for name, each in searches.items()}
     left = {name: max(0, wanted - len(each.finished())) for name, each in searches.items()}
+    left = {name: count if owed[name] or allowance.over(name) is None else 0 for name, count in left.items()}
     if any(left.values()):
         before = [row for row in records.trials.values() if row["phase"] == "search"]
         counts = dict.fromkeys(plan.frameworks, wanted)
         caps = Caps(rule_of(plan.search), records)
         scheduler = make_scheduler(plan, samples=facts(driver.supplies.workload).training_samples, caps=caps)
-        with driver.progress.phase("search", counts, before, at_once=driver.slots.now, fresh=fresh):
+        budget_s = allowance.budget_s
+
+        def stops(name: str, running: int) -> bool:
+            now = allowance.stopped(name, running) is not None
+            driver.progress.pauses(name, now)
+            return now
+
+        with driver.progress.phase("search", counts, before, at_once=driver.slots.now, fresh=fresh, budget_s=budget_s):
             fit(
                 plan,
                 folder,
@@ -292,6 +307,8 @@ def _search(driver: Driver) -> dict[str, int]:
                     slots=driver.slots.now,
                     nodes=driver.nodes,
                     cap=caps.now,
+                    owed=owed,
+                    stops=stops,
                 ),
                 trials=sum(left.values()),
                 concurrent=sum(left.values()),  # the searcher deals no more than there is room for
@@ -300,8 +317,13 @@ def _search(driver: Driver) -> dict[str, int]:
                 recorder=driver.recorder(scheduler.stopped if isinstance(scheduler, CapScheduler) else {}),
                 interrupts=driver.interrupts,
             )
+    over = {name: why for name in searches if (why := allowance.over(name)) is not None}
+    for name, why in over.items():
+        say(allowance.said(name, why))
+        driver.progress.over("search", name)
+    record_stops(folder, {name: allowance.as_record(name, why) for name, why in over.items()})
     counts = {name: len(each.finished()) for name, each in searches.items()}
-    return {name: wanted - count for name, count in counts.items() if count < wanted}
+    return {name: wanted - count for name, count in counts.items() if count < wanted and name not in over}
 
 
 def race(driver: Driver) -> None:

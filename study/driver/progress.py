@@ -113,6 +113,7 @@ class Progress:
         *,
         at_once: Callable[[], int] = lambda: 1,
         fresh: bool = True,
+        budget_s: float | None = None,
     ) -> Iterator[None]:
         """Show a phase while the block runs.
 
@@ -128,12 +129,14 @@ class Progress:
             Tells how many trials run at a time.
         fresh
             Whether each has a process of its own.
+        budget_s
+            Slice-seconds that each framework may spend.
         """
         self._phase = _Phase(name, {each: _Lane(count) for each, count in wanted.items()})
         for row in records:
             self._count(row)
         self._outlook.wanted[name] = wanted
-        self._outlook.begin(name, at_once=at_once, fresh=fresh)
+        self._outlook.begin(name, at_once=at_once, fresh=fresh, budget_s=budget_s)
         self._screen.doing(name)
         self._screen.showing(self._measure, self._lines)
         try:
@@ -142,6 +145,14 @@ class Progress:
             self._screen.showing()
         for each, lane in self._phase.lanes.items():
             self.say(f"{name}, {framework(each).title}: {_whole(lane)}, {lane.cost_s:.0f} slice-s")
+
+    def pauses(self, framework: str, pausing: bool) -> None:
+        """Whether a framework deals no trial for now."""
+        self._outlook.pauses(framework, pausing)
+
+    def over(self, phase: str, framework: str) -> None:
+        """A framework has no more to do in a phase than it has done."""
+        self._outlook.over(phase, framework)
 
     def dealt(self, trial_id: str) -> None:
         """A trial waits for a process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -81,6 +82,10 @@ class DealingSearcher(NeverRestored):
         The nodes that are up and can hold a slice.
     cap
         What a framework's trial on a machine must keep up with; asked for when it is dealt.
+    owed
+        Trials by framework that are dealt whatever the search has spent: those that go on, and what waits before them.
+    stops
+        Whether a framework's search deals no more trials, so many of it being dealt and not ended.
     """
 
     def __init__(
@@ -96,8 +101,12 @@ class DealingSearcher(NeverRestored):
         slots: Callable[[], int],
         nodes: Callable[[], Sequence[Node]],
         cap: Callable[[str, str], Cap] = lambda *_: NO_CAP,
+        owed: Mapping[str, int] = MappingProxyType({}),
+        stops: Callable[[str, int], bool] = lambda *_: False,
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode="min")
+        self._owed = Counter(owed)
+        self._stops = stops
         self._plan = plan
         self._folder = folder
         self._supplies = supplies
@@ -130,8 +139,12 @@ class DealingSearcher(NeverRestored):
         up = self._nodes()
         if not up or len(self._owner) >= slots:
             return None
-        name, node = self._next(up)
+        wanted = self._wanted()
+        if not wanted:  # what still runs may change that: it costs less, or shows that another would pay
+            return None if self._owner else Searcher.FINISHED
+        name, node = self._next(wanted, up)
         self._left[name] -= 1
+        self._owed[name] -= 1
         self._searchers[name].suggest(trial_id)
         identity, spec = self._dealt.pop(name)
         place = self._place[name](identity["number"])
@@ -164,9 +177,14 @@ class DealingSearcher(NeverRestored):
     def _running(self, node: Node) -> int:
         return sum(each == node.id for _, each in self._owner.values())
 
-    def _next(self, up: Sequence[Node]) -> tuple[str, Node]:
-        """The framework of the next trial, and its node."""
-        wanted = [name for name, count in self._left.items() if count > 0]
+    def _wanted(self) -> list[str]:
+        """The frameworks that deal another trial."""
+        running = Counter(name for name, _ in self._owner.values())
+        left = [name for name, count in self._left.items() if count > 0]
+        return [name for name in left if self._owed[name] > 0 or not self._stops(name, running[name])]
+
+    def _next(self, wanted: Sequence[str], up: Sequence[Node]) -> tuple[str, Node]:
+        """The framework of the next trial, of those that deal one, and its node."""
         running = Counter(name for name, _ in self._owner.values())
         block = BLOCK if len(up) == 1 else max(1, min(BLOCK, self._plan.search.trials // (2 * len(up))))
 

@@ -106,6 +106,8 @@ def _filled(values: Mapping[str, Any], workload: Workload, names: list[str]) -> 
         "seed": 0,
         "search": {
             "trials": 30,
+            "budget": "",
+            "pays_after": 0,
             "sampler": "tpe",
             "startup_trials": max(1, min(10, trials // 3)) if isinstance(trials, int) else 10,
             "scheduler": "cap",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
+from study.plan.budget import HOW, budget_of
 from study.plan.checks import as_searched, check_gpus, check_knob, check_point, check_space
 from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
@@ -34,13 +35,24 @@ def _as_value(value: object) -> object:
     return value
 
 
+def _as_budget(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError(f"it is {value!r}; {HOW}")
+    budget_of(value)
+    return value
+
+
 Given = Annotated[Value, BeforeValidator(_as_value)]
 
 
 class SearchPlan(_Section):
     """The search for each framework's best configuration."""
 
-    trials: int = Field(ge=1, description="trials per framework")
+    trials: int = Field(ge=1, description="trials per framework, at most")
+    budget: Annotated[str, BeforeValidator(_as_budget)] = Field(
+        default="", description="of each framework, as in 2h, 90m or 5 EUR; empty: none"
+    )
+    pays_after: int = Field(default=0, ge=0, description="trainings in which another trial must pay; 0: any")
     sampler: SamplerName = Field(description="tpe, random or gp, of Optuna")
     startup_trials: int = Field(ge=1, description="random trials before the tpe or gp sampler models anything")
     scheduler: Literal["cap", "asha", "fifo"] = Field(

@@ -66,6 +66,11 @@ class Search:
         """Trials that count: finished, whatever became of them."""
         return [trial for trial in self.trials() if trial.state.is_finished()]
 
+    def owed(self) -> int:
+        """How many trials are to be dealt until all that go on have been: interrupted ones, and failed ones again."""
+        waiting = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.WAITING]
+        return max((place for place, trial in enumerate(waiting, 1) if ORIGIN in trial.user_attrs), default=0)
+
     def place(self, number: int) -> int:
         """Place of a trial in the search, void ones and those that replace an interrupted one not counted."""
         before = self._left_out_before
@@ -310,6 +315,12 @@ def add_void(search: Search) -> None:
 def trial_id(framework: str, number: int) -> str:
     """Id of a search's trial in records and folders."""
     return f"search-{framework}-{number:05d}"
+
+
+def framework_of(name: str) -> str | None:
+    """Inverse of `trial_id`, but for the number; None where it is the id of no trial of a search."""
+    phase, _, rest = name.partition("-")
+    return rest.rpartition("-")[0] if phase == "search" else None
 
 
 def search_distributions(plan: Plan, framework: str) -> dict[str, optuna.distributions.BaseDistribution]:

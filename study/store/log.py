@@ -38,6 +38,11 @@ class Log:
     head: str = START  # hash of the last line, which stands for all of them
     damaged: list[int] = field(default_factory=list)  # numbers of lines that are left out, counted from 1
 
+    @property
+    def unfinished(self) -> dict[str, float]:
+        """Trials that were started and have not ended, as `study.store.records.Records` has them."""
+        return self.starts
+
     def keep(self, kind: str, row: Record) -> None:
         """Take one row in."""
         if kind == "evaluation":

@@ -12,6 +12,7 @@ from typing import Any
 
 from optuna import get_all_study_summaries
 
+from study.plan.budget import budget_of
 from study.plan.files import apply, as_toml, thaw
 from study.plan.plan import Plan, parse
 from study.store.folder import StudyFolder
@@ -21,7 +22,16 @@ from study.store.log import set_aside
 from trainables.common.errors import UserError
 from trainables.common.files import write_text
 
-MAY_GROW = ("search.trials", "race.configurations", "race.runs", "confirm.runs", "sweep.repeats")
+MAY_GROW = (
+    "search.trials",
+    "search.budget",
+    "search.pays_after",
+    "race.configurations",
+    "race.runs",
+    "confirm.runs",
+    "sweep.repeats",
+)
+_NO_LIMIT = ("search.budget", "search.pays_after")  # where they say nothing
 MAY_CHANGE = (*MAY_GROW, "search.max_failures", "slice.max_concurrent")
 
 
@@ -128,9 +138,20 @@ def _refuse(found: Mapping[str, tuple[Any, Any]], folder: StudyFolder) -> None:
             f"May change: {', '.join(MAY_CHANGE)}"
         )
     for key in MAY_GROW:
-        then, now = found.get(key, (0, 0))
-        if now < then:
-            raise UserError(f"{key} is {now}, but {folder.path} was planned with {then}; give {then} or more")
+        if key in found and _fewer(key, *found[key]):
+            then, now = found[key]
+            unlimited = key in _NO_LIMIT and not then
+            planned, todo = ("no such limit", "leave it so") if unlimited else (then, f"give {then} or more")
+            raise UserError(f"{key} is {now}, but {folder.path} was planned with {planned}; {todo}")
+
+
+def _fewer(key: str, then: Any, now: Any) -> bool:
+    """Whether a study that was planned with one value would do less with another."""
+    if key == "search.budget":
+        return budget_of(now).less_than(budget_of(then))
+    if key == "search.pays_after":  # 0: the search does not stop before its last trial
+        return bool(now) and (now < then or not then)
+    return bool((now or 0) < (then or 0))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from reports.tables.cost import Price
+from study.plan.plan import SlicePlan
 from study.store.folder import StudyFolder
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
@@ -35,6 +36,11 @@ def keep(folder: StudyFolder, given: Price) -> None:
         write_text(folder.price, json.dumps(prices, indent=2) + "\n")
     else:
         folder.price.unlink(missing_ok=True)
+
+
+def slice_hour(price: Price, asked: SlicePlan) -> float:
+    """What an hour of a slice costs; 0 where that is not known."""
+    return asked.gpus * (price.gpu_hour or 0.0) + asked.cpus * (price.cpu_hour or 0.0)
 
 
 def kept_price(folder: StudyFolder, *, say: Callable[[str], None]) -> Price:

@@ -28,6 +28,7 @@ from trainables.frameworks import FRAMEWORKS, Framework, framework, traced
 from trainables.verify.compare import sources_digest
 from trainables.workloads.workload import MODEL_FILES, Workload
 
+STOPS = "stopped"  # in provenance.json: searches that ended before their last trial, by framework
 _ANSWER_S = 20.0  # nvidia-smi takes ten where eight GPUs must wake up first
 _GPU = re.compile(r"[ -~]+, (\d+ MiB|\[.*\])")
 _COMMIT = re.compile(r"\S*[0-9a-f]{40}(-dirty)?")
@@ -104,6 +105,13 @@ def record_nodes(
     known["nodes_differ"] = list(dict.fromkeys([*known.get("nodes_differ", []), *differ]))
     known["nodes_left_out"] = dict(left_out)
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
+
+
+def record_stops(folder: StudyFolder, stops: Mapping[str, dict[str, Any]]) -> None:
+    """Keep which frameworks' searches ended before their last trial, and why; those of earlier runs no more."""
+    known = _read(folder, lambda _: None)
+    if known.get(STOPS, {}) != stops:
+        write_text(folder.provenance, json.dumps({**known, STOPS: dict(stops)}, indent=2) + "\n")
 
 
 def _read(folder: StudyFolder, say: Callable[[str], None]) -> dict[str, Any]:

@@ -132,3 +132,47 @@ def expected_improvement(hits: Sequence[float], best: float) -> float:
 def pays(gain: Gain | None, trainings: int) -> bool:
     """Whether another trial is worth its cost at so many trainings; always, where these are 0 or nothing is known."""
     return trainings == 0 or gain is None or gain.saves_s * trainings >= gain.cost_s
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan says on when a framework's search may stop before its last trial.
+
+    Parameters
+    ----------
+    budget_s
+        Slice-seconds; None: no limit.
+    pays_after
+        Trainings that are to be run with what is found; 0: as many as one likes.
+    startup
+        Trials before the sampler models anything.
+    """
+
+    budget_s: float | None = None
+    pays_after: int = 0
+    startup: int = 0
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Why no trial is dealt any more: the budget is spent, or, where ``gain`` is given, another would not pay."""
+
+    spent_s: float
+    gain: Gain | None = None
+
+
+def stopped(limits: Limits, ended: Sequence[Ended], running_s: Sequence[float] = ()) -> Stopped | None:
+    """Whether a framework's search is over before its last trial, and why; None where it goes on.
+
+    Asked before each trial is dealt, with what is known then; once nothing runs any more the answer depends on the
+    trials that have ended alone, so that a resumed search stops where an uninterrupted one would.
+
+    Parameters
+    ----------
+    ended, running_s
+        As for `another` and `is_spent`.
+    """
+    if limits.budget_s is not None and is_spent(limits.budget_s, ended, running_s):
+        return Stopped(spent_s(ended))
+    gain = another(ended, startup=limits.startup) if limits.pays_after else None
+    return None if pays(gain, limits.pays_after) else Stopped(spent_s(ended), gain)

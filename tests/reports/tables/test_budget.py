@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from reports.page.checking import verify_report
 from reports.page.report import write_report
-from reports.sentences import plain
+from reports.sentences import plain, rows
 from reports.tables.budget import budgets, unfinished_sentences
+from reports.tables.contradictions import against_the_plan
+from reports.tables.stopped import stopped_sentence, stops
 from reports.tables.trials import confirmation_runs
 from tests.reports.conftest import make, race, save, study, trial
 
@@ -72,3 +75,35 @@ def test_runs_that_a_race_lacks_are_told() -> None:
     rows += [trial("pytorch", "confirm", number, 2.0) for number in range(10)]
     said = " ".join(map(plain, unfinished_sentences(budgets(study(rows).trials, plan))))
     assert "PyTorch has 4 of 8 runs of the race." in said  # the search found four configurations
+
+
+def test_a_search_that_stopped_early_is_finished_and_the_cost_says_why(tmp_path: Path) -> None:
+    stopped = {
+        "flux": {"trials": 4, "planned": 40, "why": "budget", "spent_s": 31.0, "budget_s": 30.0},
+        "pytorch": {
+            **{"trials": 4, "planned": 40, "why": "gain", "spent_s": 31.0, "budget_s": None},
+            **{"cost_s": 9.3, "saves_s": 0.02, "pays_after": 465.0, "asked": 100},
+        },
+    }
+    plan = {**PLAN, "search": {"trials": 40}}
+    records = make(0.5)
+    save(replace(records, plan=plan, provenance={**records.provenance, "stopped": stopped}), tmp_path)
+    assert "unfinished" not in write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Flux's search stopped after 4 of 40 trials: its budget of 30 slice-seconds was spent." in text
+    assert (
+        "PyTorch's search stopped after 4 of 40 trials: another would cost 9.30 s and save 0.02 s a training, so it "
+        "pays after 465 trainings, more than the 100 asked for." in text
+    )
+    assert verify_report(tmp_path) == []
+    found = against_the_plan(records.trials, plan, {"stopped": stopped})
+    assert found == against_the_plan(records.trials, PLAN)
+    assert len(against_the_plan(records.trials, plan)) == len(found) + 2
+
+
+def test_a_search_that_would_never_pay_says_so() -> None:
+    values = {"trials": 4, "planned": 40, "why": "gain", "spent_s": 31.0, "cost_s": 9.3, "saves_s": 0.0, "asked": 100}
+    table = stops({"stopped": {"flux": values}})
+    said = plain(stopped_sentence(rows("stopped", table)[0]))
+    assert said.endswith("another would cost 9.30 s and save 0 s a training, and so never pay.")
+    assert stops({}).empty
