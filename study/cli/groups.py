@@ -172,9 +172,14 @@ class Training:
 
     framework: FrameworkOption
     workload: WorkloadOption
-    learning_rate: Annotated[float, typer.Option(metavar="RATE", help="Learning rate, at its highest.")]
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Samples in a batch.")]
-    num_workers: Annotated[int, typer.Option(metavar="N", help="Loader processes or threads; 0 loads in line.")] = 0
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Learning rate, at its highest.", show_default=_USUAL)
+    ] = None
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Samples in a batch.", show_default=_USUAL)] = None
+    num_workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Loader processes or threads; 0 loads in line.", show_default=_USUAL),
+    ] = None
     optimizer: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The optimizer: sgd, nesterov, adam or adamw.", show_default=_USUAL),

@@ -60,7 +60,7 @@ _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def single_spec(asked: Training, workload: Workload) -> TrainingSpec:
-    """Complete what was typed from the workload's defaults.
+    """Complete what was typed from the workload's default configuration, and from what else it says.
 
     With ``epochs`` and no ``target`` the training goes on for that many epochs, past the workload's target.
 
@@ -78,9 +78,15 @@ def single_spec(asked: Training, workload: Workload) -> TrainingSpec:
     ours, threads = cpus(), asked.threads
     if threads is not None and not 1 <= threads <= ours.usable:
         raise UserError(f"--threads is {threads}, but {ours.told}; use --threads {ours.usable} or fewer, from 1 on")
-    point: dict[str, Any] = {name: getattr(asked, name) for name in ALWAYS}
-    given = {name: value for name in _OF_A_PLAN if (value := getattr(asked, name)) not in (None, False)}
-    options = asked.options()
+    usual = {**workload.default, "num_workers": min(int(workload.default.get("num_workers", 0)), ours.usable)}
+    typed = {name: getattr(asked, name) for name in ALWAYS}
+    point: dict[str, Any] = {name: usual.get(name) if value is None else value for name, value in typed.items()}
+    if lacking := [f"--{name.replace('_', '-')}" for name, value in point.items() if value is None]:
+        verb = "is" if len(lacking) == 1 else "are"
+        raise UserError(f"{' and '.join(lacking)} {verb} missing, and {workload.name} has no [default] to say it")
+    given = {name: usual[name] for name in SEARCHED if name in usual}
+    given |= {name: value for name in _OF_A_PLAN if (value := getattr(asked, name)) not in (None, False)}
+    options = {**{name: usual[name] for name in workload.options if name in usual}, **asked.options()}
     flags = {**FLAGS, **{f"options.{name}": f"--option {name}" for name in options}}
     with said_in_flags(flags):  # what a plan refuses is refused here, by the plan's own checks
         plan = complete(

@@ -6,8 +6,9 @@ from the records and the checkpoints, the Parquet files from the log. Damage is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -17,6 +18,7 @@ from study.driver.recorder import lost_s, trial_row
 from study.driver.searcher import search_seed
 from study.plan.plan import Plan
 from study.plan.points import point_of
+from study.plan.scaling import same
 from study.store.folder import StudyFolder
 from study.store.frozen import digest_in, workload_in
 from study.store.journal import (
@@ -24,7 +26,8 @@ from study.store.journal import (
     Search,
     add_finished,
     add_void,
-    enqueue_initial_points,
+    enqueue_first_points,
+    framework_of,
     open_searches,
     open_storage,
     origin,
@@ -118,7 +121,8 @@ def mended_searches(
     """
     try:
         searches = open_searches(plan, open_storage(folder, say=say), concurrent=concurrent)
-        problem = next((found for each in searches.values() if (found := _disagreement(each, folder, records))), None)
+        found = (_disagreement(each, plan, folder, records) for each in searches.values())
+        problem = next(filter(None, found), None)
     except JournalDamaged as error:
         problem = str(error)
     if problem is not None:
@@ -131,7 +135,7 @@ def mended_searches(
         for search in searches.values():
             _rebuild(search, plan, folder, records)
     check_manifest(plan, folder, searches)
-    enqueue_initial_points(plan, searches)
+    enqueue_first_points(plan, searches, workload_in(folder.copies, plan.workload).default)
     return searches
 
 
@@ -142,7 +146,8 @@ def record_what_ended(plan: Plan, folder: StudyFolder, records: Records, search:
         if name in records.trials or not search.whole(trial):
             continue
         identity = {"phase": "search", "trial_id": name, "number": origin(trial)}
-        spec = plan.spec(search.framework, trial.params, seed=search_seed(plan, search.place(origin(trial))))
+        point = plan.scaling.actual(trial.params)
+        spec = plan.spec(search.framework, point, seed=search_seed(plan, search.place(origin(trial))))
         if recover(plan, folder, records, identity, spec):
             continue
         if trial.state == TrialState.COMPLETE:  # only a scheduler ends a trial before its training does
@@ -188,7 +193,7 @@ def _record(
     return True
 
 
-def _disagreement(search: Search, folder: StudyFolder, records: Records) -> str | None:
+def _disagreement(search: Search, plan: Plan, folder: StudyFolder, records: Records) -> str | None:
     """What the records or checkpoints have that the journal contradicts; None where all is well."""
     trials = {origin(trial): trial for trial in search.trials()}
     for number, row in _recorded(search, records).items():
@@ -196,7 +201,7 @@ def _disagreement(search: Search, folder: StudyFolder, records: Records) -> str 
         if trial is None:
             return f"it does not know {row['trial_id']}"
         point = point_of(row)
-        if search.whole(trial) and any(point.get(name) != value for name, value in trial.params.items()):
+        if search.whole(trial) and _differs(plan.scaling.actual(trial.params), point):
             return f"it has other parameters for {row['trial_id']}"
         if trial.state == TrialState.COMPLETE and trial.value != row["objective"]:
             return f"it has another value for {row['trial_id']}"
@@ -206,9 +211,14 @@ def _disagreement(search: Search, folder: StudyFolder, records: Records) -> str 
         drawn = search.drawn(trials[number]) if number in trials else None
         if drawn is None:
             return f"it does not know {trial_id(search.framework, number)}"
-        if any(begun.get(name) != value for name, value in drawn.items()):
+        if _differs(plan.scaling.actual(drawn), begun):
             return f"it has other parameters for {trial_id(search.framework, number)}"
     return None
+
+
+def _differs(point: Mapping[str, Any], recorded: Record) -> bool:
+    """Whether a configuration has another value than the records somewhere."""
+    return any(not same(value, recorded.get(name)) for name, value in point.items())
 
 
 def _rebuild(search: Search, plan: Plan, folder: StudyFolder, records: Records) -> None:
@@ -229,14 +239,19 @@ def _recorded(search: Search, records: Records) -> dict[int, Record]:
 
 def _begun(search: Search, folder: StudyFolder, records: Records) -> dict[int, Record]:
     """Hyperparameters of all trials that ever started, by number: from the records, or from their checkpoints."""
-    prefix = trial_id(search.framework, 0).rstrip("0")
-    begun = ((name, point_of(each)) for name, each in records.begun.items() if name.startswith(prefix))
-    found: dict[int, Record] = {int(name.removeprefix(prefix)): point for name, point in begun}
-    for path in folder.checkpoints("").glob(f"{prefix}*"):
-        number = int(path.name.removeprefix(prefix))
+    mine = {name: each for name, each in records.begun.items() if framework_of(name) == search.framework}
+    found: dict[int, Record] = {_number(name): point_of(each) for name, each in mine.items()}
+    for path in folder.checkpoints("").iterdir():
+        if framework_of(path.name) != search.framework:
+            continue
+        number = _number(path.name)
         if number not in found and (state := checkpoint.read_state(path)) is not None:
             found[number] = point_of(state["spec"]["hyperparameters"])
     return found
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-")[2])
 
 
 def _last_write(folder: StudyFolder) -> float:

@@ -222,7 +222,8 @@ class DealingSearcher(NeverRestored):
         def draw(trial: optuna.Trial) -> None:
             values = {name: suggest(trial, name, distribution) for name, distribution in space.items()}
             number = trial.user_attrs.get(ORIGIN, trial.number)
-            spec = self._plan.spec(framework, values, seed=search_seed(self._plan, self._place[framework](number)))
+            seed = search_seed(self._plan, self._place[framework](number))
+            spec = self._plan.spec(framework, self._plan.scaling.actual(values), seed=seed)
             identity = {"phase": "search", "trial_id": trial_id(framework, number), "number": number}
             self._dealt[framework] = identity, spec
 

@@ -130,19 +130,21 @@ def check_space(framework_name: str, searched: Mapping[str, Searched], cpus: int
         check_knob(key, name, values.ends, cpus=cpus, options=options, several=several)
 
 
-def check_point(point: Mapping[str, Value], spaces: Mapping[str, Mapping[str, Searched]]) -> None:
-    """Refuse a point that lies outside the search space of a framework."""
+def check_point(
+    point: Mapping[str, Value], spaces: Mapping[str, Mapping[str, Searched]], key: str = "search.initial_points"
+) -> None:
+    """Refuse a point that lies outside the search space of a framework; ``key`` says where it was given."""
     known = list(dict.fromkeys(name for searched in spaces.values() for name in searched))
     for name in point:
         if name not in known:
-            raise ValueError(f"search.initial_points: nothing searched is called {name}{nearest(name, known)}")
+            raise ValueError(f"{key}: nothing searched is called {name}{nearest(name, known)}")
     for searched in spaces.values():
         needed = [name for name, values in searched.items() if name in ALWAYS or not values.single]
         if not set(needed) <= set(point):
-            raise ValueError(f"search.initial_points: each point needs {', '.join(needed)}; got {dict(point)}")
+            raise ValueError(f"{key}: each point needs {', '.join(needed)}; got {dict(point)}")
         for name, value in point.items():
             if name in searched and not searched[name].contains(value):
-                raise ValueError(f"search.initial_points: {name} = {_as_written(value)} is outside the search space")
+                raise ValueError(f"{key}: {name} = {_as_written(value)} is outside the search space")
 
 
 def _as_written(value: Value) -> str:

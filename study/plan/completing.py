@@ -54,7 +54,8 @@ def complete(values: dict[str, Any], where: str) -> Plan:
 def _own_problem(workload: Workload) -> str | None:
     """What is wrong with what a workload says of training and search, whatever a plan says; None where all is well."""
     names = [name for name, each in FRAMEWORKS.items() if each.trains(workload)]
-    said = {"training": dict(workload.training), "space": dict(workload.space), "options": dict(workload.options)}
+    sections = ("training", "space", "options", "default")
+    said = {name: dict(getattr(workload, name)) for name in sections}
     bare = {"space": {"all": {name: 1 for name in ALWAYS if name not in workload.space.get("all", {})}}}
     try:
         _filled(bare, workload, names)
@@ -62,7 +63,7 @@ def _own_problem(workload: Workload) -> str | None:
         path, message = workload.folder / FILE, _as_given(str(error), said)
         if message.startswith(str(path)):
             return message
-        key = re.search(r"\b(?:space|training|options)\.[\w.-]*\w", message)
+        key = re.search(r"\b(?:space|training|options|default)\.[\w.-]*\w", message)
         line = line_of(path.read_text(encoding="utf-8-sig"), key[0].split(".")) if key else ""
         return f"{path}{line}: {message}"
     return None
@@ -114,6 +115,9 @@ def _filled(values: Mapping[str, Any], workload: Workload, names: list[str]) -> 
             "grace_evaluations": 3,
             "objective": "warm",
             "max_failures": 1,
+            "learning_rate_scaling": "none",
+            "reference_batch_size": workload.default.get("batch_size", 0),
+            "default_first": True,
             "initial_points": [],
         },
         "race": {"configurations": 5, "runs": 4},
@@ -141,6 +145,7 @@ def _filled(values: Mapping[str, Any], workload: Workload, names: list[str]) -> 
     for section in ("search", "race", "confirm", "slice", "training"):
         complete[section] = {**defaults[section], **_section(values, section)}
     _refuse_unknown(values, workload, names)
+    _check_default(workload, names)
     complete["options"] = {**workload.options, **_section(values, "options")}
     complete["space"] = _complete_space(values, names, workload, complete["slice"]["cpus"])
     plan = parse(complete, "")
@@ -244,6 +249,20 @@ def _refuse_unknown(values: Mapping[str, Any], workload: Workload, names: Iterab
     for name in _section(_section(values, "sweep"), "over", "sweep."):
         if name not in (known := [*HYPERPARAMETERS, *options]):
             raise UserError(f"unknown hyperparameter sweep.over.{name}{nearest(name, known)}")
+
+
+def _check_default(workload: Workload, names: Iterable[str]) -> None:
+    """Refuse a default configuration that no training can have, or of what nothing is called."""
+    spaces = [_section(workload.space, where, "space.") for where in ("all", *names)]
+    options = {*workload.options, *(name for space in spaces for name in space)} - {*HYPERPARAMETERS}
+    known = [*HYPERPARAMETERS, *sorted(options)]
+    for name, value in workload.default.items():
+        if name not in known:
+            raise UserError(f"unknown hyperparameter default.{name}{nearest(name, known)}")
+        try:
+            check_knob(f"default.{name}", name, [value], options=workload.options, several=False)
+        except ValueError as error:
+            raise UserError(str(error)) from None
 
 
 def _tables(space: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:

@@ -143,6 +143,9 @@ def freeze(plan: Plan, path: Path) -> None:
 def as_toml(plan: Plan) -> str:
     """A complete plan as TOML."""
     values = plan.model_dump(mode="python", exclude_none=True)
+    for key in ("warm_start", "warm_start_from"):
+        if not values["search"][key]:
+            del values["search"][key]
     values["space"] = {name: {key: _as_toml(each) for key, each in part.items()} for name, part in plan.space.items()}
     return tomli_w.dumps(values)
 

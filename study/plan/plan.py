@@ -12,9 +12,10 @@ from pydantic_core import PydanticCustomError
 
 from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
 from study.plan.budget import HOW, budget_of
-from study.plan.checks import as_searched, check_gpus, check_knob, check_point, check_space
+from study.plan.checks import LIMITS, as_searched, check_gpus, check_knob, check_point, check_space, check_values
 from study.plan.possible import NO_LOADER, not_offered
 from study.plan.samplers import SamplerName
+from study.plan.scaling import Scaling, ScalingName, same
 from study.plan.words import unknown
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
@@ -65,7 +66,14 @@ class SearchPlan(_Section):
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
     objective: Clock = Field(description="the time to minimise: warm, of training; cold, of all")
     max_failures: int = Field(ge=0, description="times a trial that dies is started again")
+    learning_rate_scaling: ScalingName = Field(default="none", description="with the batch size: none, sqrt or linear")
+    reference_batch_size: int = Field(default=0, ge=0, description="at which the rate is as it is searched")
+    default_first: bool = Field(default=False, description="the workload's [default] is tried first")
     initial_points: tuple[dict[str, Given], ...] = Field(description="points to try first: { learning_rate, ... }")
+    warm_start: dict[str, tuple[dict[str, Given], ...]] = Field(
+        default={}, description="points to try then, by framework: another study's best"
+    )
+    warm_start_from: str = Field(default="", description="the study that they come from")
 
 
 class RacePlan(_Section):
@@ -194,8 +202,13 @@ class Plan(_Section):
         check_gpus(self.slice.gpus, sharing=self.slice.allow_shared_gpu)
         for name, searched in self.space.items():
             check_space(name, searched, self.slice.cpus, self.options)
+        if self.search.learning_rate_scaling != "none":
+            self._check_rates()
         for point in self.search.initial_points:
-            check_point(point, {name: self.space[name] for name in self.frameworks})
+            check_point(self.scaling.base(point), {name: self.space[name] for name in self.frameworks})
+        for name, points in self.search.warm_start.items():
+            for point in points if name in self.frameworks else ():
+                check_point(self.drawn(name, point), {name: self.space[name]}, key=f"search.warm_start.{name}")
         for name, values in (self.sweep.over if self.sweep is not None else {}).items():
             check_knob(f"sweep.over.{name}", name, values, options=self.options, floats=True)
         if self.training.metric == "accuracy" and self.training.target > 1:
@@ -209,6 +222,23 @@ class Plan(_Section):
         if self.training.data_on_device:
             self._check_no_loader()
         return self
+
+    def _check_rates(self) -> None:
+        """Refuse a scaled learning rate that no training can have."""
+        if not self.search.reference_batch_size:
+            raise ValueError(
+                f"search.learning_rate_scaling is {self.search.learning_rate_scaling}, and the batch size at which "
+                "space.all.learning_rate is meant is not known: search.reference_batch_size must say it, where the "
+                "workload's [default] has no batch_size"
+            )
+        for name, space in self.space.items():
+            ends = [
+                self.scaling.actual({"learning_rate": rate, "batch_size": size})["learning_rate"]
+                for rate in space["learning_rate"].ends
+                for size in (min(space["batch_size"].whole()), max(space["batch_size"].whole()))
+            ]
+            key = f"space.{name}.learning_rate, scaled with the batch size,"
+            check_values(key, ends, LIMITS["learning_rate"])
 
     def _check_no_loader(self) -> None:
         """Refuse loader workers where nothing is left for them to load."""
@@ -231,6 +261,19 @@ class Plan(_Section):
             if set(self.sweep.over) == {"num_workers"}
             else {**varied, "sweep.num_workers": self.sweep.num_workers}
         )
+
+    @property
+    def scaling(self) -> Scaling:
+        """How the learning rate that is drawn becomes the one that runs."""
+        return Scaling(self.search.learning_rate_scaling, max(1, self.search.reference_batch_size))
+
+    def drawn(self, framework_name: str, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The draw that stands for a configuration: the base of a scaled rate, its last digits within the space."""
+        base, searched = self.scaling.base(point), self.space[framework_name]["learning_rate"]
+        if self.search.learning_rate_scaling == "none" or "learning_rate" not in base:
+            return base
+        rate = base["learning_rate"]
+        return {**base, "learning_rate": next((end for end in searched.ends if same(float(end), rate)), rate)}
 
     def also_searched(self, framework_name: str) -> tuple[str, ...]:
         """Hyperparameters and options that are searched, or swept, besides those that always are."""

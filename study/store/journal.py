@@ -20,7 +20,8 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import distributions
+from search_spaces import Value, distributions
+from study.plan.first import first_draws
 from study.plan.plan import Plan
 from study.plan.samplers import make_sampler
 from study.store.folder import StudyFolder
@@ -208,11 +209,17 @@ def open_searches(plan: Plan, storage: BaseStorage, *, concurrent: bool) -> dict
     return searches
 
 
-def enqueue_initial_points(plan: Plan, searches: Mapping[str, Search]) -> None:
-    """Put the plan's initial points first in every search, once."""
-    for search in searches.values():
-        for point in plan.search.initial_points:
-            search.study.enqueue_trial(point, skip_if_exists=True)
+def enqueue_first_points(plan: Plan, searches: Mapping[str, Search], default: Mapping[str, Value]) -> None:
+    """Put what is to be tried first in front of every search, once.
+
+    Parameters
+    ----------
+    default
+        The workload's default configuration.
+    """
+    for name, search in searches.items():
+        for drawn in first_draws(plan, name, default):
+            search.study.enqueue_trial(drawn, skip_if_exists=True)
 
 
 def reconcile(searches: Mapping[str, Search], recorded: Mapping[str, Record]) -> list[str]:
@@ -287,7 +294,7 @@ def add_finished(search: Search, number: int, params: Mapping[str, Any], plan: P
         Of its end; None when it had not ended, so that it is to go on.
     """
     space = search_distributions(plan, search.framework)
-    drawn = {name: params[name] for name in space}
+    drawn = plan.drawn(search.framework, {name: params[name] for name in space})
     if record is None:
         search.study.enqueue_trial(drawn, user_attrs={ORIGIN: number})
         return

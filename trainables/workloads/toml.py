@@ -93,6 +93,11 @@ class File(_Table):
     space: dict[str, dict[str, Any]] = Field(
         default={}, description="tables `all` and of frameworks: what is searched, as in a plan"
     )
+    default: dict[str, Annotated[Option, BeforeValidator(_as_option)]] = Field(
+        default={},
+        description="table of a configuration that is known to train: learning_rate, batch_size, num_workers, and "
+        "whatever else is searched; every search tries it first, and `tuneoff train` takes what is not said from it",
+    )
     made: Annotated[Made | None, Strict(False)] = Field(
         default=None,
         description="table: `arrays`, the hash of all their bytes, `training_samples`, `shape`, `outputs`; then "

@@ -48,6 +48,8 @@ class Workload:
         Of the models' ``build``, with the values that they have where nothing else is asked for.
     training, space
         What a plan's ``[training]`` and ``[space]`` say where the plan says nothing; as in TOML, not checked here.
+    default
+        A configuration that is known to train, by hyperparameter and option; may be empty, and is not checked here.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Workload:
     options: Mapping[str, Option]
     training: Mapping[str, Any]
     space: Mapping[str, Any]
+    default: Mapping[str, Option]
     made: Made | None
 
     @property
@@ -172,6 +175,7 @@ def read(folder: Path) -> Workload:
         options=MappingProxyType(file.options),
         training=MappingProxyType(file.training),
         space=MappingProxyType(file.space),
+        default=MappingProxyType(file.default),
         made=file.made,
     )
 

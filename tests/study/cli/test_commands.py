@@ -59,8 +59,8 @@ def call(
         (["status", "."], "is not a study's folder"),
         (["report", "."], "is not a study's folder"),
         (["confirm", "."], "is not a study's folder"),
-        (["train", "--framework", "pytorch"], "--workload, --learning-rate and --batch-size are missing"),
-        (["train", "--batch-size", "8"], "--framework, --workload and --learning-rate are missing"),
+        (["train", "--framework", "pytorch"], "--workload is missing"),
+        (["train", "--batch-size", "8"], "--framework and --workload are missing"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -18,7 +18,7 @@ from study.store.folder import StudyFolder, create
 from study.store.journal import (
     Search,
     enqueue_again,
-    enqueue_initial_points,
+    enqueue_first_points,
     open_searches,
     open_storage,
     origin,
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, plan: Plan) -> StudyFolder:
 def reopen(plan: Plan, folder: StudyFolder) -> Search:
     """As a new driver does, from the file alone."""
     searches = open_searches(plan, open_storage(folder, say=print), concurrent=False)
-    enqueue_initial_points(plan, searches)
+    enqueue_first_points(plan, searches, {})
     return searches["simulated"]
 
 
