@@ -281,6 +281,8 @@ def _search(driver: Driver) -> dict[str, int]:
     left = {name: max(0, wanted - len(each.finished())) for name, each in searches.items()}
     left = {name: count if owed[name] or allowance.over(name) is None else 0 for name, count in left.items()}
     if any(left.values()):
+        if apart := plan.drawn_apart:
+            say(f"cmaes draws ranges alone; tpe draws {', '.join(apart)}")
         before = [row for row in records.trials.values() if row["phase"] == "search"]
         counts = dict.fromkeys(plan.frameworks, wanted)
         caps = Caps(rule_of(plan.search), records)

@@ -14,7 +14,7 @@ from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
 from study.plan.budget import HOW, budget_of
 from study.plan.checks import LIMITS, as_searched, check_gpus, check_knob, check_point, check_space, check_values
 from study.plan.possible import NO_LOADER, not_offered
-from study.plan.samplers import SamplerName
+from study.plan.samplers import SamplerName, ranges_of
 from study.plan.scaling import Scaling, ScalingName, same
 from study.plan.words import unknown
 from trainables.common.digits import plain
@@ -54,8 +54,8 @@ class SearchPlan(_Section):
         default="", description="of each framework, as in 2h, 90m or 5 EUR; empty: none"
     )
     pays_after: int = Field(default=0, ge=0, description="trainings in which another trial must pay; 0: any")
-    sampler: SamplerName = Field(description="tpe, random or gp, of Optuna")
-    startup_trials: int = Field(ge=1, description="random trials before the tpe or gp sampler models anything")
+    sampler: SamplerName = Field(description="tpe, gp, cmaes or random, of Optuna")
+    startup_trials: int = Field(ge=1, description="random trials before the sampler models anything")
     scheduler: Literal["cap", "asha", "fifo"] = Field(
         description="cap stops trials that can no longer win, asha those that lag behind, fifo none"
     )
@@ -204,6 +204,8 @@ class Plan(_Section):
             check_space(name, searched, self.slice.cpus, self.options)
         if self.search.learning_rate_scaling != "none":
             self._check_rates()
+        if self.search.sampler == "cmaes" and self.sweep is None:
+            self._check_cmaes()
         for point in self.search.initial_points:
             check_point(self.scaling.base(point), {name: self.space[name] for name in self.frameworks})
         for name, points in self.search.warm_start.items():
@@ -222,6 +224,16 @@ class Plan(_Section):
         if self.training.data_on_device:
             self._check_no_loader()
         return self
+
+    def _check_cmaes(self) -> None:
+        """Refuse a space in which CMA-ES has nothing to adapt: it needs two ranges."""
+        for name in self.frameworks:
+            if len(found := ranges_of(self.space[name])) < 2:
+                has = f"only {found[0]}" if found else "none"
+                raise ValueError(
+                    f"search.sampler is cmaes, which needs two ranges or more, and space.{name} has {has}: choices "
+                    "and single values are none; write { low, high }, or take tpe or gp"
+                )
 
     def _check_rates(self) -> None:
         """Refuse a scaled learning rate that no training can have."""
@@ -274,6 +286,13 @@ class Plan(_Section):
             return base
         rate = base["learning_rate"]
         return {**base, "learning_rate": next((end for end in searched.ends if same(float(end), rate)), rate)}
+
+    @property
+    def drawn_apart(self) -> tuple[str, ...]:
+        """What CMA-ES, where it is the sampler, leaves to tpe: choices, which have no order."""
+        searched = (each for space in self.space.values() for each in space.items())
+        choices = dict.fromkeys(name for name, each in searched if isinstance(each, Choices) and not each.single)
+        return tuple(choices) if self.search.sampler == "cmaes" else ()
 
     def also_searched(self, framework_name: str) -> tuple[str, ...]:
         """Hyperparameters and options that are searched, or swept, besides those that always are."""

@@ -7,16 +7,21 @@ the points that it would have drawn without one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, Literal
 
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-SamplerName = Literal["tpe", "random", "gp"]
+from search_spaces import Range, Searched
+
+SamplerName = Literal["tpe", "random", "gp", "cmaes"]
+PREDECESSOR = "predecessor"  # of a trial, in Optuna: number of the interrupted one that it replaces
+_OF_CMA = "cma:"  # begins the names under which Optuna keeps the state of CMA-ES with its trials
 
 
 def make_sampler(
@@ -27,11 +32,11 @@ def make_sampler(
     Parameters
     ----------
     name
-        ``tpe``, ``random`` or ``gp``.
+        ``tpe``, ``random``, ``gp`` or ``cmaes``.
     seed
         The study's seed.
     startup_trials
-        Random trials before tpe or gp models anything.
+        Random trials before tpe, gp or cmaes models anything.
     concurrent
         Whether trials overlap: tpe then keeps away from points that are still running (constant liar).
     place
@@ -43,9 +48,50 @@ def make_sampler(
             return RandomSampler(seed=trial_seed)
         if name == "gp":
             return GPSampler(seed=trial_seed, n_startup_trials=startup_trials)
-        return TPESampler(seed=trial_seed, n_startup_trials=startup_trials, constant_liar=concurrent)
+        tpe = TPESampler(seed=trial_seed, n_startup_trials=startup_trials, constant_liar=concurrent)
+        return tpe if name == "tpe" else PlacedCmaEs(tpe, seed=trial_seed, startup_trials=startup_trials, place=place)
 
     return PerTrialSampler(build, seed=seed, place=place)
+
+
+def ranges_of(space: Mapping[str, Searched]) -> list[str]:
+    """What CMA-ES draws."""
+    return [name for name, searched in space.items() if isinstance(searched, Range) and not searched.single]
+
+
+class PlacedCmaEs(CmaEsSampler):
+    """CMA-ES, which draws the same when it goes on after an interruption.
+
+    Optuna keeps its state with the trials. A trial that replaces an interrupted one has drawn nothing of its own, so it
+    takes that one's state over; and what Optuna adds to a seed is a trial's place in the search, not its number.
+
+    Parameters
+    ----------
+    apart
+        Draws choices.
+    """
+
+    def __init__(self, apart: BaseSampler, *, seed: int, startup_trials: int, place: Callable[[int], int]) -> None:
+        super().__init__(
+            seed=seed, n_startup_trials=startup_trials, independent_sampler=apart, warn_independent_sampling=False
+        )
+        self._placed = place
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        super().before_trial(study, trial)
+        if (number := trial.user_attrs.get(PREDECESSOR)) is None:
+            return
+        before = study.get_trials(deepcopy=False)[number]
+        for key, value in before.system_attrs.items():
+            if key.startswith(_OF_CMA):
+                study._storage.set_trial_system_attr(trial._trial_id, key, value)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        placed = copy(trial)
+        placed.number = self._placed(trial.number)
+        return super().sample_relative(study, placed, search_space)
 
 
 class PerTrialSampler(BaseSampler):

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import Value, distributions
 from study.plan.first import first_draws
 from study.plan.plan import Plan
-from study.plan.samplers import make_sampler
+from study.plan.samplers import PREDECESSOR, make_sampler
 from study.store.folder import StudyFolder
 from study.store.log import drop_torn_line
 from study.store.patience import Patience
@@ -31,8 +31,6 @@ from trainables.contract import Record
 
 ORIGIN = "origin"  # number of the trial whose training this one continues
 PLAN = "plan"  # of a study: the plan it was started with, as TOML
-_PREDECESSOR = "predecessor"  # number of the interrupted trial that this one replaces
-
 
 _CHECKSUM = "crc32"  # in a line of the journal
 _FIXED = "fixed_params"  # where Optuna keeps the parameters of a trial that was enqueued
@@ -79,7 +77,7 @@ class Search:
             trials = self.study.get_trials(deepcopy=False)
             replaced = replaced_by_others(trials)
             for trial in trials[len(before) - 1 : number]:
-                left_out = _PREDECESSOR in trial.user_attrs or (trial.number not in replaced and self._void(trial))
+                left_out = PREDECESSOR in trial.user_attrs or (trial.number not in replaced and self._void(trial))
                 before.append(before[-1] + left_out)
         return number - before[number]
 
@@ -102,7 +100,7 @@ class Search:
 
 def replaced_by_others(trials: Iterable[FrozenTrial]) -> set[int]:
     """Numbers of interrupted trials that another has replaced."""
-    return {trial.user_attrs[_PREDECESSOR] for trial in trials if _PREDECESSOR in trial.user_attrs}
+    return {trial.user_attrs[PREDECESSOR] for trial in trials if PREDECESSOR in trial.user_attrs}
 
 
 def origin(trial: FrozenTrial) -> int:
@@ -253,7 +251,7 @@ def reconcile(searches: Mapping[str, Search], recorded: Mapping[str, Record]) ->
             # Enqueue before failing: killed between the two, the next driver finds the replacement and only fails.
             params = search.drawn(trial)
             if record is None and params is not None and trial.number not in replaced:
-                links = {ORIGIN: origin(trial), _PREDECESSOR: trial.number}
+                links = {ORIGIN: origin(trial), PREDECESSOR: trial.number}
                 search.study.enqueue_trial(dict(params), user_attrs=links)
                 again.append(trial_id(search.framework, origin(trial)))
             search.study.tell(trial.number, state=TrialState.FAIL)
@@ -277,7 +275,7 @@ def enqueue_again(searches: Mapping[str, Search], retried: Collection[str]) -> i
     for search in searches.values():
         for trial in search.trials():
             if trial.state == TrialState.FAIL and trial_id(search.framework, origin(trial)) in retried:
-                links = {ORIGIN: origin(trial), _PREDECESSOR: trial.number}
+                links = {ORIGIN: origin(trial), PREDECESSOR: trial.number}
                 search.study.enqueue_trial(trial.params, user_attrs=links)
                 again += 1
     return again

@@ -6,14 +6,17 @@ import errno
 import os
 import threading
 import time
+from math import log
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.storages.journal import JournalFileOpenLock, JournalFileSymlinkLock
 from optuna.trial import TrialState
 
 from study.plan.files import freeze, load_plan
 from study.plan.plan import Plan
+from study.plan.samplers import make_sampler
 from study.store.folder import StudyFolder, create
 from study.store.journal import (
     Search,
@@ -242,3 +245,56 @@ def test_initial_points_come_first_and_once(tmp_path: Path) -> None:
     points = [drawn(reopen(plan, folder), plan, 1)[0] for _ in range(3)]
     assert points[0] == {"learning_rate": 0.1, "batch_size": 64, "num_workers": 0}
     assert points[1] != points[0] != points[2]
+
+
+RANGES = ["search.sampler=cmaes", "search.startup_trials=4", "space.all.batch_size={low=16, high=128, log=true}"]
+
+
+def towards_the_middle(search: Search, plan: Plan, count: int, *, tell: bool = True) -> list[dict[str, float]]:
+    points = []
+    for _ in range(count):
+        trial = search.study.ask(search_distributions(plan, "simulated"))
+        points.append(trial.params)
+        if tell:
+            search.study.tell(trial, abs(log(trial.params["learning_rate"] / 0.02)) + trial.params["batch_size"] / 64)
+    return points
+
+
+def test_cma_es_goes_on_as_it_would_have(tmp_path: Path) -> None:
+    pytest.importorskip("cmaes")
+    plan = load_plan("quickstart", settings=RANGES, frameworks=["simulated"])
+    whole = towards_the_middle(reopen(plan, create(tmp_path / "whole", plan)), plan, 24)
+    assert len({tuple(each.values()) for each in whole}) > 20
+    folder = create(tmp_path / "broken", plan)
+    points = []
+    for count in (3, 4, 1, 5, 2):  # interrupted at the start, within generations, and where one ends
+        points += towards_the_middle(reopen(plan, folder), plan, count)
+        search = reopen(plan, folder)
+        lost = towards_the_middle(search, plan, 1, tell=False)
+        assert len(reconcile({"simulated": reopen(plan, folder)}, {})) == 1
+        assert towards_the_middle(reopen(plan, folder), plan, 1) == lost
+        points += lost
+    points += towards_the_middle(reopen(plan, folder), plan, 24 - len(points))
+    assert points == whole
+
+
+def test_cma_es_adapts() -> None:
+    pytest.importorskip("cmaes")
+    sampler = make_sampler("cmaes", seed=0, startup_trials=4, concurrent=False, place=lambda number: number)
+    study, values = optuna.create_study(sampler=sampler), []
+    for _ in range(80):
+        trial = study.ask()
+        values.append(trial.suggest_float("x", 0, 1) ** 2 + abs(trial.suggest_float("y", 0, 1) - 0.7))
+        study.tell(trial, values[-1])
+    assert sum(values[60:]) < sum(values[:20]) / 3
+
+
+def test_cma_es_leaves_choices_to_tpe(tmp_path: Path) -> None:
+    pytest.importorskip("cmaes")
+    plan = load_plan("quickstart", settings=RANGES[:2], frameworks=["simulated"])
+    search = reopen(plan, create(tmp_path / "study", plan))
+    towards_the_middle(search, plan, 14)
+    kept = [each.system_attrs.get("cma:generation") for each in search.study.trials]
+    assert kept[:4] == [None] * 4
+    assert all(each is not None for each in kept[4:])
+    assert plan.drawn_apart == ("batch_size",)
