@@ -107,6 +107,7 @@ _add(
     "tuneoff launch quickstart --frameworks pytorch --name torch-only",
     "tuneoff launch my-task",
     "tuneoff launch mnist-lenet --name adam --set training.optimizer=adam",
+    "tuneoff launch fashion-lenet --warm-start results/mnist-lenet",
     "tuneoff launch mnist-resnet18 --address 10.0.0.1:6379 --out /shared/results",
     more=_PLANS,
 )

@@ -150,6 +150,16 @@ OutDir = Annotated[
 ]
 Frameworks = Annotated[str | None, _frameworks_option("the plan's")]
 SweptFrameworks = Annotated[str | None, _frameworks_option("available")]
+WarmStart = Annotated[
+    Path | None,
+    typer.Option(
+        "--warm-start",
+        metavar="DIR",
+        parser=path_at("--warm-start"),
+        help="A study, of any workload, whose best configurations each search tries first.",
+        autocompletion=_studies,
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,7 +8,16 @@ import typer
 
 from study.cli.flags import said_in_flags
 from study.cli.groups import Begun, BegunSweep, Changes, Prices, Running, SweepChanges, grouped
-from study.cli.options import PlanArgument, StudyDir, WorkloadArgument, changeable, default_name, value_of, varied
+from study.cli.options import (
+    PlanArgument,
+    StudyDir,
+    WarmStart,
+    WorkloadArgument,
+    changeable,
+    default_name,
+    value_of,
+    varied,
+)
 from study.cli.output import out
 from study.cli.running import go_on, keep_prices, open_study, start, tell_failures, write_report
 from study.cli.working import at_work, stoppable
@@ -22,15 +31,28 @@ SWEPT = {
 @stoppable
 @at_work("reading the plan")
 @grouped
-def launch(plan: PlanArgument, *, begun: Begun, changes: Changes, running: Running, prices: Prices) -> None:
+def launch(
+    plan: PlanArgument,
+    warm_start: WarmStart = None,
+    *,
+    begun: Begun,
+    changes: Changes,
+    running: Running,
+    prices: Prices,
+) -> None:
     """Search each framework's best configuration, confirm it, and write the report.
 
     The study lies in results/NAME. Whatever interrupts it, `tuneoff resume results/NAME` goes on with it.
     """
     from study.plan.files import load_plan
+    from study.store.warm import warm_started
 
     priced = prices.checked()
     complete = load_plan(plan, **changes.of_plan())
+    if warm_start is not None:
+        complete, told = warm_started(complete, warm_start)
+        for line in told:
+            out.print(line, highlight=False)
     path = begun.path(default_name(plan), "the plan's name")
     start(complete, path, running.place, running.data_dir, running.choice, priced)
 

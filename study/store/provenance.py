@@ -81,6 +81,9 @@ def write_provenance(
                 known.setdefault("lockfiles_sha256", {})[name] = hashlib.sha256(lockfile.read_bytes()).hexdigest()
     if (origin := origin_in(folder.copies)) is not None:
         known["workload"] = {"name": workload.name, **origin.as_record()}
+    if plan.search.warm_start_from:
+        counts = {name: len(points) for name, points in plan.search.warm_start.items()}
+        known["warm_start"] = {"from": plan.search.warm_start_from, "configurations": counts}
     known[PLACE] = place
     write_text(folder.provenance, json.dumps(known, indent=2) + "\n")
 
