@@ -47,6 +47,9 @@ def fitted(
     drawn = {**usual, **scaling.base(point)}
     found: dict[str, Value] = {}
     for name, searched in space.items():
+        if searched.single:
+            found[name] = searched.ends[0]
+            continue
         for value in (drawn.get(name), usual.get(name)):
             nearest = None if value is None else _nearest(name, value, searched)
             if nearest is not None:
@@ -65,7 +68,7 @@ def _nearest(name: str, value: Any, searched: Searched) -> Value | None:
     if isinstance(searched, Choices):
         alike = [each for each in searched.choices if kind_of(each) == kind_of(value)]
         if isinstance(value, bool | str) or not alike:
-            return next((each for each in alike if each == value), alike[0] if searched.single and alike else None)
+            return next((each for each in alike if each == value), None)
         return min(alike, key=lambda each: _distance(float(each), float(value)))
     if isinstance(value, bool | str) or not isfinite(value):
         return None

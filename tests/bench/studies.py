@@ -75,7 +75,8 @@ def _train() -> float:
 def _study(trials: int, *more: str) -> pd.DataFrame:
     """Trial records of a study of the same training."""
     point = "{" + ", ".join(f"{name} = {value}" for name, value in POINT.items()) + "}"
-    settings = [f"search.trials={trials}", f"search.initial_points=[{point}]", "slice.max_concurrent=1"]
+    settings = [f"search.trials={trials}", f"search.initial_points=[{point}]", "search.default_first=false"]
+    settings += ["slice.max_concurrent=1"]
     settings += ["training.target=1.0", f"training.epochs={EPOCHS}", "training.limit_s=600", *more]
     changes = [part for setting in settings for part in ("--set", setting)]
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from study.store.folder import StudyFolder
 from tests.study.cli.test_commands import call
 from tests.study.workloads import DATA, MODEL, TOML, written
 from trainables.common.errors import UserError
+from trainables.common.machine import Cpus
 from trainables.contract import Tried
 from trainables.frameworks import Framework
 from trainables.workloads.prepared import facts
@@ -259,3 +260,29 @@ def test_studies_are_named_after_files_and_folders(tmp_path: Path, monkeypatch: 
         "mine",
         "quickstart",
     ]
+
+
+def test_a_single_training_takes_the_workloads_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = "[default]\nlearning_rate = 0.3\nbatch_size = 16\nnum_workers = 99\nhidden = 4\noptimizer = 'adam'\n"
+    task = written(tmp_path / "my-task", toml=f"{TOML}\n{default}")
+    train = ["train", "--framework", "simulated", "--json", "--workload"]
+    monkeypatch.setattr("study.cli.single.cpus", lambda: Cpus(1, 1, ""))
+    monkeypatch.setattr("study.cli.single.on_this_machine", lambda spec, *_, **__: spec)
+    code, out, _ = call([*train, str(task)], capsys, monkeypatch)
+    assert code == 0
+    knobs = json.loads(out)["spec"]["hyperparameters"]
+    assert (knobs["learning_rate"], knobs["batch_size"], knobs["num_workers"]) == (0.3, 16, 1)
+    assert (knobs["options"]["hidden"], knobs["options"]["dropout"], knobs["optimizer"]) == (4, 0.1, "adam")
+    more = ["--learning-rate", "0.1", "--optimizer", "sgd", "--option", "hidden=8", "--num-workers", "0"]
+    code, out, _ = call([*train, str(task), *more], capsys, monkeypatch)
+    knobs = json.loads(out)["spec"]["hyperparameters"]
+    assert (knobs["learning_rate"], knobs["batch_size"], knobs["num_workers"]) == (0.1, 16, 0)
+    assert (knobs["options"]["hidden"], knobs["optimizer"]) == (8, "sgd")
+    bare = written(tmp_path / "bare")
+    code, out, err = call([*train, str(bare)], capsys, monkeypatch)
+    assert (code, out) == (2, "")
+    assert err == "tuneoff: --learning-rate and --batch-size are missing, and bare has no [default] to say it\n"
+    code, _, err = call([*train, str(bare), "--batch-size", "8"], capsys, monkeypatch)
+    assert err == "tuneoff: --learning-rate is missing, and bare has no [default] to say it\n"

@@ -406,3 +406,52 @@ def test_a_damaged_checkpoint_folder_is_no_obstacle(plan: Plan, failed: StudyFol
         path.unlink()
     failed.checkpoints(trial_id("simulated", FINISHED)).rmdir()
     assert retry_failures(failed, Records(failed, say=print)) == 1
+
+
+@pytest.mark.parametrize("name", ["linear", "sqrt"])
+def test_a_scaled_rate_in_a_journal_that_is_made_anew(tmp_path: Path, name: str) -> None:
+    """Optuna has the base, the records the rate that ran; neither takes the other for damage."""
+    settings = [f"search.learning_rate_scaling={name}", "search.sampler=random"]
+    settings.append("search.initial_points=[{learning_rate=0.1,batch_size=128,num_workers=0}]")
+    plan = load_plan("quickstart", settings=settings, frameworks=["simulated"])
+    folder = create(tmp_path / "study", plan)
+    folder.checkpoints("").mkdir(parents=True)
+    records = Records(folder, say=print)
+    search = mended_searches(plan, folder, records, concurrent=False, say=print)["simulated"]
+    for number in range(6):
+        drawn = search.study.ask(search_distributions(plan, "simulated"))
+        spec = plan.spec("simulated", plan.scaling.actual(drawn.params), seed=number)
+        identity = {"study": "study", "phase": "search", "framework": "simulated", "number": number}
+        identity["trial_id"] = trial_id("simulated", number)
+        records.add_start(str(identity["trial_id"]), spec.as_dict()["hyperparameters"])
+        if number < 5:
+            result = {"outcome": "reached", "reached": True, "objective": 1.0 + number}
+            records.add_trial(trial_row(identity, plan, spec, result, workload_digest="", held_s=1.0, lost_s=0.0))
+            search.study.tell(drawn, 1.0 + number)
+    ran = {row["number"]: row["learning_rate"] for row in records.trials.values()}
+    assert ran[1] == pytest.approx(0.1)  # after the workload's default
+    bases = [trial.params["learning_rate"] for trial in search.finished()]
+    assert all(0.005 <= each <= 0.1 for each in bases)
+    assert any(base != pytest.approx(ran[number]) for number, base in enumerate(bases))
+    said: list[str] = []
+    for lost in (False, True, False):
+        if lost:
+            folder.journal.unlink()
+        resumed(plan, folder, said.append)
+    assert sum("was damaged" in each for each in said) == 1
+    search = open_searches(plan, open_storage(folder, say=print), concurrent=False)["simulated"]
+    assert [trial.params["learning_rate"] for trial in search.finished()] == pytest.approx(bases, rel=1e-12)
+    assert len(search.study.trials) == 6  # nothing that was tried first waits again
+
+
+def test_a_framework_whose_name_begins_with_anothers_is_another(tmp_path: Path) -> None:
+    plan = load_plan("quickstart", settings=["search.trials=2"], frameworks=["pytorch", "pytorch-compile"])
+    folder = create(tmp_path / "study", plan)
+    folder.checkpoints("").mkdir(parents=True)
+    records = Records(folder, say=print)
+    for name in plan.frameworks:
+        spec = plan.spec(name, {"learning_rate": 0.05, "batch_size": 64, "num_workers": 0}, seed=0)
+        records.add_start(trial_id(name, 0), spec.as_dict()["hyperparameters"])
+        folder.checkpoints(trial_id(name, 0)).mkdir()
+    searches = mended_searches(plan, folder, records, concurrent=False, say=print)
+    assert [len(each.study.trials) for each in searches.values()] == [1, 1]
