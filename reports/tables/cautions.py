@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from reports.tables.trials import confirmation_runs, frameworks, search_winners
 from reports.tables.weakness import few_reached
 from reports.tables.why import attribution
 
+_POWERS = {"sqrt": 0.5, "linear": 1.0}  # by ``search.learning_rate_scaling``
 EDGE = 0.02  # of a range's width, on its own scale
 
 
@@ -45,7 +47,10 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
         space = plan.get("space", {}).get(name, {})
         mine = trials[trials["framework"] == name]
         numbers = [knob for knob in searched_knobs(trials) if not is_text(mine[knob]) and best[name][knob] is not None]
-        said = [_edge(knob, space.get(knob.removeprefix(PREFIX), {}), float(best[name][knob])) for knob in numbers]
+        said = [
+            _edge(knob, space.get(knob.removeprefix(PREFIX), {}), *_as_searched(knob, best[name], plan))
+            for knob in numbers
+        ]
         said.append(_workers(mine))
         said.append(_few(len(confirmation_runs(mine))))
         table += [(name, f"{title(name)}: {each}") for each in said if each]
@@ -53,7 +58,17 @@ def cautions(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(table, columns=["framework", "caution"])
 
 
-def _edge(knob: str, asked: dict[str, Any], value: float) -> str:
+def _as_searched(knob: str, winner: Mapping[str, Any], plan: dict[str, Any]) -> tuple[float, str]:
+    """A winner's value as its search drew it, and in words where that is another: the base of a scaled rate."""
+    value, search = float(winner[knob]), plan.get("search", {})
+    power = _POWERS.get(search.get("learning_rate_scaling", "none"), 0.0)
+    if knob != "learning_rate" or not power:
+        return value, ""
+    reference = search["reference_batch_size"]
+    return value / (float(winner["batch_size"]) / reference) ** power, f" at batch size {reference}"
+
+
+def _edge(knob: str, asked: dict[str, Any], value: float, at: str = "") -> str:
     if "choices" in asked:
         low, high = min(asked["choices"]), max(asked["choices"])
         lies_at = [("lower", low)] * (value == low) + [("upper", high)] * (value == high)
@@ -68,7 +83,7 @@ def _edge(knob: str, asked: dict[str, Any], value: float) -> str:
     side, end = lies_at[0]
     widen = "a slice with more CPUs" if knob == "num_workers" else "a wider space"
     return (
-        f"the best {_counted(knob)}, {value:.4g}, lies at the {side} edge of the search space ({end:.4g}); "
+        f"the best {_counted(knob)}{at}, {value:.4g}, lies at the {side} edge of the search space ({end:.4g}); "
         f"{widen} may hold a better one."
     )
 

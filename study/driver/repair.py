@@ -241,7 +241,7 @@ def _begun(search: Search, folder: StudyFolder, records: Records) -> dict[int, R
     """Hyperparameters of all trials that ever started, by number: from the records, or from their checkpoints."""
     mine = {name: each for name, each in records.begun.items() if framework_of(name) == search.framework}
     found: dict[int, Record] = {_number(name): point_of(each) for name, each in mine.items()}
-    for path in folder.checkpoints("").iterdir():
+    for path in folder.checkpoints("").glob("*"):
         if framework_of(path.name) != search.framework:
             continue
         number = _number(path.name)

@@ -48,6 +48,18 @@ def test_an_optimum_at_the_edge(change: dict[str, Any], words: str) -> None:
     assert "edge" not in said(confirmed(**(MIDDLE | change)), {})  # without a plan the edges are not known
 
 
+@pytest.mark.parametrize(
+    ("scaling", "rate", "base"), [("linear", 3.96, 0.99), ("sqrt", 1.98, 0.99), ("none", 0.99, 0.99)]
+)
+def test_the_edge_of_a_scaled_rate_is_that_of_its_base(scaling: str, rate: float, base: float) -> None:
+    plan = {**PLAN, "search": {"learning_rate_scaling": scaling, "reference_batch_size": 16}}
+    at = "" if scaling == "none" else " at batch size 16"
+    found = said(confirmed(**(MIDDLE | {"learning_rate": rate, "batch_size": 64})), plan)
+    assert f"learning rate{at}, {base}, lies at the upper edge of the search space (1)" in found
+    inside = said(confirmed(**(MIDDLE | {"learning_rate": rate / 4, "batch_size": 64})), plan)
+    assert "learning rate" not in inside
+
+
 def test_no_workers_are_no_edge() -> None:
     assert said(confirmed(**(MIDDLE | {"num_workers": 0, "loader_workers": 0}))) == ""
 
