@@ -1,4 +1,4 @@
-"""Six of the faults of ``make chaos``, on real studies."""
+"""Two of the faults of ``make chaos``, on a real study; six on two where long tests run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 from tests.chaos.faults import FAULTS
 from tests.chaos.harness import deal, run
 
+SIX = deal(6, seed=4)
+
 
 def test_every_kind_of_fault_is_dealt() -> None:
     counts = Counter(deal(50, seed=0))
@@ -18,8 +20,8 @@ def test_every_kind_of_fault_is_dealt() -> None:
     assert deal(50, seed=0) == deal(50, seed=0) != deal(50, seed=1)
 
 
-def test_six_faults(tmp_path: Path) -> None:
-    faults = deal(6, seed=4)
+@pytest.mark.parametrize("faults", [["everything_killed", "storage_away"], pytest.param(SIX, marks=pytest.mark.long)])
+def test_faults(tmp_path: Path, faults: list[str]) -> None:
     outcomes = list(run(faults, seed=4, frameworks=["pytorch", "simulated"], into=tmp_path))
     assert sorted(fault for each in outcomes for fault in each.faults) == sorted(faults)
 

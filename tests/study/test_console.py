@@ -84,7 +84,7 @@ def test_letters_that_the_console_does_not_have_end_nothing(console: str) -> Non
         assert answer.stdout.splitlines()[0] == rb"gr\xf6\xdfe \u2026 \udcff \u4e2d"
 
 
-@pytest.mark.parametrize("console", ["ascii", "POSIX"])
+@pytest.mark.parametrize("console", ["ascii", pytest.param("POSIX", marks=pytest.mark.long)])
 def test_a_study_with_letters_in_its_name_is_told_and_reported(console: str, tmp_path: Path) -> None:
     plan = load_plan("quickstart", frameworks=["simulated"])
     folder = create(tmp_path / "gr\u00f6\u00dfe", plan)

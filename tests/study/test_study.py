@@ -222,7 +222,10 @@ def test_more_trials_for_a_finished_study(tmp_path: Path) -> None:
     assert thaw(folder / "plan.toml").search.trials == 6
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)],  # two Ctrl-C: above
+)
 def test_signals_leave_the_study_safe(tmp_path: Path, signum: int, code: int) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
@@ -247,6 +250,7 @@ def test_a_trial_that_dies_is_retried_where_it_stopped(tmp_path: Path) -> None:
     assert table["outcome"].ne("failed").all()
 
 
+@pytest.mark.long
 def test_a_trial_that_dies_too_often_is_recorded_and_the_study_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(2, "slice.max_concurrent=1", "search.max_failures=0", *LONG), cwd=tmp_path, env=SLOW)
@@ -287,18 +291,34 @@ def test_trials_that_all_failed_run_again_when_that_is_asked_for(tmp_path: Path)
     assert "Every number" in finish(tuneoff("report", str(folder), "--verify", cwd=tmp_path))
 
 
-def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+def test_while_a_driver_lives_it_is_alone_and_nobody_elsewhere_can_reach_it(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(2, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "16"})
     wait_for(lambda: evaluations(folder) >= 1, "evaluations")
+    family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+    listening = [address for process in family for address in _listening(process)]
     said = finish(tuneoff("resume", str(folder), cwd=tmp_path), expected=2)
     assert f"is being run by process {driver.pid}" in said
     state = json.loads(finish(tuneoff("status", str(folder), "--json", cwd=tmp_path)))
     assert state["running"]
     finish(driver)
     check_whole(folder, 2)
+    assert listening
+    assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
 
 
+def _listening(process: psutil.Process) -> list[str]:
+    """Addresses at which a process takes calls."""
+    try:
+        found = process.net_connections(kind="inet")
+    except psutil.Error:  # gone meanwhile
+        return []
+    return [each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN]
+
+
+@pytest.mark.long
 def test_divergence_is_censored_and_the_study_goes_on(tmp_path: Path) -> None:
     wild = "space.all.learning_rate={low=1.5,high=3.0,log=true}"
     said = finish(tuneoff(*simulated(3, wild), cwd=tmp_path))
@@ -349,24 +369,6 @@ def test_resume_confirms_what_is_left(tmp_path: Path) -> None:
     assert confirmed["number"].tolist() == [0, 1, 2]
     assert confirmed["seed"].is_unique
     assert len(confirmed[["learning_rate", "batch_size", "num_workers"]].drop_duplicates()) == 1
-
-
-def test_a_local_ray_listens_on_this_machine_only_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    folder = tmp_path / "results" / "s"
-    driver = tuneoff(*simulated(1, *LONG), cwd=tmp_path, env=SLOW)
-    wait_for(lambda: evaluations(folder) >= 1, "evaluations")
-    family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
-    listening = [
-        connection.laddr.ip
-        for process in family
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    finish(driver)
-    assert listening
-    assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert alive == []
 
 
 def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from reports.figures.drawing import DRAWN_BY
 from reports.page import checking
 from reports.page.checking import unchecked, verify_comparison, verify_report
 from reports.page.comparing import BY_FRAMEWORK, BY_STUDY, write_comparison
-from reports.page.report import write_report
+from reports.page.report import Page, write_page, write_report
 from reports.tables.cost import Price
 from tests.reports.conftest import make, save
 
@@ -25,6 +25,31 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(make(0.8, runs=5), folder)
     write_report(folder, folder / "report", price=Price(gpu_hour=2.0, cpu_hour=0.1))
     return folder
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Path]:
+    """Pages that were written, by all that is on them."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def drawing_once(
+    request: pytest.FixtureRequest, drawn: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a page should be is drawn once for all tests that ask for the same page; figures take seconds."""
+    if request.node.name == test_a_report_just_written_is_right.__name__:
+        return
+
+    def write(page: Page, into: Path) -> None:
+        tables = [*page.tables, *(table for section in page.sections for table in section.tables)]
+        key = repr((page.heading, page.verdict, page.price, [(each.name, each.data.to_csv()) for each in tables]))
+        if key not in drawn:
+            write_page(page, tmp_path / "drawn")
+            drawn[key] = tmp_path / "drawn"
+        shutil.copytree(drawn[key], into, dirs_exist_ok=True)
+
+    monkeypatch.setattr(checking, "write_page", write)
 
 
 @pytest.fixture
