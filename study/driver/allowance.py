@@ -59,6 +59,8 @@ class Allowance:
         running
             Trials of it that were dealt and have not ended.
         """
+        if self.budget_s is None and not self.plan.search.pays_after:
+            return None
         ended = self._ended(name)
         if len(ended) >= self.plan.search.trials:
             return None

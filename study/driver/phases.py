@@ -56,7 +56,7 @@ from study.plan.points import point_of, said
 from study.store.certificate import attach_certificate
 from study.store.folder import StudyFolder, remove_leftovers
 from study.store.frozen import workload_in
-from study.store.journal import enqueue_again, reconcile
+from study.store.journal import Search, enqueue_again, reconcile
 from study.store.lock import is_running, locked
 from study.store.parquet import refresh_parquet
 from study.store.provenance import record_nodes, record_stops, write_provenance
@@ -275,50 +275,13 @@ def _search(driver: Driver) -> dict[str, int]:
     enqueue_again(searches, records.retried)
     if again:
         say(interrupted(folder, again))
-    wanted, fresh = plan.search.trials, plan.search.objective == "cold"
+    wanted = plan.search.trials
     allowance = driver.allowance()
     owed = {name: each.owed() for name, each in searches.items()}
     left = {name: max(0, wanted - len(each.finished())) for name, each in searches.items()}
     left = {name: count if owed[name] or allowance.over(name) is None else 0 for name, count in left.items()}
     if any(left.values()):
-        if apart := plan.drawn_apart:
-            say(f"cmaes draws ranges alone; tpe draws {', '.join(apart)}")
-        before = [row for row in records.trials.values() if row["phase"] == "search"]
-        counts = dict.fromkeys(plan.frameworks, wanted)
-        caps = Caps(rule_of(plan.search), records)
-        scheduler = make_scheduler(plan, samples=facts(driver.supplies.workload).training_samples, caps=caps)
-        budget_s = allowance.budget_s
-
-        def stops(name: str, running: int) -> bool:
-            now = allowance.stopped(name, running) is not None
-            driver.progress.pauses(name, now)
-            return now
-
-        with driver.progress.phase("search", counts, before, at_once=driver.slots.now, fresh=fresh, budget_s=budget_s):
-            fit(
-                plan,
-                folder,
-                searcher=DealingSearcher(
-                    plan,
-                    folder,
-                    driver.supplies,
-                    searches,
-                    left=dict(left),
-                    dealt=Counter((row["framework"], row["host"]) for row in before),
-                    hosts={searches[row["framework"]].place(row["number"]): row["host"] for row in before},
-                    slots=driver.slots.now,
-                    nodes=driver.nodes,
-                    cap=caps.now,
-                    owed=owed,
-                    stops=stops,
-                ),
-                trials=sum(left.values()),
-                concurrent=sum(left.values()),  # the searcher deals no more than there is room for
-                fresh_processes=fresh,
-                scheduler=scheduler,
-                recorder=driver.recorder(scheduler.stopped if isinstance(scheduler, CapScheduler) else {}),
-                interrupts=driver.interrupts,
-            )
+        _deal(driver, searches, allowance, left=left, owed=owed)
     over = {name: why for name in searches if (why := allowance.over(name)) is not None}
     for name, why in over.items():
         say(allowance.said(name, why))
@@ -326,6 +289,52 @@ def _search(driver: Driver) -> dict[str, int]:
     record_stops(folder, {name: allowance.as_record(name, why) for name, why in over.items()})
     counts = {name: len(each.finished()) for name, each in searches.items()}
     return {name: wanted - count for name, count in counts.items() if count < wanted and name not in over}
+
+
+def _deal(
+    driver: Driver, searches: Mapping[str, Search], allowance: Allowance, *, left: dict[str, int], owed: dict[str, int]
+) -> None:
+    """Deal what is left of the searches, as far as their allowance goes; what is owed whatever that says."""
+    plan, folder, records = driver.plan, driver.folder, driver.records
+    wanted, fresh = plan.search.trials, plan.search.objective == "cold"
+    if apart := plan.drawn_apart:
+        driver.progress.say(f"cmaes draws ranges alone; tpe draws {', '.join(apart)}")
+    before = [row for row in records.trials.values() if row["phase"] == "search"]
+    counts = dict.fromkeys(plan.frameworks, wanted)
+    caps = Caps(rule_of(plan.search), records)
+    scheduler = make_scheduler(plan, samples=facts(driver.supplies.workload).training_samples, caps=caps)
+    budget_s = allowance.budget_s
+
+    def stops(name: str, running: int) -> bool:
+        now = allowance.stopped(name, running) is not None
+        driver.progress.pauses(name, now)
+        return now
+
+    with driver.progress.phase("search", counts, before, at_once=driver.slots.now, fresh=fresh, budget_s=budget_s):
+        fit(
+            plan,
+            folder,
+            searcher=DealingSearcher(
+                plan,
+                folder,
+                driver.supplies,
+                searches,
+                left=dict(left),
+                dealt=Counter((row["framework"], row["host"]) for row in before),
+                hosts={searches[row["framework"]].place(row["number"]): row["host"] for row in before},
+                slots=driver.slots.now,
+                nodes=driver.nodes,
+                cap=caps.now,
+                owed=owed,
+                stops=stops,
+            ),
+            trials=sum(left.values()),
+            concurrent=sum(left.values()),  # the searcher deals no more than there is room for
+            fresh_processes=fresh,
+            scheduler=scheduler,
+            recorder=driver.recorder(scheduler.stopped if isinstance(scheduler, CapScheduler) else {}),
+            interrupts=driver.interrupts,
+        )
 
 
 def race(driver: Driver) -> None:

@@ -57,7 +57,7 @@ class SearchPlan(_Section):
     sampler: SamplerName = Field(description="tpe, gp, cmaes or random, of Optuna")
     startup_trials: int = Field(ge=1, description="random trials before the sampler models anything")
     scheduler: Literal["cap", "asha", "fifo"] = Field(
-        description="cap stops trials that can no longer win, asha those that lag behind, fifo none"
+        description="cap stops what cannot win, asha what lags behind, fifo none"
     )
     cap_slack: float = Field(default=1.5, ge=1, le=1000, description="cap: times what the trial that counts took")
     cap_rank: int = Field(default=1, ge=1, description="cap: which of the best trials counts; 1: the best")

@@ -57,7 +57,14 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_trial_is_dealt_once_the_budget_is_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: int
 ) -> None:
-    study = simulated(tmp_path, cluster(monkeypatch, slots), "search.budget=30s", "search.trials=6", "confirm.runs=1")
+    study = simulated(
+        tmp_path,
+        cluster(monkeypatch, slots),
+        "search.scheduler=fifo",
+        "search.budget=30s",
+        "search.trials=6",
+        "confirm.runs=1",
+    )
     said = study.run()
     assert 1 < counts(study)["simulated2"] < counts(study)["simulated"] < 6  # whose trials cost two thirds as much
     for name in ("simulated", "simulated2"):
@@ -80,9 +87,11 @@ def test_no_trial_is_dealt_once_the_budget_is_spent(
 
 def test_a_search_with_more_budget_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = {"frameworks": ["simulated"]}
-    whole = simulated(tmp_path / "whole", cluster(monkeypatch), "search.trials=6", **one)
+    whole = simulated(tmp_path / "whole", cluster(monkeypatch), "search.scheduler=fifo", "search.trials=6", **one)
     whole.run("search")
-    study = simulated(tmp_path, cluster(monkeypatch), "search.budget=30s", "search.trials=6", **one)
+    study = simulated(
+        tmp_path, cluster(monkeypatch), "search.scheduler=fifo", "search.budget=30s", "search.trials=6", **one
+    )
     study.run("search")
     before = counts(study)
     assert "stopped after" in study.run("search")  # which is over
@@ -134,7 +143,12 @@ def test_what_was_interrupted_goes_on_whatever_was_spent(tmp_path: Path, monkeyp
             raise Killed
 
     study = simulated(
-        tmp_path, cluster(monkeypatch, 3), "search.budget=30s", "search.trials=6", frameworks=["simulated"]
+        tmp_path,
+        cluster(monkeypatch, 3),
+        "search.scheduler=fifo",
+        "search.budget=30s",
+        "search.trials=6",
+        frameworks=["simulated"],
     )
     study.cluster.during = kill
     with pytest.raises(Killed):

@@ -145,10 +145,10 @@ def test_what_cannot_be_is_refused(settings: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("learning_rat = 0.1", r":19: unknown hyperparameter default.learning_rat; did you mean 'learning_rate'"),
-        ("batch_size = 0", r":19: default.batch_size is 0; it must lie between 1 and"),
-        ("hidden = 'many'", r":19: default.hidden is 'many'; it takes a number"),
-        ("optimizer = 'adma'", r":19: default.optimizer is 'adma'; did you mean 'adam'"),
+        ("learning_rat = 0.1", r"line 19: unknown hyperparameter default.learning_rat; did you mean 'learning_rate'"),
+        ("batch_size = 0", r"line 19: default.batch_size is 0; it must lie between 1 and"),
+        ("hidden = 'many'", r"line 19: default.hidden is 'many'; it takes a number"),
+        ("optimizer = 'adma'", r"line 19: default.optimizer is 'adma'; did you mean 'adam'"),
         ("learning_rate = [1]", r"default.learning_rate: it is \[1\]; write a number"),
     ],
 )
