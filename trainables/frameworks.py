@@ -37,7 +37,7 @@ class Framework:
     colour, colour_on_dark
         In figures; on a dark page.
     imports
-        What its folder may import and nobody else may; the first is what must be installed.
+        What its folder may import and nobody else may; the first is what must be installed; none where all have them.
     distribution
         Whose version a study's provenance records; None for none.
     runtime
@@ -85,7 +85,7 @@ class Framework:
 
     def missing(self) -> str | None:
         """Why it cannot run here and what to do, or None when it can."""
-        if find_spec(self.imports[0]) is None:
+        if self.imports and find_spec(self.imports[0]) is None:
             return f"{self.title} is not installed; run `pip install {self.distribution or self.imports[0]}`"
         return cast("str | None", self._runtime("missing", None))
 

@@ -20,7 +20,12 @@ from trainables.contract import Run, Start
 from trainables.determinism import sample_order
 from trainables.frameworks import FRAMEWORKS, framework
 
-IN_PROCESS = [name for name, each in FRAMEWORKS.items() if each.language != "julia"]
+# What compiles takes a minute to; the usual suite has tests/trainables/pytorch_compile, with a smaller model.
+IN_PROCESS = [
+    pytest.param(name, marks=pytest.mark.long) if each.on_request else name
+    for name, each in FRAMEWORKS.items()
+    if each.language != "julia"
+]
 BATCH = 100  # 1,079 samples: ten batches of 100 and one of 79
 
 
