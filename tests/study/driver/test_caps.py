@@ -24,7 +24,8 @@ from trainables.tune_trainable import HISTORY, OBJECTIVE, RESULT, SPEC
 SETTINGS = (
     "search.trials=14",
     "space.all.learning_rate={low=1e-3,high=0.9,log=true}",
-    "training.evaluate_every_samples=150",
+    "training.evaluate_every_samples=300",
+    "training.epochs=6",
     "training.target=0.9",
     "confirm.runs=1",
     "race.configurations=2",
