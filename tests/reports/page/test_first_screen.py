@@ -91,6 +91,14 @@ def test_the_rules_in_one_line() -> None:
             {"search": {"trials": 9, "sampler": "gp", "scheduler": "asha"}},
             "9 trials each, drawn by a Gaussian process, w",
         ),
+        (
+            {"search": {"trials": 9, "sampler": "tpe", "scheduler": "cap", "cap_slack": 1.5, "cap_rank": 1}},
+            "9 trials each, drawn by TPE, capped at 1.50x the time of the best; 2 CPUs",
+        ),
+        (
+            {"search": {"trials": 9, "sampler": "tpe", "scheduler": "cap", "cap_slack": 1.5, "cap_rank": 3}},
+            "drawn by TPE, capped at 1.50x the time of rank 3; 2 CPUs",
+        ),
         ({"race": {"configurations": 0, "runs": 4}}, "; no race;"),
         ({"confirm": {"runs": 1}}, "confirmation: the winner again, 1 fresh run."),
         ({"training": {"holds": 1}}, "target 95 %, looked for"),

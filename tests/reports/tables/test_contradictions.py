@@ -130,3 +130,14 @@ def test_what_is_searched_need_not_be_what_the_plan_says_elsewhere(
     trials, _ = tables(**knobs)
     found = [each for each in against_the_plan(trials, {**PLAN, **plan}) if "plan.toml says" in each]
     assert (found == []) if contradicted is None else (f"plan.toml says {contradicted}" in "".join(found))
+
+
+def test_a_crossing_after_the_cap_is_none() -> None:
+    """The target is held at the fifth evaluation, after 5 s, and met first after 2."""
+    capped = {"outcome": "capped", "reached": False, "warm_tta_s": None, "cold_tta_s": None, "samples_to_target": None}
+    trials, evaluations = tables(**capped, capped_by="time", cap_s=4.5)
+    assert among_themselves(trials, evaluations) == []
+    trials, evaluations = tables(**capped, capped_by="time", cap_s=5.5)
+    assert any(
+        "reached: it says False, its evaluations give True" in each for each in among_themselves(trials, evaluations)
+    )

@@ -154,3 +154,15 @@ def test_on_the_cold_clock_misses_are_left_out_as_hits_are() -> None:
 def test_ratios_of_pairs_of_which_some_missed() -> None:
     one, other = timed(np.array([1.0, np.inf, 1.0, np.inf])), timed(np.array([0.5, 1.0, np.inf, np.inf]))
     assert log_ratios(one, other).tolist() == [pytest.approx(math.log(2)), math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("clock", ["warm", "cold"])
+def test_a_trial_that_was_capped_was_watched_until_then(clock: str) -> None:
+    rows = [
+        trial("pytorch", "search", 0, None, outcome="capped", cap_s=3.0, train_s=3.0, fresh_process=True),
+        trial("pytorch", "search", 1, None, train_s=9.0, fresh_process=True),
+    ]
+    found = times(study(rows).trials, clock)
+    outside = 3.0 if clock == "cold" else 0.0
+    assert found.watched.tolist() == [3.0 + outside, 10.0 + outside]
+    assert not found.reached.any()

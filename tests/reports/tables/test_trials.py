@@ -111,6 +111,25 @@ def test_a_race_is_part_of_what_the_search_cost() -> None:
     assert found["race_slice_s"] == table["race"]
 
 
+def test_what_was_capped_is_told_apart_and_bounds_the_median() -> None:
+    """A trial that was capped after 3 s of a limit of 10 counts with 3 s, and never as a miss after 10."""
+    rows = [trial("pytorch", "search", 0, 2.0), trial("pytorch", "search", 1, 4.0), trial("pytorch", "search", 2, None)]
+    rows += [
+        trial(
+            "pytorch", "search", number, None, outcome="capped", capped_by="time", cap_s=3.0, train_s=3.0, slice_s=7.0
+        )
+        for number in (3, 4)
+    ]
+    trials = study(rows).trials
+    table = cost.search_cost(trials).set_index("fate")
+    assert table["trials"].to_dict() == {"finished": 2, "capped": 2, "missed": 1, "search in all": 5}
+    assert table.loc["capped", "slice_s"] == 14.0
+    found = cost.incumbents(trials).iloc[0]
+    assert (found["capped"], found["median_s"], found["median_reached"]) == (2, 3.0, False)
+    only_hits = cost.incumbents(study([*rows[:2], trial("pytorch", "search", 2, 3.0)]).trials).iloc[0]
+    assert (only_hits["capped"], only_hits["median_s"], only_hits["median_reached"]) == (0, 3.0, True)
+
+
 def test_draws_with_replacement_surround_the_search() -> None:
     times = [None, 5.0, 7.0, 3.0, None, 4.0, 6.0, 2.5]
     trials = study([trial("pytorch", "search", i, tta) for i, tta in enumerate(times)]).trials

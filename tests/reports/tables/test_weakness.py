@@ -46,7 +46,12 @@ def test_none_that_reached_the_target_and_why() -> None:
 
 def test_trials_that_the_scheduler_stopped_were_judged() -> None:
     assert few(search(5, 25, "stopped")) == ""
-    assert "4 of 30 search trials reached 95 % (26 stopped by the scheduler)" in few(search(4, 26, "stopped"))
+    assert "4 of 30 search trials reached 95 % (26 stopped by ASHA)" in few(search(4, 26, "stopped"))
+
+
+def test_trials_that_were_capped_are_no_misses() -> None:
+    assert few(search(5, 25, "capped")) == ""
+    assert "4 of 30 search trials reached 95 % (26 capped)" in few(search(4, 26, "capped"))
 
 
 def test_each_framework_for_itself_and_no_sweep() -> None:

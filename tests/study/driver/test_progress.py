@@ -71,13 +71,16 @@ def test_one_bar_and_the_time_left_for_the_whole_study(monkeypatch: pytest.Monke
             assert drawn(shown)[0].endswith("1 of 11 about 10 min left")  # 7 more, and 3 that confirm
             progress.finished(row("s-1", "simulated", reached=False, outcome="failed", error="x"))
             assert "2 of 8, 1 reached, 1 failed, best 1.00 s" in " ".join("\n".join(drawn(shown)).split())
+            capped = {"outcome": "capped", "objective_clock": "warm", "train_s": 1.5}
+            progress.finished(row("s-2", "simulated", reached=False, took_s=5.0, **capped))
+            assert "3 of 8, 1 reached, 1 capped, 1 failed" in " ".join("\n".join(drawn(shown)).split())
         assert len(drawn(shown)) == 1
         with progress.phase("confirm", {"simulated": 3}, []):
             assert "confirm" in drawn(shown)[0]
-            assert "2 of 11" in drawn(shown)[0]
+            assert "3 of 11" in drawn(shown)[0]
     said = [line for line in lines(written.getvalue()) if "slice-s" in line]
     assert said == [
-        "search, Simulated: 2 of 8, 1 reached, 1 failed, 70 slice-s",
+        "search, Simulated: 3 of 8, 1 reached, 1 capped, 1 failed, 75 slice-s",
         "confirm, Simulated: 0 of 3, 0 reached, 0 slice-s",
     ]
 
