@@ -15,9 +15,11 @@ from study.cli.status import status as look
 from study.driver import recorder, repair
 from study.driver.allowance import budget_in_s
 from study.driver.recorder import trial_row
+from study.plan.budget import budget_of
 from study.plan.files import freeze, load_plan
 from study.store.manifest import changed
 from study.store.price import keep
+from tests.study.cli.test_commands import call
 from tests.study.driver.simulation import Cluster, Study, simulated
 from trainables.common.errors import UserError
 
@@ -216,3 +218,40 @@ def test_a_budget_of_money_needs_the_price_of_an_hour(tmp_path: Path, monkeypatc
     keep(study.folder, Price(cpu_hour=1.0))
     assert "of the 18 slice-s that search.budget = 0.005 EUR allows" in study.run("search")
     assert counts(study)["simulated"] < 6
+
+
+def test_money_without_a_price_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    launched = ["launch", "quickstart", "--frameworks", "simulated", "--set", "search.budget=5 EUR"]
+    code, out, err = call([*launched, "--gpu-hour", "2"], capsys, monkeypatch)
+    assert (code, out) == (2, "")
+    assert err == "tuneoff: search.budget is 5 EUR, and what an hour costs is not known; give --cpu-hour\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "money"),
+    [
+        *[
+            ("2h", 7200, None),
+            ("90m", 5400, None),
+            ("90min", 5400, None),
+            ("1800s", 1800, None),
+            ("1h 30m", 5400, None),
+        ],
+        *[("0.5d", 43200, None), ("5 EUR", None, 5), ("EUR 5", None, 5), ("$5.50", None, 5.5), ("5€", None, 5)],
+    ],
+)
+def test_a_budget_as_it_is_written(text: str, seconds: float | None, money: float | None) -> None:
+    found = budget_of(text)
+    assert (found.seconds, found.money) == (seconds, money)
+    assert budget_of(f" {text} ") == found
+    assert load_plan("quickstart", settings=[f"search.budget={text}"], frameworks=["simulated"]).search.budget == text
+
+
+@pytest.mark.parametrize("text", ["7200", "2 hours", "5 eur", "0h", "-2h", "h", "5 EUR a day", "$5 USD", "inf", "2h x"])
+def test_what_is_no_budget_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"search.budget: it is .*; write a time, as in 2h, 90m or 1800s, or money"):
+        load_plan("quickstart", settings=[f"search.budget={text}"], frameworks=["simulated"])

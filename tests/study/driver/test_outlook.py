@@ -174,3 +174,31 @@ def test_it_is_near_the_truth_and_does_not_jump() -> None:
 )
 def test_in_words_no_more_precise_than_it_is_known(seconds: float | None, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_a_budget_bounds_what_is_left() -> None:
+    clock = Clock()
+    outlook = Outlook({"search": {"a": 100}, "confirm": {"a": 1}}, clock)
+    outlook.know([row("a-0"), row("a-1")])
+    outlook.begin("search", at_once=lambda: 1, fresh=False, budget_s=50.0)
+    assert outlook.left_s() == pytest.approx(30.0 + 10.0)
+    outlook.started("a-2", "a")
+    clock.now += 4.0
+    assert outlook.left_s() == pytest.approx(6.0 + 20.0 + 10.0)  # of the one that runs, of others, and to confirm
+    outlook.pauses("a", True)
+    assert outlook.left_s() == pytest.approx(6.0 + 10.0)
+    outlook.pauses("a", False)
+    outlook.finished(row("a-2", took_s=60.0))
+    assert outlook.left_s() == pytest.approx(10.0)
+    outlook.over("search", "a")
+    assert outlook.total == 3 + 1
+    outlook.begin("confirm", at_once=lambda: 1, fresh=True)
+    assert outlook.left_s() == pytest.approx(10.0)
+    assert Outlook({}).left_s() == 0.0
+
+
+def test_a_search_that_stopped_early_and_reached_nothing_has_nothing_to_confirm() -> None:
+    outlook = Outlook({"search": {"a": 9}, "confirm": {"a": 3}})
+    outlook.know([row("a-0", reached=False)])
+    outlook.over("search", "a")
+    assert outlook.left_s() == 0.0
