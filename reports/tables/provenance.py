@@ -133,8 +133,8 @@ def facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     if digest := provenance.get("workload", {}).get("digest"):
         found.append(("workload", f"{provenance['workload']['name']}, SHA-256 of its files {digest}"))
     if warm := provenance.get("warm_start"):
-        taken = ", ".join(f"{title(name)} {count}" for name, count in warm["configurations"].items())
-        found.append(("searches began with the best of", f"{warm['from']} (configurations: {taken})"))
+        taken = ", ".join(f"{count} in {title(name)}" for name, count in warm["configurations"].items())
+        found.append(("searches began with the best of", f"{warm['from']} ({taken})"))
     times = len(provenance.get("resumed", []))
     found.append(("resumed", "once" if times == 1 else f"{times} times" if times else ""))
     return [(what, ", ".join(map(str, each)) if isinstance(each, list) else str(each)) for what, each in found if each]

@@ -11,7 +11,7 @@ from reports.goals import goal_of
 from reports.sentences import Row, Sentence
 from reports.tables.target import target_table
 
-_SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance"}
+_SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance", "cmaes": "CMA-ES"}
 
 
 def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
@@ -24,8 +24,9 @@ def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
     Returns
     -------
-    One row, none where nothing was searched. Columns: trials, sampler and scheduler of each search, cap_slack and
-    cap_rank of its caps (which count where the scheduler is cap); cpus and gpus of a
+    One row, none where nothing was searched. Columns: trials, budget, pays_after, sampler, scheduler,
+    learning_rate_scaling with its reference_batch_size, and warm_start_from of each search, cap_slack and cap_rank of
+    its caps (which count where the scheduler is cap); cpus and gpus of a
     slice; limit_s on the objective's clock; metric, accuracy or loss, and its target; every_samples (how often it is
     looked for), evaluation_share (of the time that confirmation runs trained and evaluated) and holds (evaluations in a
     row that must meet it); configurations and race_runs of the race; runs of the confirmation.
@@ -40,7 +41,12 @@ def rules(trials: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     holds = target_table(trials)["holds"]
     row = {
         "trials": search.get("trials", np.nan),
+        "budget": search.get("budget", ""),
+        "pays_after": search.get("pays_after", 0) or np.nan,
         "sampler": search.get("sampler", ""),
+        "learning_rate_scaling": search.get("learning_rate_scaling", "none"),
+        "reference_batch_size": search.get("reference_batch_size", np.nan),
+        "warm_start_from": search.get("warm_start_from", ""),
         "scheduler": search.get("scheduler", ""),
         "cap_slack": search.get("cap_slack", np.nan),
         "cap_rank": search.get("cap_rank", np.nan),
@@ -77,6 +83,15 @@ def _searched(row: Row) -> Sentence:
         return ("equal budgets",)
     drawn = _SAMPLERS.get(str(row["sampler"]), str(row["sampler"]))
     said: Sentence = (row.say("trials", "count"), f" trials each, drawn by {drawn}")
+    if row["warm_start_from"]:
+        said += (", after the best of ", row.say("warm_start_from", "text"))
+    if row["learning_rate_scaling"] != "none":
+        how = {"sqrt": "the root of the batch size"}.get(row["learning_rate_scaling"], "the batch size")
+        said += (f", the learning rate with {how}, from ", row.say("reference_batch_size", "count"), " on")
+    if row["budget"]:
+        said += (", within ", row.say("budget", "text"), " each")
+    if row.has("pays_after"):
+        said += (", until another would not pay in ", row.say("pays_after", "count"), " trainings")
     if row["scheduler"] == "asha":
         said += (", which ASHA may stop early",)
     if row["scheduler"] == "cap" and row.has("cap_slack"):

@@ -61,7 +61,11 @@ def write_provenance(
         say(f"{problem}; no GPU is recorded")
     now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine(busyness), **_software(plan)}
     now["plan"] = {  # what may change
-        "search": {"trials": plan.search.trials},
+        "search": {
+            "trials": plan.search.trials,
+            "budget": plan.search.budget or "none",
+            "pays_after": plan.search.pays_after,
+        },
         "race": plan.race.model_dump(),
         "confirm": plan.confirm.model_dump(),
     }

@@ -13,8 +13,9 @@ is why the random trials of its start do not count as draws where there are enou
 The model of a draw: with the probability of the share of trials that reached the target, its logarithm is normal, of
 unknown mean and variance; its predictive distribution is Student's t with n - 1 degrees of freedom [3]_, wider the
 fewer the hits, so that few of them do not end a search. The normal reaches further down than training times do, so the
-gain is overestimated rather than not. The best so far is itself lucky, as the best of noisy values is; the model knows
-nothing of that, and the race is there to find it out.
+gain is overestimated rather than not. A capped trial is one that missed: what it would have taken lies above the best
+so far, where no improvement comes from. The best so far is itself lucky, as the best of noisy values is; the model
+knows nothing of that, and the race is there to find it out.
 
 References
 ----------

@@ -99,6 +99,20 @@ def test_the_rules_in_one_line() -> None:
             {"search": {"trials": 9, "sampler": "tpe", "scheduler": "cap", "cap_slack": 1.5, "cap_rank": 3}},
             "drawn by TPE, capped at 1.50x the time of rank 3; 2 CPUs",
         ),
+        (
+            {"search": {"trials": 9, "sampler": "cmaes", "budget": "2h", "pays_after": 100}},
+            "9 trials each, drawn by CMA-ES, within 2h each, until another would not pay in 100 trainings;",
+        ),
+        (
+            {
+                "search": {
+                    **{"trials": 9, "sampler": "tpe", "learning_rate_scaling": "sqrt", "reference_batch_size": 64},
+                    "warm_start_from": "results/other",
+                }
+            },
+            "drawn by TPE, after the best of results/other, the learning rate with the root of the batch size, from 64 "
+            "on;",
+        ),
         ({"race": {"configurations": 0, "runs": 4}}, "; no race;"),
         ({"confirm": {"runs": 1}}, "confirmation: the winner again, 1 fresh run."),
         ({"training": {"holds": 1}}, "target 95 %, looked for"),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from reports.tables.provenance import facts
 from study.plan.files import load_plan
 from study.store import provenance
 from study.store.folder import create
-from study.store.provenance import gpu_problem, gpus, record_nodes, write_provenance
+from study.store.provenance import gpu_problem, gpus, record_nodes, record_stops, write_provenance
 from trainables.common.errors import UserError
 from trainables.common.load import Busyness
 from trainables.workloads.workload import find
@@ -48,6 +49,24 @@ def said(tmp_path: Path) -> Callable[[], tuple[list[str], dict[str, object]]]:
         return told, json.loads(folder.provenance.read_text())
 
     return write
+
+
+def test_what_a_search_began_with_and_why_it_stopped_is_kept(tmp_path: Path) -> None:
+    plan = load_plan("quickstart", settings=["search.budget=2h"], frameworks=["simulated"])
+    point = {"learning_rate": 0.05, "batch_size": 32, "num_workers": 0}
+    warm = {"warm_start": {"simulated": (point, point)}, "warm_start_from": "results/other"}
+    plan = plan.model_copy(update={"search": plan.search.model_copy(update=warm)})
+    folder = create(tmp_path / "study", plan)
+    write_provenance(plan, folder, find(plan.workload), Busyness(0.5, 2, 1.0), say=print)
+    record_stops(folder, {"simulated": {"trials": 3, "planned": 9, "why": "budget"}})
+    write_provenance(plan, folder, find(plan.workload), Busyness(0.5, 2, 1.0), say=print)  # of a resume
+    known = json.loads(folder.provenance.read_text())
+    assert known["stopped"] == {"simulated": {"trials": 3, "planned": 9, "why": "budget"}}
+    assert known["plan"]["search"] == {"trials": 10, "budget": "2h", "pays_after": 0}
+    told = dict(facts(known))
+    assert told["searches began with the best of"] == "results/other (2 in Simulated)"
+    record_stops(folder, {})  # it went on, to its last trial
+    assert json.loads(folder.provenance.read_text())["stopped"] == {}
 
 
 @pytest.mark.parametrize("place", ["", " --address 10.0.0.1:6379", " --address auto"])
