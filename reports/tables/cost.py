@@ -121,7 +121,8 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
         contention = _contention(search, alone)
         best_one = median(runs) if len(runs) else Estimate(winner["search_s"])
         middle = median(sample.watched)
-        reached = sample.watched[~sample.reached].min(initial=math.inf) >= middle.value and bool(sample.reached.any())
+        hits, others = sample.watched[sample.reached], sample.watched[~sample.reached]
+        reached = hits.max(initial=-math.inf) >= middle.value < others.min(initial=math.inf)
         if len(runs):  # else both figures are the search's own
             middle = Estimate(*(each / contention for each in (middle.value, middle.low, middle.high)))
         saved = _difference(middle, best_one)

@@ -62,7 +62,7 @@ class SearchPlan(_Section):
     cap_slack: float = Field(default=1.5, ge=1, le=1000, description="cap: times what the trial that counts took")
     cap_rank: int = Field(default=1, ge=1, description="cap: which of the best trials counts; 1: the best")
     cap_lag: float = Field(default=2.0, ge=0, le=1000, description="cap: times slower a curve may rise; 0: any")
-    cap_margin: float = Field(default=2.0, ge=0, le=1000, description="cap: and so many times the noise below")
+    cap_margin: float = Field(default=3.0, ge=0, le=1000, description="cap: and so many times the noise below")
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
     objective: Clock = Field(description="the time to minimise: warm, of training; cold, of all")
     max_failures: int = Field(ge=0, description="times a trial that dies is started again")
