@@ -198,10 +198,10 @@ def begin_and_train(batches: int) -> PyTorchRun:
     return run
 
 
-def first_losses(steps: int = 2, batch_size: int = 8, **changes: Any) -> list[float]:
+def first_losses(steps: int = 2, batch_size: int = 8, rate: float = 0.05, **changes: Any) -> list[float]:
     run = begin(batch_size=batch_size, **changes)
     run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
-    found = [run.train(rates(1)).loss for _ in range(steps)]
+    found = [run.train(rates(1, rate)).loss for _ in range(steps)]
     run.close()
     return found
 
@@ -257,14 +257,21 @@ def test_a_gpu_that_cannot_be_used_fails_the_training_in_a_line(monkeypatch: pyt
     )
 
 
-@pytest.mark.parametrize("workload", ["digits-lenet", RESNET])
+# At 0.05 ResNet-18's loss rises, and on an H200 the fifth one differed by a tenth from run to run of one training. At
+# 0.002 the third differed by 0.1 % from run to run, by 0.6 % with another option, and by 1.3 % from the CPU's.
+ON_A_GPU = pytest.mark.parametrize(
+    ("workload", "steps", "rate"), [("digits-lenet", 5, 0.05), (RESNET, 3, 0.002)], ids=["lenet", "resnet18"]
+)
+
+
+@ON_A_GPU
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
 @pytest.mark.parametrize(
     "option", [{"precision": "bf16"}, {"memory_format": "channels_last"}, {"data_on_device": True}, {"num_workers": 1}]
 )
-def test_options_on_the_gpu(workload: str, option: dict[str, Any]) -> None:
-    plain, changed = (first_losses(5, 64, device="cuda", workload=workload, **more) for more in ({}, option))
+def test_options_on_the_gpu(workload: str, steps: int, rate: float, option: dict[str, Any]) -> None:
+    plain, changed = (first_losses(steps, 64, rate, device="cuda", workload=workload, **more) for more in ({}, option))
     assert changed == pytest.approx(plain, rel=5e-2)
 
 
@@ -280,16 +287,16 @@ def test_nvml_knows_the_gpu_of_a_training(pytorch_spec: TrainingSpec) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
-@pytest.mark.parametrize("workload", ["digits-lenet", RESNET])
-def test_the_gpu_computes_what_the_cpu_computes(workload: str) -> None:
+@ON_A_GPU
+def test_the_gpu_computes_what_the_cpu_computes(workload: str, steps: int, rate: float) -> None:
     runs = [begin(workload, device=device) for device in ("cpu", "cuda")]
     found = []
     for run in runs:
         run.warm_up()
         run.reset(weights(workload))
         run.begin_epoch(sample_order(seed=0, epoch=0, samples=SAMPLES))
-        found.append(run.train(rates(5)).loss)
-    assert found[0] == pytest.approx(found[1], rel=5e-3)  # TF32 keeps 10 bits of the fraction
+        found.append(run.train(rates(steps, rate)).loss)
+    assert found[0] == pytest.approx(found[1], rel=5e-3 if workload != RESNET else 1.5e-2)  # TF32 keeps 10 bits
 
 
 @pytest.mark.gpu
