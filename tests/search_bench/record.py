@@ -15,7 +15,8 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 from study.store.provenance import package_version
@@ -94,21 +95,24 @@ class Recording:
         }
 
 
-def record(
-    recording: Recording, wanted: Sequence[Job], out: Path, *, processes: int
-) -> Iterator[tuple[int, lines.Row]]:
-    """Train what a file lacks and add it; how many it has, and each new line."""
-    before = lines.read(out)
-    if others := {row["epochs_limit"] for row in before} - {recording.epochs}:
-        raise SystemExit(f"{out} was recorded with --epochs {others.pop()}; a table needs one limit for all")
-    done = {Job.of(row) for row in before}
+def missing_in(rows: Sequence[lines.Row], wanted: Sequence[Job], *, quick_first: bool = False) -> list[Job]:
+    """What is wanted and not there; where asked for, first what needed fewest samples with another seed."""
+    done = {Job.of(row) for row in rows}
     missing = [job for job in wanted if job not in done]
-    have = len(wanted) - len(missing)
+    if not quick_first:
+        return missing
+    needed = {replace(Job.of(row), seed=0): row["samples"][-1] for row in rows}
+    return sorted(missing, key=lambda job: needed.get(replace(job, seed=0), inf))
+
+
+def record(recording: Recording, missing: Sequence[Job], out: Path, *, processes: int) -> Iterator[lines.Row]:
+    """Train, and add to a file what has ended; each new line."""
+    if others := {row["epochs_limit"] for row in lines.read(out)} - {recording.epochs}:
+        raise SystemExit(f"{out} was recorded with --epochs {others.pop()}; a table needs one limit for all")
     for row in _trained(recording, missing, processes):
         if row is not None:
             lines.append(out, row)
-            have += 1
-            yield have, row
+            yield row
 
 
 def _trained(recording: Recording, missing: Sequence[Job], processes: int) -> Iterator[lines.Row | None]:
@@ -136,6 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, help="the workload's own, where nothing is said")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--processes", type=int, default=1, help="trainings at once, one thread each")
+    parser.add_argument("--quick-first", action="store_true", help="what ended soonest with another seed comes first")
+    parser.add_argument("--most", type=int, metavar="N", help="train no more than so many")
     parser.add_argument("--until", type=float, metavar="SECONDS", help="stop by then; what has not ended is dropped")
     given = parser.parse_args(arguments)
     workload = find(given.workload)
@@ -148,16 +154,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     wanted = list(jobs(workload, framework=given.framework, per_batch=given.per_batch, seeds=given.seeds))
     print(f"{len(wanted)} trainings of {workload.name} on {socket.gethostname()}, process {os.getpid()}", flush=True)
-    for have, row in record(recording, wanted, given.out, processes=given.processes):
+    missing = missing_in(lines.read(given.out), wanted, quick_first=given.quick_first)
+    there = len(wanted) - len(missing)
+    for row in record(recording, missing[: given.most], given.out, processes=given.processes):
+        there += 1
         print(
-            f"{have:4}/{len(wanted)}  batch {row['batch_size']:5}  rate {row['learning_rate']:<9g} seed {row['seed']}  "
-            f"{row['outcome']:13} {len(row['samples']):3} evaluations, best {max(row['accuracy']):.4f}, "
-            f"{row['seconds']:.1f} s",
+            f"{there:4}/{len(wanted)}  batch {row['batch_size']:5}  rate {row['learning_rate']:<9g} "
+            f"seed {row['seed']}  {row['outcome']:13} {len(row['samples']):3} evaluations, "
+            f"best {max(row['accuracy']):.4f}, {row['seconds']:.1f} s",
             flush=True,
         )
-    missing = {*wanted} - {Job.of(row) for row in lines.read(given.out)}
-    print(f"{len(missing)} are missing" if missing else "all are there")
-    return 3 if missing else 0
+    lacking = len(wanted) - there
+    print(f"{lacking} are missing" if lacking else "all are there")
+    return 3 if lacking else 0
 
 
 if __name__ == "__main__":

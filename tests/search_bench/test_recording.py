@@ -86,6 +86,21 @@ def test_what_a_file_has_is_not_done_again(
     assert capsys.readouterr().out.endswith("all are there\n")
 
 
+def test_what_ended_soonest_with_another_seed_can_come_first(digits: Workload) -> None:
+    wanted = list(jobs(digits, framework="pytorch", per_batch=1, seeds=2))
+    rows = [{**job.as_row(), "samples": [count]} for job, count in zip(wanted, (900, 500, 700), strict=False)]
+    assert record.missing_in(rows, wanted) == wanted[3:]
+    quick = record.missing_in(rows, wanted, quick_first=True)
+    assert quick == [wanted[5], wanted[6], wanted[4], wanted[3], wanted[7]]
+
+
+def test_no_more_than_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "few.jsonl"
+    assert record.main([*SMALL, "--out", str(out), "--most", "1"]) == 3
+    assert [row["batch_size"] for row in lines.read(out)] == [16]
+    assert capsys.readouterr().out.endswith("3 are missing\n")
+
+
 def test_another_limit_of_epochs_is_refused(recorded: Path) -> None:
     with pytest.raises(SystemExit, match=r"was recorded with --epochs 1; a table needs one limit for all"):
         record.main([*SMALL[:-1], "2", "--out", str(recorded)])
