@@ -17,9 +17,17 @@ from study.plan.files import thaw
 from study.plan.plan import Plan
 from study.store.chain import chain_differences
 from study.store.folder import StudyFolder
-from study.store.journal import open_searches, open_storage, origin, search_distributions, trial_id
+from study.store.journal import (
+    enqueue_first_points,
+    open_searches,
+    open_storage,
+    origin,
+    search_distributions,
+    trial_id,
+)
 from study.store.log import parse_line
 from tests.chaos.faults import ORIGINAL, fingerprint
+from trainables.workloads.workload import find
 
 
 @dataclass
@@ -104,7 +112,9 @@ def _check_search(plan: Plan, study: StudyFolder, trials: pd.DataFrame) -> None:
 
 def _undisturbed(plan: Plan, name: str) -> list[dict[str, object]]:
     storage = optuna.storages.InMemoryStorage()
-    search = open_searches(plan, storage, concurrent=False)[name]
+    searches = open_searches(plan, storage, concurrent=False)
+    enqueue_first_points(plan, searches, find(plan.workload).default)
+    search = searches[name]
     space = search_distributions(plan, name)
     points = []
     for _ in range(plan.search.trials):

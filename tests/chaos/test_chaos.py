@@ -20,7 +20,7 @@ def test_every_kind_of_fault_is_dealt() -> None:
     assert deal(50, seed=0) == deal(50, seed=0) != deal(50, seed=1)
 
 
-@pytest.mark.parametrize("faults", [["everything_killed", "storage_away"], pytest.param(SIX, marks=pytest.mark.long)])
+@pytest.mark.parametrize("faults", [["ray_node_killed", "storage_away"], pytest.param(SIX, marks=pytest.mark.long)])
 def test_faults(tmp_path: Path, faults: list[str]) -> None:
     outcomes = list(run(faults, seed=4, frameworks=["pytorch", "simulated"], into=tmp_path))
     assert sorted(fault for each in outcomes for fault in each.faults) == sorted(faults)

@@ -159,6 +159,7 @@ def test_frameworks_are_dealt_in_blocks_that_keep_their_process(tmp_path: Path) 
     assert table.groupby("framework")["seed"].agg(list).map(tuple).nunique() == 1
 
 
+@pytest.mark.long
 def test_killed_driver(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
@@ -188,7 +189,8 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     check_whole(folder, 4)
 
 
-@pytest.mark.parametrize("service", ["raylet", pytest.param("gcs_server", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["raylet", "gcs_server"])
 def test_a_cluster_that_dies_ends_the_driver_with_a_line(tmp_path: Path, service: str) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(3, *LONG), cwd=tmp_path, env=SLOW)
@@ -222,10 +224,8 @@ def test_more_trials_for_a_finished_study(tmp_path: Path) -> None:
     assert thaw(folder / "plan.toml").search.trials == 6
 
 
-@pytest.mark.parametrize(
-    ("signum", "code"),
-    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)],  # two Ctrl-C: above
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_the_study_safe(tmp_path: Path, signum: int, code: int) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
@@ -265,6 +265,7 @@ def test_a_trial_that_dies_too_often_is_recorded_and_the_study_goes_on(tmp_path:
     assert failed["slice_s"] > 0
 
 
+@pytest.mark.long
 def test_trials_that_all_failed_run_again_when_that_is_asked_for(tmp_path: Path) -> None:
     """And go on after a kill in the midst of it; nothing is asked of, or left in, the home folder meanwhile."""
     folder, home = tmp_path / "results" / "s", {"HOME": "/proc/nowhere"}
@@ -291,22 +292,24 @@ def test_trials_that_all_failed_run_again_when_that_is_asked_for(tmp_path: Path)
     assert "Every number" in finish(tuneoff("report", str(folder), "--verify", cwd=tmp_path))
 
 
-def test_while_a_driver_lives_it_is_alone_and_nobody_elsewhere_can_reach_it(tmp_path: Path) -> None:
+def test_a_driver_that_lives_is_alone_and_out_of_reach_and_sigterm_leaves_its_study_safe(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
-    driver = tuneoff(*simulated(2, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "16"})
-    wait_for(lambda: evaluations(folder) >= 1, "evaluations")
+    driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "1"})
+    wait_for(lambda: evaluations(folder) >= 2, "evaluations")
     family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
     listening = [address for process in family for address in _listening(process)]
     said = finish(tuneoff("resume", str(folder), cwd=tmp_path), expected=2)
     assert f"is being run by process {driver.pid}" in said
     state = json.loads(finish(tuneoff("status", str(folder), "--json", cwd=tmp_path)))
     assert state["running"]
-    finish(driver)
-    check_whole(folder, 2)
+    driver.send_signal(signal.SIGTERM)
+    assert f"tuneoff resume {folder}" in finish(driver, expected=143)
     assert listening
     assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
+    finish(tuneoff("resume", str(folder), cwd=tmp_path))
+    check_whole(folder, 4)
 
 
 def _listening(process: psutil.Process) -> list[str]:
@@ -371,6 +374,7 @@ def test_resume_confirms_what_is_left(tmp_path: Path) -> None:
     assert len(confirmed[["learning_rate", "batch_size", "num_workers"]].drop_duplicates()) == 1
 
 
+@pytest.mark.long
 def test_a_study_on_a_running_cluster(tmp_path: Path) -> None:
     port = str(30_000 + os.getpid() % 20_000)
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -104,7 +105,7 @@ def test_a_sweep_is_resumed_reported_checked_and_compared(tmp_path: Path) -> Non
     assert "differ" in finish(tuneoff("report", str(folder), "--verify", cwd=tmp_path), expected=1)
     finish(tuneoff("report", str(folder), "--cpu-hour", "3", cwd=tmp_path))
     other = tmp_path / "results" / "t"
-    finish(tuneoff("sweep", "digits-lenet", "--over", "num_workers=0", *SHORT, "--name", "t", cwd=tmp_path))
+    shutil.copytree(folder, other)
     finish(tuneoff("compare", str(folder), str(other), cwd=tmp_path))
     assert (tmp_path / "results" / "comparison" / "index.html").exists()
     assert "two studies" in finish(tuneoff("compare", str(folder), cwd=tmp_path), expected=2)
