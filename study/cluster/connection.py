@@ -43,7 +43,7 @@ class ClusterDied(Exception):
 
 
 @contextmanager
-def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[None]:
+def connected(address: str | None, *, on_death: Callable[[], str], limit_s: float = START_LIMIT_S) -> Iterator[None]:
     """A Ray cluster for the time of the block.
 
     Parameters
@@ -54,6 +54,8 @@ def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[N
     on_death
         Called when the cluster dies, before this process ends with exit code 1 and what it returns as a line: what
         becomes of the study. Ray itself would wait for a dead cluster for minutes, or for ever.
+    limit_s
+        Within which Ray must have started.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def connected(address: str | None, *, on_death: Callable[[], str]) -> Iterator[N
         for name in ("ray.tune", "ray.air"):  # a trial that fails is told by the progress, without a traceback
             logging.getLogger(name).setLevel(logging.CRITICAL)
         _mute_ray()
-    watch = _Watch(on_death)
+    watch = _Watch(on_death, limit_s)
     watch.start()  # before Ray, which waits for minutes for what has died while it starts
     try:
         with ray_exits_as_interruption():
@@ -157,8 +159,9 @@ def _resources() -> dict[str, Any]:
 class _Watch(threading.Thread):
     """Looks whether the cluster lives: its control service answers, and its services on this machine run."""
 
-    def __init__(self, on_death: Callable[[], str]) -> None:
+    def __init__(self, on_death: Callable[[], str], limit_s: float) -> None:
         super().__init__(name="cluster-watch", daemon=True)
+        self._limit_s = limit_s
         self._control: tuple[str, int] | None = None
         self._services: set[psutil.Process] = set()
         self._on_death = on_death
@@ -175,8 +178,8 @@ class _Watch(threading.Thread):
         while not self._stopping.wait(WATCH_INTERVAL_S):
             if self._control is None:
                 self._find_services()
-                if time.monotonic() - began > START_LIMIT_S:  # ray.init waits for its first worker for ever
-                    self._end(f"Ray did not start within {START_LIMIT_S:.0f} s{last_words()}")
+                if time.monotonic() - began > self._limit_s:  # ray.init waits for its first worker for ever
+                    self._end(f"Ray did not start within {self._limit_s:.0f} s{last_words()}")
             misses = 0 if self._alive() else misses + 1
             if misses == WATCH_MISSES:
                 self._end("the Ray cluster died")

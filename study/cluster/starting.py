@@ -9,6 +9,7 @@ from pathlib import Path
 import ray
 
 START_LIMIT_S = 50.0  # with what a user has waited before: told within a minute. A process takes three seconds
+_LEAST_SHARE = 0.1
 LAST_LINES = 3
 _LOGS = (
     "runtime_env_setup*.log",
@@ -21,6 +22,11 @@ _LOGS = (
 
 class NothingStarts(Exception):
     """No process comes for a trial."""
+
+
+def start_limit_s(share: float) -> float:
+    """Seconds within which a process must have started where a thread gets this share of a CPU."""
+    return START_LIMIT_S / max(share, _LEAST_SHARE)
 
 
 class StartWatch:

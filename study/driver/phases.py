@@ -26,7 +26,7 @@ from study.cluster.connection import connected
 from study.cluster.joining import Found, Joining
 from study.cluster.nodes import Node, asked, check_nodes
 from study.cluster.slices import NodeLost, NodeWatch, Slots, check_slice, nodes_for
-from study.cluster.starting import START_LIMIT_S, StartWatch
+from study.cluster.starting import StartWatch, start_limit_s
 from study.cluster.waiting import ClusterWatch
 from study.driver.allowance import Allowance, allowance_of
 from study.driver.blame import Blame
@@ -92,7 +92,7 @@ class Driver:
     interrupts: Interrupts
     supplies: Supplies
     slots: Slots  # trials at once during the search
-    local: bool  # whether Ray was started for this study alone
+    start_limit_s: float | None  # for a process to come for a trial; None on a cluster that others use, too
     allowed: Nodes = field(default_factory=Nodes)
     blame: Blame | None = None  # of nodes on which trials keep failing; None on this machine alone
     joining: Joining | None = None  # lets in the nodes that join; likewise
@@ -107,7 +107,7 @@ class Driver:
         stopped
             Trials that a cap has ended, as they become so, by Tune's id.
         """
-        starts = StartWatch(START_LIMIT_S if self.local else None)
+        starts = StartWatch(self.start_limit_s)
         cluster = None
         if self.joining is not None:
             cluster = ClusterWatch(self.plan.slice, joining=self.joining.look, say=self.progress.say)
@@ -176,6 +176,7 @@ def driving(
             workload = workload_in(folder.copies, plan.workload)
             data = store_in(folder.data, workload, say=progress.say)
             busyness = _looked_at(progress, local=where.local)
+            limit_s = start_limit_s(busyness.share)
             write_provenance(plan, folder, workload, busyness, say=progress.say, place=where.option)
             if retry_failed and (count := retry_failures(folder, records)):
                 progress.say(f"failed trials that run again, from their beginning: {count}")
@@ -194,7 +195,7 @@ def driving(
             progress.doing("starting Ray" if where.local else "connecting to the cluster")
             with (
                 closing(weights_for(folder, workload, plan.frameworks)) as weights,  # which starts while Ray does
-                connected(where.address, on_death=left_behind),
+                connected(where.address, on_death=left_behind, limit_s=limit_s),
             ):
                 interrupts.install()
                 hold.note_family()
@@ -209,7 +210,7 @@ def driving(
                     blame = Blame(nodes, say=progress.say)
                 slots = Slots(plan.slice, nodes, growing=not where.local)
                 supplies = Supplies(hold.lease, workload, data, weights)
-                shared = (supplies, slots, where.local, nodes, blame, joining)
+                shared = (supplies, slots, limit_s if where.local else None, nodes, blame, joining)
                 yield Driver(
                     plan, folder, records, progress, interrupts, *shared, Retries(progress.say), Notices(progress.say)
                 )

@@ -65,7 +65,7 @@ def test_a_process_that_never_comes_is_told(tmp_path: Path) -> None:
         "    print('I shall never come', file=sys.stderr, flush=True)\n"
         "    time.sleep(100)\n"
     )
-    code = f"import sys, study.driver.phases as phases; phases.START_LIMIT_S = 4.0; sys.argv[1:] = {simulated(1)!r}"
+    code = f"import sys, study.cluster.starting as it; it.START_LIMIT_S = 4.0; sys.argv[1:] = {simulated(1)!r}"
     command = [sys.executable, "-c", f"{code}; from study.cli.commands import main; main()"]
     process = subprocess.Popen(
         command,

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from study.cluster.starting import NothingStarts, StartWatch, last_words
+from study.cluster.starting import START_LIMIT_S, NothingStarts, StartWatch, last_words, start_limit_s
+
+
+def test_on_a_busy_machine_a_process_has_longer_to_start() -> None:
+    assert start_limit_s(1.0) == START_LIMIT_S
+    assert start_limit_s(0.25) == 4 * START_LIMIT_S
+    assert start_limit_s(0.0) == 10 * START_LIMIT_S
 
 
 def test_waiting_while_nothing_runs_ends() -> None:

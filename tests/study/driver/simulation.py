@@ -124,7 +124,7 @@ class Study:
         interrupts: Any = SimpleNamespace()
         workload = find(self.plan.workload)
         supplies = Supplies(lease, workload, self.folder.data, Weights(self.folder.weights))
-        driver = Driver(self.plan, self.folder, records, progress, interrupts, supplies, slots, True)
+        driver = Driver(self.plan, self.folder, records, progress, interrupts, supplies, slots, 50.0)
         try:
             for name in names or phases.phases_of(self.plan):
                 getattr(phases, name)(driver)
