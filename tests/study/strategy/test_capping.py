@@ -49,7 +49,7 @@ def test_the_curve_is_drawn_out_by_the_lag_and_never_falls() -> None:
 
 def test_the_margin_grows_with_the_noise() -> None:
     quiet, loud = hit(4.0, 0.5, 0.7, 0.8, 0.9), hit(4.0, 0.5, 0.7, 0.6, 0.9)
-    rule = CapRule(slack=1.5, rank=1, lag=2.0, margin=3.0)
+    rule = CapRule(slack=1.5, rank=1, lag=2.0, margin=2.0)
     assert cap_for(rule, [quiet, quiet], host="here").margin == 0.0
     assert cap_for(rule, [loud, loud], host="here").margin == pytest.approx(2 * 0.1 / 3**0.5)
 
