@@ -331,6 +331,27 @@ def test_divergence_is_censored_and_the_study_goes_on(tmp_path: Path) -> None:
     assert table["objective"].gt(table["limit_s"]).all()
 
 
+def test_a_better_cap_reaches_a_trial_that_runs(tmp_path: Path) -> None:
+    """Two begin at once, before anything has reached the target: when the good one has, the other is stopped."""
+    good, poor = (
+        "{learning_rate=0.1,batch_size=32,num_workers=0}",
+        "{learning_rate=0.001,batch_size=16,num_workers=0}",
+    )
+    settings = [f"search.initial_points=[{poor},{good}]", "slice.max_concurrent=2", "search.cap_lag=0"]
+    wide = "space.all.learning_rate={low=1e-4,high=0.3,log=true}"
+    finish(tuneoff(*simulated(2, wide, *settings), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "16"}))
+    folder = tmp_path / "results" / "s"
+    table = check_whole(folder, 2).sort_values("learning_rate")
+    assert table["outcome"].tolist() == ["capped", "reached"]
+    stopped, hit = table.iloc[0], table.iloc[1]
+    assert stopped["cap_s"] == pytest.approx(1.5 * hit["objective"])
+    assert stopped["train_s"] > stopped["cap_s"]
+    assert stopped["objective"] > stopped["limit_s"]
+    assert not list((folder / "tune" / "checkpoints").rglob("model-*"))
+    assert "Every number" in finish(tuneoff("report", str(folder), "--verify", cwd=tmp_path))
+    assert "1 reached, 1 capped" in finish(tuneoff("status", str(folder), cwd=tmp_path))
+
+
 def test_asha_stops_what_lags_behind(tmp_path: Path) -> None:
     wide = "space.all.learning_rate={low=1e-6,high=0.3,log=true}"
     asha = ["search.scheduler=asha", "search.grace_evaluations=1", "training.target=0.999", "training.epochs=8"]
