@@ -50,7 +50,7 @@ def test_what_is_printed_can_be_launched(
     assert load_plan("mine.toml") == wanted
     started: list[object] = []
     monkeypatch.setattr(running, "drive", lambda plan, *_, **__: started.append(plan))
-    monkeypatch.setattr("study.cli.readiness.check_machine", lambda *_, **__: None)
+    monkeypatch.setattr("study.cli.readiness.check_machine_and_models", lambda *_: None)
     monkeypatch.setattr(running, "check_local_slice", lambda *_: None)
     assert call(["launch", "mine.toml"], capsys, monkeypatch)[0] == 0
     assert started == [wanted]
