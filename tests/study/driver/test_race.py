@@ -13,7 +13,7 @@ from study.store.manifest import changed
 from tests.study.driver.simulation import BOTH, Cluster, Study, simulated
 from trainables.common.errors import UserError
 
-RACE = ("race.configurations=3", "race.runs=2", "confirm.runs=2")
+RACE = ("search.scheduler=fifo", "race.configurations=3", "race.runs=2", "confirm.runs=2")
 
 
 @pytest.fixture
