@@ -337,7 +337,8 @@ def test_a_better_cap_reaches_a_trial_that_runs(tmp_path: Path) -> None:
         "{learning_rate=0.1,batch_size=32,num_workers=0}",
         "{learning_rate=0.001,batch_size=16,num_workers=0}",
     )
-    settings = [f"search.initial_points=[{poor},{good}]", "slice.max_concurrent=2", "search.cap_lag=0"]
+    first = ["search.default_first=false", f"search.initial_points=[{poor},{good}]"]
+    settings = [*first, "slice.max_concurrent=2", "search.cap_lag=0"]
     wide = "space.all.learning_rate={low=1e-4,high=0.3,log=true}"
     finish(tuneoff(*simulated(2, wide, *settings), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "16"}))
     folder = tmp_path / "results" / "s"
