@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,22 +35,24 @@ class Caps:
         self._rule = rule
         self._records = records
         self._curves: dict[str, Curve] = {}  # of trials that reached the target, by id
-        self._known: dict[tuple[str, str], tuple[int, Cap]] = {}  # made from so many trials
+        self._known: dict[tuple[str, str], tuple[int, Cap]] = {}  # made when there were so many trials
 
     def now(self, framework: str, host: str) -> Cap:
         """As it is known now."""
         if self._rule is None:
             return NO_CAP
-        hits = [
-            row
-            for row in self._records.trials.values()
-            if row["phase"] == "search" and row["framework"] == framework and row["reached"] and row["hosts"] == 1
-        ]
+        trials = self._records.trials
         made_from, cap = self._known.get((framework, host), (0, NO_CAP))
-        if made_from != len(hits):
-            cap = cap_for(self._rule, [self._curve(row) for row in hits], host=host)
-            self._known[framework, host] = len(hits), cap
+        if made_from != len(trials):
+            cap = cap_for(self._rule, map(self._curve, self._hits(framework)), host=host)
+            self._known[framework, host] = len(trials), cap
         return cap
+
+    def _hits(self, framework: str) -> Iterator[Record]:
+        """Rows of a search's trials that reached the target, each on one machine alone."""
+        for row in self._records.trials.values():
+            if row["phase"] == "search" and row["framework"] == framework and row["reached"] and row["hosts"] == 1:
+                yield row
 
     def _curve(self, row: Record) -> Curve:
         name = row["trial_id"]
