@@ -294,7 +294,7 @@ def test_trials_that_all_failed_run_again_when_that_is_asked_for(tmp_path: Path)
 
 def test_a_driver_that_lives_is_alone_and_out_of_reach_and_sigterm_leaves_its_study_safe(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
-    driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "1"})
+    driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "64"})
     wait_for(lambda: evaluations(folder) >= 2, "evaluations")
     family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
     listening = [address for process in family for address in _listening(process)]
