@@ -33,7 +33,7 @@ calibrate: $(INSTALLED)
 gpu-check: $(INSTALLED)
 	$(BIN)/python -m tests.gpu_check
 
-# Real studies, fifty faults: up to twenty minutes.
+# Long tests, then real studies with fifty faults: half an hour.
 chaos: $(INSTALLED)
 	$(BIN)/python -m pytest -m long --long
 	$(BIN)/python -m tests.chaos
