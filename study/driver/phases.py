@@ -46,13 +46,14 @@ from study.driver.repair import (
     retry_failures,
 )
 from study.driver.retries import Retries, interrupted
-from study.driver.searcher import DealingSearcher, confirmation_seed, last_host, race_seed, trial_config
+from study.driver.searcher import DealingSearcher, last_host, trial_config
 from study.driver.supplies import Supplies, weights_for
 from study.driver.tuning import fit, make_scheduler
 from study.interrupts import Interrupts
 from study.plan.files import freeze, thaw
 from study.plan.plan import Plan
 from study.plan.points import point_of, said
+from study.plan.seeds import confirmation_seed, race_seed
 from study.store.certificate import attach_certificate
 from study.store.folder import StudyFolder, remove_leftovers
 from study.store.frozen import workload_in

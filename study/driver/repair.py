@@ -15,10 +15,10 @@ from optuna.trial import TrialState
 from reports.tables.disturbance import disturbed_ids
 from reports.winners import MOVED
 from study.driver.recorder import lost_s, trial_row
-from study.driver.searcher import search_seed
 from study.plan.plan import Plan
 from study.plan.points import point_of
 from study.plan.scaling import same
+from study.plan.seeds import search_seed
 from study.store.folder import StudyFolder
 from study.store.frozen import digest_in, workload_in
 from study.store.journal import (

@@ -8,13 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from study.cluster.nodes import Node
 from study.driver.supplies import Supplies
 from study.plan.plan import Plan
+from study.plan.samplers import suggest
+from study.plan.seeds import search_seed
 from study.store.folder import StudyFolder
 from study.store.journal import ORIGIN, Search, search_distributions, trial_id
 from trainables import checkpoint
@@ -41,8 +42,6 @@ IDENTITY = "identity"  # in a Tune config: phase, trial id and number, for the r
 
 HOST = "host"  # likewise: the name of the machine on which it runs
 
-_RACE_SEEDS = 2**20  # from the first seed of confirmation runs on, which will never be so many
-_MOST_RANKS = 1000  # nor configurations of a race
 BLOCK = 5  # trials by which one framework's search may run ahead of another's
 
 
@@ -289,34 +288,3 @@ def _weights(supplies: Supplies, trial_id: str, spec: TrainingSpec) -> tuple[str
     except (RuntimeError, OSError) as error:
         return None, str(error)
     return (None if path is None else str(path)), None
-
-
-def search_seed(plan: Plan, place: int) -> int:
-    """Seed of a search's trial: the same for every framework at the same place, another at the next.
-
-    One seed for all would let the search pick a configuration for that seed's luck.
-    """
-    return plan.seed * 1_000_003 % 2**30 + place
-
-
-def confirmation_seed(plan: Plan, number: int) -> int:
-    """Seed of a confirmation run: the same for every framework, and none that the search used."""
-    return 2**30 + plan.seed * 1_000_003 % 2**30 + number
-
-
-def race_seed(plan: Plan, repeat: int, rank: int) -> int:
-    """Seed of a race's run: the same for every framework, another for every configuration, and none of other phases.
-
-    With one seed for all configurations the luck that they share would hide how much they differ.
-    """
-    return confirmation_seed(plan, _RACE_SEEDS + _MOST_RANKS * repeat + rank)
-
-
-def suggest(trial: optuna.Trial, name: str, distribution: optuna.distributions.BaseDistribution) -> Any:
-    """Draw one hyperparameter."""
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(name, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
-    assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)

@@ -13,9 +13,8 @@ import numpy.typing as npt
 import optuna
 
 from search_spaces import distributions
-from study.driver.searcher import suggest
 from study.plan.files import load_plan
-from study.plan.samplers import make_sampler
+from study.plan.samplers import make_sampler, suggest
 
 Values = npt.NDArray[np.float64]
 LIMIT_S = 30.0  # ten times and more what a good configuration takes

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from reports.tables.contradictions import among_themselves
-from study.driver.searcher import suggest
 from study.plan.files import thaw
 from study.plan.plan import Plan
+from study.plan.samplers import suggest
 from study.store.chain import chain_differences
 from study.store.folder import StudyFolder
 from study.store.journal import (

@@ -19,9 +19,9 @@ from study.driver.repair import (
     record_what_ended,
     retry_failures,
 )
-from study.driver.searcher import search_seed
 from study.plan.files import as_toml, load_plan, thaw
 from study.plan.plan import Plan, parse
+from study.plan.seeds import search_seed
 from study.store.folder import StudyFolder, create
 from study.store.frozen import digest_in
 from study.store.journal import (
