@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from reports.errors import ReportError
-from study.cli import beginning, machine, plans, reading, studies, training
+from study.cli import beginning, machine, plans, reading, replaying, studies, training
 from study.cli.help import SETTINGS, Command, Group, examples, glossary
 from study.cli.misuse import told
 from study.cli.output import (
@@ -153,6 +153,13 @@ _add(
     "tuneoff compare results/mnist-lenet results/fashion-lenet",
     "tuneoff compare results/sgd results/adam --by study",
     "tuneoff compare results/* --out everything.html",
+)
+_add(
+    "Recorded curves",
+    replaying.replay,
+    "tuneoff replay fashion-lenet",
+    "tuneoff replay fashion-lenet --set search.scheduler=asha --slots 4",
+    "tuneoff replay results/dense --repetitions 100 --json",
 )
 _add(
     "Single trainings",

@@ -43,6 +43,13 @@ def plans(incomplete: str) -> list[tuple[str, str]]:
     return [*plan_names(incomplete), *((each, "a workload's folder") for each in _folders(incomplete))]
 
 
+def tables(incomplete: str) -> list[str]:
+    """The recorded tables that come with the package and begin so, and studies."""
+    from study.replay.shelf import shipped_tables
+
+    return [*(name for name in shipped_tables() if name.startswith(incomplete)), *_studies(incomplete)]
+
+
 def workloads(incomplete: str) -> list[str]:
     """The shipped workloads that begin so, and folders with one."""
     return [*(name for name in shipped() if name.startswith(incomplete)), *_folders(incomplete)]

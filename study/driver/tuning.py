@@ -30,9 +30,8 @@ from study.interrupts import Interrupts
 from study.plan.plan import Plan
 from study.store.folder import StudyFolder
 from study.store.patience import StorageGone
+from study.strategy.halving import asha_settings
 from trainables.tune_trainable import SCORE, TrainingTrainable, placement
-
-ASHA_REDUCTION = 4  # Ray's default: one in four trials goes on at each rung
 
 
 class TuneStopped(Exception):
@@ -143,15 +142,7 @@ def make_scheduler(plan: Plan, *, samples: int, caps: Caps) -> TrialScheduler:
         return FIFOScheduler()
     if plan.search.scheduler == "cap":
         return CapScheduler(caps)
-    most = plan.training.epochs * samples // plan.training.evaluate_every_samples + 1
-    return ASHAScheduler(
-        time_attr="evaluation",
-        metric=SCORE,
-        mode="max",
-        grace_period=plan.search.grace_evaluations,
-        max_t=max(plan.search.grace_evaluations, most),
-        reduction_factor=ASHA_REDUCTION,
-    )
+    return ASHAScheduler(time_attr="evaluation", metric=SCORE, mode="max", **asha_settings(plan, samples=samples))
 
 
 def _slices(plan: Plan) -> dict[str, dict[str, float]]:

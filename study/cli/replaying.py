@@ -1,0 +1,125 @@
+"""``tuneoff replay``: a search on recorded curves, many times over, and what it cost and found."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from study.cli.options import Settings, tables
+from study.cli.output import results
+from study.cli.working import at_work, screen
+from study.console import listed
+from trainables.common.errors import UserError
+
+if TYPE_CHECKING:
+    from study.plan.plan import Plan
+    from study.replay.recording import Recording
+    from study.replay.regret import Truth
+    from study.replay.repeated import Repetition
+
+
+@at_work("reading the recording")
+def replay(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="A shipped table's name, a table's folder, or the folder of a finished study with many trials.",
+            autocompletion=tables,
+        ),
+    ],
+    settings: Settings = None,
+    repetitions: Annotated[
+        int, typer.Option("--repetitions", metavar="N", min=1, help="Searches, each from another seed.")
+    ] = 20,
+    slots: Annotated[int, typer.Option("--slots", metavar="N", min=1, help="Trials at once.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of the first search.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Try a search on recorded learning curves: no training, no GPU, seconds.
+
+    Trials take their evaluations from what was recorded, under a virtual clock; sampler, stopping rules and race are
+    those of a real study. Says what the search would have cost, what it would have found, and what there was to find.
+    --set changes keys of search and race.
+    """
+    from study.replay.finding import recording_at
+    from study.replay.regret import Truth
+    from study.replay.repeated import repeated
+
+    recording = recording_at(source, settings or [])
+    plan = recording.plan.model_copy(update={"seed": seed})
+    said: dict[str, Any] = {"recording": recording.said, "slots": slots, "frameworks": {}}
+    if not as_json:
+        results.print(recording.said, highlight=False)
+    for name in plan.frameworks:
+        truth = Truth(plan, name, recording)
+        if not truth.any_reached:
+            raise UserError(f"{source}: no recorded training of {name} reaches the target; there is nothing to find")
+        done: list[Repetition] = []
+        for each in repeated(plan, name, recording, slots=slots, repetitions=repetitions, truth=truth):
+            done.append(each)
+            screen.doing(f"searching: {len(done)} of {repetitions}")
+        if as_json:
+            said["frameworks"][name] = _as_data(truth, recording, done)
+        else:
+            _show(plan, name, truth, recording, done, slots)
+    if as_json:
+        print(json.dumps(said, indent=2))
+
+
+def _as_data(truth: Truth, recording: Recording, done: list[Repetition]) -> dict[str, Any]:
+    best = {**recording.shown(truth.best), "truth_s": truth.least}
+    return {"best_recorded": best, "repetitions": [each.as_dict() for each in done]}
+
+
+def _show(plan: Plan, name: str, truth: Truth, recording: Recording, done: list[Repetition], slots: int) -> None:
+    """A framework's searches, in a few lines; of numbers the median, and the quartiles in parentheses."""
+    from study.replay.repeated import CLOSE, spread
+    from trainables.frameworks import framework
+
+    search, at_once = plan.search, f"{slots} slot{'s'[: slots > 1]}"
+    head = f"{framework(name).title}: {len(done)} searches of {search.trials} trials ({search.sampler}, "
+    results.print(f"{head}{search.scheduler}), {at_once}", highlight=False)
+    close = sum(each.close_s < float("inf") for each in done)
+    said = {
+        "search": f"{_seconds(spread(done, lambda each: each.search_s))}; trials: {_outcomes(done)}",
+        "race": _seconds(spread(done, lambda each: each.race_s)),
+        "found": f"{_times(spread(done, lambda each: each.truth_s))} to the target",
+        "best recorded": f"{truth.least:.3g} s: {_configuration(recording.shown(truth.best))}",
+        f"within {CLOSE:.0%}": f"{close} of {len(done)} searches",
+    }
+    if close:
+        said[f"within {CLOSE:.0%}"] += f", after {_seconds(spread(done, lambda each: each.close_s))}"
+    for line in listed({f"  {title}": each for title, each in said.items() if each}, results.width):
+        results.print(line, highlight=False)
+
+
+def _seconds(spread: tuple[float, float, float]) -> str:
+    middle, low, high = (f"{value:.0f}" if value < float("inf") else "never" for value in spread)
+    return f"{middle} slice-s ({low} to {high})"
+
+
+def _times(spread: tuple[float, float, float]) -> str:
+    middle, low, high = (f"{value:.3g}" if value < float("inf") else "never" for value in spread)
+    return f"{middle} s ({low} to {high})"
+
+
+def _outcomes(done: list[Repetition]) -> str:
+    """Mean shares of trials by how they ended, the most frequent first."""
+    counts: dict[str, int] = {}
+    for each in done:
+        for outcome, count in each.outcomes.items():
+            counts[outcome] = counts.get(outcome, 0) + count
+    total = sum(counts.values())
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count / total:.0%} {outcome}" for outcome, count in ordered)
+
+
+def _configuration(shown: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items()
+    )

@@ -1,0 +1,232 @@
+"""Recorded tables: real learning curves by samples, what a sample costs, and under which terms they were recorded.
+
+A table is a folder: ``about.toml``, ``curves.parquet`` (what a configuration's accuracy was after so many samples,
+which no machine's speed changes) and ``costs.parquet`` (what a sample, an evaluation and a start cost, measured alone).
+How what was not recorded is made up: a drawn configuration is the nearest recorded one (`Table.nearest`), a training's
+seed picks one of those recorded (`pick`), and its seconds are its samples times what one costs.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from study.plan.plan import Plan
+from study.replay.plans import replayed
+from study.replay.recording import pick
+from study.replay.shelf import ABOUT
+from study.replay.training import Costs, Terms, Training, under
+from trainables.common.errors import UserError
+from trainables.workloads.prepared import facts
+from trainables.workloads.workload import find
+
+CURVES, COSTS = "curves.parquet", "costs.parquet"
+_NEEDED = {
+    CURVES: {"framework", "batch_size", "learning_rate", "seed", "evaluation", "samples", "accuracy"},
+    COSTS: {"framework", "batch_size", "num_workers", "seconds_per_sample", "evaluation_s", "startup_s", "warm_s"},
+}
+
+
+class Setting(NamedTuple):
+    """A configuration of a table."""
+
+    batch_size: int
+    learning_rate: float
+    num_workers: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One recorded training: samples and scores at its evaluations."""
+
+    samples: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a sample of one batch size costs with so many loader workers, and the rest of a training."""
+
+    sample_s: float
+    other: Costs
+
+
+@dataclass(frozen=True)
+class Table:
+    """A recorded table.
+
+    Parameters
+    ----------
+    curves
+        By framework, batch size and learning rate, one for each seed.
+    costs
+        By framework, batch size and loader workers.
+    """
+
+    said: str
+    plan: Plan
+    training_samples: int
+    curves: Mapping[str, Mapping[int, Mapping[float, Sequence[Curve]]]]
+    costs: Mapping[str, Mapping[int, Mapping[int, Cost]]]
+    _made: dict[Any, Training] = field(default_factory=dict, repr=False, compare=False)
+
+    def nearest(self, framework: str, point: Mapping[str, Any]) -> Setting:
+        """The nearest batch size, of that the nearest learning rate, both by logarithm, and the nearest workers."""
+        rates = self.curves[framework]
+        size = min(rates, key=lambda each: abs(log(each / point["batch_size"])))
+        rate = min(rates[size], key=lambda each: abs(log(each / point["learning_rate"])))
+        workers = min(self.costs[framework][size], key=lambda each: abs(each - point["num_workers"]))
+        return Setting(size, rate, workers)
+
+    def configurations(self, framework: str) -> list[Setting]:
+        """Every learning rate of every batch size, with each number of loader workers whose costs are known."""
+        return [
+            Setting(size, rate, workers)
+            for size, rates in self.curves[framework].items()
+            for rate in rates
+            for workers in self.costs[framework][size]
+        ]
+
+    def shown(self, configuration: Hashable) -> dict[str, Any]:
+        """By hyperparameters' names."""
+        assert isinstance(configuration, Setting)
+        return configuration._asdict()
+
+    def training(self, framework: str, configuration: Hashable, seed: int, terms: Terms) -> Training:
+        """That of the recorded seed which a training's seed picks."""
+        assert isinstance(configuration, Setting)
+        curves = self.curves[framework][configuration.batch_size][configuration.learning_rate]
+        return self._training(framework, configuration, pick(seed, len(curves)), terms)
+
+    def trainings(self, framework: str, configuration: Hashable, terms: Terms) -> list[Training]:
+        """One for each recorded seed."""
+        assert isinstance(configuration, Setting)
+        curves = self.curves[framework][configuration.batch_size][configuration.learning_rate]
+        return [self._training(framework, configuration, place, terms) for place in range(len(curves))]
+
+    def _training(self, framework: str, setting: Setting, place: int, terms: Terms) -> Training:
+        key = framework, setting, place, terms
+        if key not in self._made:
+            curve = self.curves[framework][setting.batch_size][setting.learning_rate][place]
+            cost = self.costs[framework][setting.batch_size][setting.num_workers]
+            cadence = self.plan.training.evaluate_every_samples
+            self._made[key] = under(
+                terms,
+                cost.other,
+                seconds=[samples * cost.sample_s for samples in curve.samples],
+                scores=curve.scores,
+                ticks=[samples // cadence for samples in curve.samples],
+            )
+        return self._made[key]
+
+
+def read_table(folder: Path, settings: Sequence[str] = ()) -> Table:
+    """A table from its folder.
+
+    Parameters
+    ----------
+    settings
+        As of `study.replay.plans.replayed`.
+
+    Raises
+    ------
+    UserError
+        Naming the file that is missing or damaged.
+    """
+    about = _about(folder / ABOUT)
+    curves: dict[str, dict[int, dict[float, dict[int, Curve]]]] = {}
+    recorded = _read(folder / CURVES, _NEEDED[CURVES])
+    for framework, size, rate, seed, rows in _grouped(recorded):
+        seeds = curves.setdefault(framework, {}).setdefault(size, {}).setdefault(rate, {})
+        seeds[seed] = Curve(tuple(map(int, rows["samples"])), tuple(map(float, rows["accuracy"])))
+    costs: dict[str, dict[int, dict[int, Cost]]] = {}
+    for row in _read(folder / COSTS, _NEEDED[COSTS]).to_pylist():
+        other = Costs(
+            fresh_s=row["startup_s"] + row["warm_s"], resident_s=row["warm_s"], evaluation_s=row["evaluation_s"]
+        )
+        workers = costs.setdefault(row["framework"], {}).setdefault(row["batch_size"], {})
+        workers[row["num_workers"]] = Cost(row["seconds_per_sample"], other)
+    for framework, sizes in curves.items():
+        if missing := sorted(set(sizes) - set(costs.get(framework, {}))):
+            raise UserError(f"{folder / COSTS} lacks batch size {missing[0]} of {framework}, which {CURVES} has")
+    if not curves:
+        raise UserError(f"{folder / CURVES} is empty")
+    most = max(each for sizes in costs.values() for some in sizes.values() for each in some)
+    plan = replayed(_said_of_plan(about, folder, list(curves), most), settings, str(folder / ABOUT))
+    flat = {
+        framework: {size: {rate: tuple(each.values()) for rate, each in rates.items()} for size, rates in sizes.items()}
+        for framework, sizes in curves.items()
+    }
+    return Table(_said(about, flat), plan, facts(find(plan.workload)).training_samples, flat, costs)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from None
+
+
+def _read(path: Path, needed: set[str]) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} is no whole table: it has no {path.name}") from None
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path} is damaged or no Parquet file: {str(error).splitlines()[0]}") from None
+    if missing := sorted(needed - set(table.column_names)):
+        raise UserError(f"{path} has no column {missing[0]}")
+    return table
+
+
+def _grouped(table: pa.Table) -> Any:
+    """The rows of each training, whose framework, batch size, learning rate and seed are the same."""
+    size, rate, seed, evaluation, samples, accuracy = (
+        table.column(name).to_numpy()
+        for name in ("batch_size", "learning_rate", "seed", "evaluation", "samples", "accuracy")
+    )
+    framework = np.asarray(table.column("framework").to_pylist(), dtype=str)
+    order = np.lexsort((evaluation, seed, rate, size, framework))
+    keys = [(str(framework[row]), int(size[row]), float(rate[row]), int(seed[row])) for row in order]
+    begins = [place for place in range(len(keys)) if place == 0 or keys[place] != keys[place - 1]]
+    for begin, end in zip(begins, [*begins[1:], len(keys)], strict=True):
+        rows = order[begin:end]
+        yield *keys[begin], {"samples": samples[rows], "accuracy": accuracy[rows]}
+
+
+def _said_of_plan(about: Mapping[str, Any], folder: Path, frameworks: list[str], workers: int) -> dict[str, Any]:
+    """What a table says of a study of its workload: the terms of its recording."""
+    path = folder / ABOUT
+    if missing := [key for key in ("workload", "target", "epochs", "evaluate_every_samples") if key not in about]:
+        raise UserError(f"{path} says no {missing[0]}")
+    training = {
+        key: about[key]
+        for key in ("target", "holds", "epochs", "limit_s", "evaluate_every_samples")
+        if about.get(key) is not None
+    }
+    values: dict[str, Any] = {
+        "workload": about["workload"],
+        "frameworks": frameworks,
+        "slice": {"cpus": max(1, workers, about.get("cpus", 1))},
+        "training": training,
+    }
+    if space := about.get("space"):
+        values["space"] = space if "all" in space else {"all": space}
+    return values
+
+
+def _said(about: Mapping[str, Any], curves: Mapping[str, Mapping[int, Mapping[float, Sequence[Curve]]]]) -> str:
+    count = sum(len(rates) for sizes in curves.values() for rates in sizes.values())
+    seeds = max(len(each) for sizes in curves.values() for rates in sizes.values() for each in rates.values())
+    machine = f", {about['machine']}" if about.get("machine") else ""
+    return f"{about['workload']}: {count} configurations, {seeds} seed{'s'[: seeds > 1]} each{machine}"
