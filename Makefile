@@ -6,8 +6,11 @@ TIMES ?= 50
 NAME ?= quickstart-$(shell date +%Y%m%d-%H%M%S)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SYNE := .venv-syne/.installed
+REPETITIONS ?= 50
+JOBS ?= 1
 
-.PHONY: study test lint bench calibrate gpu-check chaos signals clusters wheel clean
+.PHONY: study test lint bench bench-search syne-tune calibrate gpu-check chaos signals clusters wheel clean
 
 # Where Julia cannot be had, the study says why and goes on with what there is.
 study: $(INSTALLED)
@@ -24,6 +27,15 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
+
+# What finding a configuration costs, by tuneoff's rules and by other tuners, on recorded curves: hours at 50 repetitions.
+# It goes on where it was stopped; `rm results/search_bench.jsonl` begins anew. Without Syne Tune its rows are left out.
+bench-search: $(INSTALLED)
+	-$(MAKE) syne-tune
+	$(BIN)/python -m tests.search_bench --repetitions $(REPETITIONS) --jobs $(JOBS)
+
+# In an environment of its own, since it wants older libraries; 0.13 is the last version that has MOBSTER.
+syne-tune: $(SYNE)
 
 # How often a report's claims are right, in twenty thousand made-up studies whose truth is known: some ten minutes.
 calibrate: $(INSTALLED)
@@ -58,9 +70,14 @@ wheel: $(INSTALLED)
 	test -s results/quickstart/report/index.html
 
 clean:
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-syne dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(SYNE):
+	$(PYTHON) -m venv .venv-syne
+	.venv-syne/bin/python -m pip install --quiet 'syne-tune[gpsearchers]==0.13.0'
 	touch $@

@@ -121,9 +121,7 @@ class _Slot:
     served: bool = False  # whether its process has run a trial before
 
 
-def play(
-    strategy: Strategy, *, slots: int, fresh_processes: bool = False, budget_s: float = inf, most: int | None = None
-) -> list[Ended]:
+def play(strategy: Strategy, *, slots: int, fresh_processes: bool = False, budget_s: float = inf) -> list[Ended]:
     """Run a strategy's trials until it has none left; in the order in which they ended.
 
     Parameters
@@ -132,10 +130,10 @@ def play(
         Trials at once.
     fresh_processes
         Whether every trial pays for a process of its own; else each slot does once.
-    budget_s, most
-        Nothing is dealt once so many slice-seconds are spent, or so many trials have ended.
+    budget_s
+        Nothing is dealt once so many slice-seconds are spent.
     """
-    return _Play(strategy, slots, fresh_processes).run(budget_s, most)
+    return _Play(strategy, slots, fresh_processes).run(budget_s)
 
 
 class _Play:
@@ -148,10 +146,10 @@ class _Play:
         self._spent_s = 0.0  # by trials that hold no slot any more
         self._ended: list[Ended] = []
 
-    def run(self, budget_s: float, most: int | None) -> list[Ended]:
+    def run(self, budget_s: float) -> list[Ended]:
         now_s = 0.0
         while True:
-            if self._total_s(now_s) < budget_s and (most is None or len(self._ended) < most):
+            if self._total_s(now_s) < budget_s:
                 self._fill(now_s)
             if not self._events:
                 return self._ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable
+from math import inf
 from typing import Any
 
 import optuna
@@ -105,7 +106,14 @@ def curve_of(trial: Trial) -> Curve:
 
 
 def search(
-    plan: Plan, framework: str, recording: Recording, *, slots: int, trials: int | None = None, **until: Any
+    plan: Plan,
+    framework: str,
+    recording: Recording,
+    *,
+    slots: int,
+    trials: int | None = None,
+    fresh_processes: bool = False,
+    budget_s: float = inf,
 ) -> list[Ended]:
     """The trials of a plan's search, in the order in which they ended.
 
@@ -113,12 +121,13 @@ def search(
     ----------
     trials
         At most; the plan's, where nothing is said.
-    until
-        As of `study.replay.clock.play`.
+    fresh_processes, budget_s
+        As of `study.replay.clock.play`; one that minimises the cold time has fresh processes anyway.
     """
     strategy: Strategy = PlanSearch(plan, framework, recording, slots=slots, trials=trials or plan.search.trials)
     if plan.search.scheduler == "asha":
         from study.replay.tune import scheduled
 
         strategy = scheduled(plan, strategy, samples=recording.training_samples, slots=slots)
-    return play(strategy, slots=slots, fresh_processes=plan.search.objective == "cold", **until)
+    fresh_processes = fresh_processes or plan.search.objective == "cold"
+    return play(strategy, slots=slots, fresh_processes=fresh_processes, budget_s=budget_s)

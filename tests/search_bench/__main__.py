@@ -1,0 +1,128 @@
+"""``python -m tests.search_bench [TABLE ...]``: strategies on recorded tables; ``make bench-search`` runs all of it.
+
+Runs are kept in a file of lines as they come, and those that are there are not done again: it can be stopped at any
+time. ``--fresh`` begins anew; so must whoever changed a rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import multiprocessing
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from study.replay.finding import recording_at
+from study.replay.shelf import shipped_tables
+from tests.search_bench.running import PLANNED, REFERENCES, Job, Run, kept, reference_s, run
+from tests.search_bench.strategies import ROWS
+from tests.search_bench.syne import NoSyneTune, available
+from tests.search_bench.writing import figure, markdown, summary, write_csv
+
+RESULTS = Path(__file__).with_name("results")
+RUNS = Path("results") / "search_bench.jsonl"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is missing, and write the tables and figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.search_bench")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="names or folders; all shipped ones if not given")
+    parser.add_argument("--repetitions", type=int, default=50)
+    parser.add_argument("--slots", default="1,4", help="trials at once; several, separated by commas")
+    parser.add_argument("--strategies", default=",".join(ROWS), help="of those in strategies.py")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="the file of lines in which runs are kept")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the tables and figures")
+    parser.add_argument("--fresh", action="store_true", help="begin anew")
+    given = parser.parse_args(arguments)
+    tables = given.tables or shipped_tables()
+    names = given.strategies.split(",")
+    if unknown := [name for name in names if name not in ROWS]:
+        parser.error(f"unknown strategy {unknown[0]}; there are {', '.join(ROWS)}")
+    if not tables:
+        parser.error("no table comes with the package; name a folder")
+    for each in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # of what is started; searches run beside one another
+        os.environ[each] = "1"
+    if given.fresh:
+        given.runs.unlink(missing_ok=True)
+    slots = [int(each) for each in given.slots.split(",")]
+    names, left_out = _available(names)
+    jobs = list(_jobs(tables, slots, names, given.repetitions))
+    runs = {each.job: each for each in kept(given.runs)}
+    for each in _run([job for job in jobs if job not in runs], given.jobs, given.runs):
+        runs[each.job] = each
+    given.out.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        for count in slots:
+            _write(table, count, [runs[job] for job in jobs if (job.table, job.slots) == (table, count)], given.out)
+    for line in left_out:
+        print(line)
+    return 0
+
+
+def _available(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Strategies that can run here, and why others cannot."""
+    try:
+        available()
+    except NoSyneTune as problem:
+        missing = [name for name in names if name.startswith("syne-")]
+        return [name for name in names if name not in missing], [f"{name} is left out: {problem}" for name in missing]
+    return list(names), []
+
+
+def _jobs(tables: Sequence[str], slots: Sequence[int], names: Sequence[str], repetitions: int) -> Iterator[Job]:
+    """The repetitions of all strategies go on together, so that a bench that was stopped compares like with like."""
+    for repetition in range(repetitions):
+        for table in tables:
+            for count in slots:
+                yield from (Job(table, count, name, repetition) for name in names)
+
+
+def _run(jobs: Sequence[Job], processes: int, path: Path) -> Iterator[Run]:
+    """Run searches and keep each; how far it is, every so often."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    began = told = time.monotonic()
+    with path.open("a", encoding="utf-8") as file:
+        for count, each in enumerate(_mapped(jobs, processes), 1):
+            file.write(json.dumps(each.as_row()) + "\n")
+            file.flush()
+            if time.monotonic() - told > 10 or count == len(jobs):
+                told = time.monotonic()
+                left_s = (told - began) / count * (len(jobs) - count)
+                print(f"{count} of {len(jobs)} searches, {left_s / 60:.0f} min left", file=sys.stderr, flush=True)
+            yield each
+
+
+def _mapped(jobs: Sequence[Job], processes: int) -> Iterator[Run]:
+    if processes == 1:
+        yield from map(run, jobs)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap_unordered(run, jobs, chunksize=1)
+
+
+def _write(table: str, slots: int, runs: Sequence[Run], out: Path) -> None:
+    by_name: dict[str, list[Run]] = defaultdict(list)
+    for each in runs:
+        by_name[each.job.strategy].append(each)
+    reference = reference_s(table)
+    rows = summary(by_name, reference)
+    stem = f"{Path(table).name}-{slots}"
+    at_once = f"{slots} slot{'s'[: slots > 1]}"
+    head = (
+        f"{recording_at(table).said}. {at_once}; the reference, {PLANNED} random trials trained to their ends, is "
+        f"{reference:.0f} slice-s; searches go on to {REFERENCES:g} of it."
+    )
+    text = markdown(rows, head)
+    (out / f"{stem}.md").write_text(text, encoding="utf-8")
+    write_csv(rows, out / f"{stem}.csv")
+    figure(by_name, reference, f"{Path(table).name}, {at_once}").savefig(out / f"{stem}.svg", metadata={"Date": None})
+    print(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""One search of one strategy on one table, from one seed: what it knew, and what that was worth, second by second."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from study.replay.clock import play
+from study.replay.finding import recording_at
+from study.replay.recording import Recording
+from study.replay.regret import Known, Truth, raced, singles
+from study.replay.search import search
+from study.replay.training import Terms
+from tests.search_bench.strategies import ROWS, settings_of
+
+PLANNED = 30  # trials of a plan that says nothing else
+MOST = 100  # trials of any strategy
+REFERENCES = 2.0  # references that a strategy may spend
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which search."""
+
+    table: str
+    slots: int
+    strategy: str
+    repetition: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of it.
+
+    Parameters
+    ----------
+    steps
+        Slice-seconds, and the regret of what would have been returned then, wherever that changes; None: nothing.
+    planned_s, planned_regret
+        After as many trials as a plan has, its race included where it has one.
+    outcomes
+        Of these trials.
+    took_s
+        Seconds to run it here.
+    """
+
+    job: Job
+    steps: list[tuple[float, float | None]]
+    planned_s: float
+    planned_regret: float | None
+    outcomes: dict[str, int]
+    took_s: float
+
+    def as_row(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Run:
+        """Inverse of `as_row`."""
+        return cls(**{**row, "job": Job(**row["job"]), "steps": [tuple(step) for step in row["steps"]]})
+
+
+@cache
+def _recording(table: str, settings: tuple[str, ...]) -> Recording:
+    return recording_at(table, settings)
+
+
+@cache
+def _truth(table: str) -> Truth:
+    recording = _recording(table, ())
+    return Truth(recording.plan, recording.plan.frameworks[0], recording)
+
+
+@cache
+def reference_s(table: str) -> float:
+    """Slice-seconds of as many trainings as a plan has, at configurations drawn at random, each to its end.
+
+    The recorded configurations are spread evenly over the space, so their mean is that of a random draw.
+    """
+    truth = _truth(table)
+    recording, terms = truth.recording, Terms.of(truth.plan)
+    costs = [
+        training.slice_s(training.points[-1], fresh=False)
+        for each in recording.configurations(truth.framework)
+        for training in recording.trainings(truth.framework, each, terms)
+    ]
+    return PLANNED * fmean(costs)
+
+
+def run(job: Job) -> Run:
+    """Run it."""
+    began = time.perf_counter()
+    row = ROWS[job.strategy]
+    recording = _recording(job.table, tuple(settings_of(row)))
+    truth = _truth(job.table)
+    plan = recording.plan.model_copy(update={"seed": job.repetition})
+    trials, budget_s = row.trials or MOST, REFERENCES * reference_s(job.table)
+    until = {"budget_s": budget_s, "fresh_processes": row.fresh_processes}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if row.build is None:
+            ended = search(plan, truth.framework, recording, slots=job.slots, trials=trials, **until)
+        else:
+            strategy = row.build(plan, truth.framework, recording, job.slots, trials)
+            ended = play(strategy, slots=job.slots, **until)
+    races = row.build is None and plan.race.configurations > 0
+    known = raced(plan, truth.framework, recording, ended) if races else singles(ended)
+    planned = known[min(PLANNED, len(known)) - 1]
+    outcomes = Counter(str(each.trial.outcome) for each in ended[:PLANNED])
+    regret, took_s = _finite(truth.regret(planned.configuration)), round(time.perf_counter() - began, 3)
+    return Run(job, _steps(known, truth), planned.spent_s, regret, dict(outcomes), took_s)
+
+
+def _steps(known: Iterable[Known], truth: Truth) -> list[tuple[float, float | None]]:
+    steps: list[tuple[float, float | None]] = []
+    for each in sorted(known, key=lambda each: each.spent_s):
+        regret = _finite(truth.regret(each.configuration))
+        if not steps or steps[-1][1] != regret:
+            steps.append((round(each.spent_s, 3), regret))
+    return steps
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else round(value, 6)
+
+
+def kept(path: Path) -> Iterator[Run]:
+    """The runs of a file of lines; one that was torn is left out."""
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(json.JSONDecodeError):
+                yield Run.of(json.loads(line))
