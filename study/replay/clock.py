@@ -61,6 +61,11 @@ class Trial:
         return self.points[-1].score
 
     @property
+    def spent_s(self) -> float:
+        """Slice-seconds up to its last evaluation, its process taken for one that was there."""
+        return self.training.slice_s(self.points[-1], fresh=False) if self.points else 0.0
+
+    @property
     def clock_s(self) -> float:
         """What the search's clock shows after its last evaluation."""
         return self.training.clock_s(self.points[-1])

@@ -11,14 +11,19 @@ import optuna
 from optuna.trial import TrialState
 
 from search_spaces import distributions
+from study.plan.budget import budget_of
+from study.plan.first import first_draws
 from study.plan.plan import Plan
 from study.plan.samplers import make_sampler, suggest
 from study.plan.seeds import search_seed
 from study.replay.clock import Decision, Ended, Strategy, Trial, play
 from study.replay.recording import Recording
 from study.replay.training import Terms
+from study.strategy import spending
 from study.strategy.capping import Curve, cap_for, rule_of
 from trainables.cap import NO_CAP, Cap
+from trainables.common.errors import UserError
+from trainables.workloads.workload import find
 
 HERE = "here"  # the one machine of a replay
 
@@ -74,14 +79,19 @@ class PlanSearch(Strategy):
                 place=lambda number: number,
             )
         self._study = new_study(sampler)
-        for point in search.initial_points:
-            self._study.enqueue_trial(point, skip_if_exists=True)
+        self._plan = plan
+        self._limits = limits_of(plan)
+        self._ended: list[spending.Ended] = []
+        for drawn in first_draws(plan, framework, find(plan.workload).default):
+            self._study.enqueue_trial(drawn, skip_if_exists=True)
 
     def next(self) -> Trial | None:
-        if self._dealer.dealt >= self._trials:
+        running_s = [trial.spent_s for trial in self._asked]
+        if self._dealer.dealt >= self._trials or spending.stopped(self._limits, self._ended, running_s) is not None:
             return None
         asked = self._study.ask()
-        trial = self._dealer.deal({name: suggest(asked, name, each) for name, each in self._space.items()}, self._cap)
+        drawn = {name: suggest(asked, name, each) for name, each in self._space.items()}
+        trial = self._dealer.deal(self._plan.scaling.actual(drawn), self._cap)
         self._asked[trial] = asked
         return trial
 
@@ -93,10 +103,22 @@ class PlanSearch(Strategy):
 
     def ended(self, trial: Trial) -> None:
         trial.value = trial.running_value
+        self._ended.append(spending.Ended(trial.slice_s, trial.value if trial.outcome == "reached" else None))
         self._study.tell(self._asked.pop(trial), trial.value, state=TrialState.COMPLETE)
         if trial.outcome == "reached" and self._rule is not None:
             self._hits.append(curve_of(trial))
             self._cap = cap_for(self._rule, self._hits, host=HERE)
+
+
+def limits_of(plan: Plan) -> spending.Limits:
+    """What a plan says on when its search may stop before its last trial; `UserError` where that is money."""
+    search = plan.search
+    budget = budget_of(search.budget)
+    if budget.money is not None:
+        raise UserError(f"search.budget is {search.budget}, and a replay knows no price; give a time, as in 2h")
+    return spending.Limits(
+        budget.seconds, search.pays_after, 0 if search.sampler == "random" else search.startup_trials
+    )
 
 
 def curve_of(trial: Trial) -> Curve:

@@ -29,6 +29,7 @@ from trainables.workloads.prepared import facts
 from trainables.workloads.workload import find
 
 CURVES, COSTS = "curves.parquet", "costs.parquet"
+PROCESS_S = 2.4  # of a process until it has imported PyTorch, where a table does not say: 2.4 s of CPU on an AMD EPYC
 _NEEDED = {
     CURVES: {"framework", "batch_size", "learning_rate", "seed", "evaluation", "samples", "accuracy"},
     COSTS: {"framework", "batch_size", "num_workers", "seconds_per_sample", "evaluation_s", "startup_s", "warm_s"},
@@ -148,10 +149,10 @@ def read_table(folder: Path, settings: Sequence[str] = ()) -> Table:
         seeds = curves.setdefault(framework, {}).setdefault(size, {}).setdefault(rate, {})
         seeds[seed] = Curve(tuple(map(int, rows["samples"])), tuple(map(float, rows["accuracy"])))
     costs: dict[str, dict[int, dict[int, Cost]]] = {}
+    process_s = float(about.get("costs", {}).get("process_s", PROCESS_S))
     for row in _read(folder / COSTS, _NEEDED[COSTS]).to_pylist():
-        other = Costs(
-            fresh_s=row["startup_s"] + row["warm_s"], resident_s=row["warm_s"], evaluation_s=row["evaluation_s"]
-        )
+        begin_s = row["startup_s"] + row["warm_s"]
+        other = Costs(process_s + begin_s, begin_s, row["evaluation_s"])
         workers = costs.setdefault(row["framework"], {}).setdefault(row["batch_size"], {})
         workers[row["num_workers"]] = Cost(row["seconds_per_sample"], other)
     for framework, sizes in curves.items():
@@ -228,5 +229,6 @@ def _said_of_plan(about: Mapping[str, Any], folder: Path, frameworks: list[str],
 def _said(about: Mapping[str, Any], curves: Mapping[str, Mapping[int, Mapping[float, Sequence[Curve]]]]) -> str:
     count = sum(len(rates) for sizes in curves.values() for rates in sizes.values())
     seeds = max(len(each) for sizes in curves.values() for rates in sizes.values() for each in rates.values())
-    machine = f", {about['machine']}" if about.get("machine") else ""
+    name = about.get("costs", {}).get("machine")
+    machine = f", seconds of {name}" if name else ""
     return f"{about['workload']}: {count} configurations, {seeds} seed{'s'[: seeds > 1]} each{machine}"

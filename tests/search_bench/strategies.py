@@ -13,7 +13,12 @@ from tests.search_bench.peers import Build, miss_rate, optuna_alone, tune
 from tests.search_bench.syne import syne
 
 # What makes ours ours, all of it off: plain Tune with OptunaSearch is what remains.
-NONE: Mapping[str, Any] = {"search.scheduler": "fifo", "race.configurations": 0}
+NONE: Mapping[str, Any] = {
+    "search.scheduler": "fifo",
+    "search.default_first": "false",
+    "search.learning_rate_scaling": "none",
+    "race.configurations": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,16 @@ OURS: dict[str, Row] = {
     "ours-no-race": Row("the same, no race", settings={"race.configurations": 0}, drawn=True),
     "ours-none": Row("tuneoff, none of its rules", settings=NONE),
     "capping": Row("capping alone", settings={**NONE, "search.scheduler": "cap"}),
-    "capping-time": Row("capping by time alone", settings={**NONE, "search.scheduler": "cap", "search.cap_margin": 0}),
-    "racing": Row("racing alone", settings={"search.scheduler": "fifo"}),
+    "capping-time": Row("capping by time alone", settings={**NONE, "search.scheduler": "cap", "search.cap_lag": 0}),
+    "racing": Row("racing alone", settings={**NONE, "race.configurations": 5}),
+    "default": Row("the workload's default first, alone", settings={**NONE, "search.default_first": "true"}),
+    "sqrt": Row("rates scaled by the root, alone", settings={**NONE, "search.learning_rate_scaling": "sqrt"}),
+    "linear": Row("rates scaled linearly, alone", settings={**NONE, "search.learning_rate_scaling": "linear"}),
+    "ours-no-cap": Row("as plans have it, no capping", settings={"search.scheduler": "fifo"}),
+    "ours-no-default": Row("as plans have it, no default first", settings={"search.default_first": "false"}),
     "fresh": Row("tuneoff as plans have it, a process for each trial", fresh_processes=True),
     "ours-asha": Row("tuneoff, search.scheduler = asha", settings={"search.scheduler": "asha"}),
+    "ours-cmaes": Row("tuneoff, search.sampler = cmaes", settings={"search.sampler": "cmaes"}),
     "ours-gp": Row("tuneoff, search.sampler = gp", settings={"search.sampler": "gp"}, trials=40),
     "ours-random": Row("tuneoff, search.sampler = random", settings={"search.sampler": "random"}),
 }

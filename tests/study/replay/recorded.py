@@ -45,7 +45,7 @@ def write(folder: Path, *, rates: int = 34, seeds: int = 2, sizes: tuple[int, ..
         "epochs": EPOCHS,
         "limit_s": LIMIT_S,
         "evaluate_every_samples": CADENCE,
-        "machine": "no machine: arithmetic",
+        "costs": {"machine": "no machine", "process_s": 2.6},
         "space": {
             "learning_rate": {"low": 0.01, "high": 0.5, "log": True},
             "batch_size": {"choices": list(sizes)},
