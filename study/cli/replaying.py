@@ -93,7 +93,8 @@ def _show(plan: Plan, name: str, truth: Truth, recording: Recording, done: list[
         f"within {CLOSE:.0%}": f"{close} of {len(done)} searches",
     }
     if close:
-        said[f"within {CLOSE:.0%}"] += f", after {_seconds(spread(done, lambda each: each.close_s))}"
+        there = [each for each in done if each.close_s < float("inf")]
+        said[f"within {CLOSE:.0%}"] += f"; those after {_seconds(spread(there, lambda each: each.close_s))}"
     for line in listed({f"  {title}": each for title, each in said.items() if each}, results.width):
         results.print(line, highlight=False)
 

@@ -37,4 +37,5 @@ def recording_at(source: str, settings: Sequence[str] = ()) -> Recording:
         raise UserError(f"{source} is neither a recorded table nor a study: it has no {ABOUT} and no plan.toml")
     if path.exists():
         raise UserError(f"{source} is a file; give the folder of a recorded table or of a study")
-    raise UserError(f"unknown table '{source}', and no such folder{nearest(source, shipped_tables())}")
+    valid = nearest(source, shipped_tables()) if shipped_tables() else "; no table comes with this package"
+    raise UserError(f"unknown table '{source}', and no such folder{valid}")

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from study.replay.finding import recording_at
@@ -66,12 +67,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _available(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Strategies that can run here, and why others cannot."""
+    problems: dict[str, str] = {}
     try:
         available()
     except NoSyneTune as problem:
-        missing = [name for name in names if name.startswith("syne-")]
-        return [name for name in names if name not in missing], [f"{name} is left out: {problem}" for name in missing]
-    return list(names), []
+        problems |= {name: str(problem) for name in names if name.startswith("syne-")}
+    if find_spec("cmaes") is None:
+        problems |= {name: "cmaes is not installed" for name in names if name.endswith("cmaes")}
+    told = [f"{ROWS[name].title} is left out: {problem}" for name, problem in problems.items()]
+    return [name for name in names if name not in problems], told
 
 
 def _jobs(tables: Sequence[str], slots: Sequence[int], names: Sequence[str], repetitions: int) -> Iterator[Job]:
