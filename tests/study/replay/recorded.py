@@ -15,7 +15,9 @@ WORKERS = (0, 1, 2)
 LIMIT_S, TARGET, CADENCE, EPOCHS, EPOCH = 120.0, 0.88, 5000, 30, 50_000
 
 
-def write(folder: Path, *, rates: int = 34, seeds: int = 2, sizes: tuple[int, ...] = SIZES) -> Path:
+def write(
+    folder: Path, *, rates: int = 34, seeds: int = 2, sizes: tuple[int, ...] = SIZES, limit_s: float = LIMIT_S
+) -> Path:
     """A table like that of fashion-lenet."""
     random = np.random.default_rng(7)
     rows = [
@@ -43,7 +45,7 @@ def write(folder: Path, *, rates: int = 34, seeds: int = 2, sizes: tuple[int, ..
         "target": TARGET,
         "holds": 2,
         "epochs": EPOCHS,
-        "limit_s": LIMIT_S,
+        "limit_s": limit_s,
         "evaluate_every_samples": CADENCE,
         "costs": {"machine": "no machine", "process_s": 2.6},
         "space": {

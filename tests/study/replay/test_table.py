@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import shutil
+from math import exp, log
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from study.replay.finding import recording_at
+from study.replay.recording import pick
+from study.replay.regret import Truth, geometric
+from study.replay.shelf import SHELF, shipped_tables
+from study.replay.table import Setting, Table, read_table
+from study.replay.training import Terms
+from tests.study.replay import recorded
+from trainables.common.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded.write(tmp_path_factory.mktemp("tables") / "small", rates=6, sizes=(32, 256))
+
+
+@pytest.fixture(scope="module")
+def table(folder: Path) -> Table:
+    return read_table(folder)
+
+
+def test_the_plan_has_the_terms_of_the_recording(table: Table) -> None:
+    training = table.plan.training
+    assert (training.target, training.holds, training.limit_s) == (recorded.TARGET, 2, recorded.LIMIT_S)
+    assert table.plan.frameworks == ("pytorch",)
+    assert table.training_samples == recorded.EPOCH
+
+
+def test_a_drawn_configuration_is_the_nearest_by_logarithm(table: Table) -> None:
+    rates = sorted(table.curves["pytorch"][256])
+    between = exp(0.51 * log(rates[2]) + 0.49 * log(rates[3]))
+    near = table.nearest("pytorch", {"batch_size": 256, "learning_rate": between, "num_workers": 1})
+    assert near == Setting(256, rates[2], 1)
+    far = table.nearest("pytorch", {"batch_size": 100, "learning_rate": 9.0, "num_workers": 7})
+    assert far == Setting(256, rates[-1], 2)  # 100 is nearer to 256 than to 32, as a factor
+
+
+def test_seconds_are_samples_times_what_one_costs(table: Table) -> None:
+    setting = table.configurations("pytorch")[0]
+    training = table.training("pytorch", setting, 0, Terms.of(table.plan))
+    sample_s = 6e-5 + 4e-3 / setting.batch_size + 2e-5 * abs(setting.num_workers - 1)
+    assert training.points[0].train_s == pytest.approx(recorded.CADENCE * sample_s)
+    assert training.costs.resident_s == pytest.approx(3.4)
+    assert training.costs.fresh_s == pytest.approx(6.0)
+
+
+def test_a_seed_picks_evenly_among_the_recorded_ones_and_always_the_same() -> None:
+    picked = [pick(seed, 2) for seed in range(1000)]
+    assert picked == [pick(seed, 2) for seed in range(1000)]
+    assert 440 < sum(picked) < 560
+    assert picked[:20] != [0, 1] * 10
+
+
+def test_the_truth_is_the_geometric_mean_over_all_recorded_seeds(table: Table) -> None:
+    truth = Truth(table.plan, "pytorch", table)
+    terms = Terms.of(table.plan)
+    setting = table.configurations("pytorch")[5]
+    values = [each.value for each in table.trainings("pytorch", setting, terms)]
+    assert len(values) == 2
+    assert truth.of(setting) == pytest.approx((values[0] * values[1]) ** 0.5) == geometric(values)
+    assert truth.regret(truth.best) == 0.0
+    assert truth.least == min(truth.of(each) for each in table.configurations("pytorch"))
+
+
+def test_settings_change_the_search_alone(folder: Path) -> None:
+    plan = read_table(folder, ["search.trials=12", "race.runs=2"]).plan
+    assert (plan.search.trials, plan.search.startup_trials, plan.race.runs) == (12, 4, 2)
+    with pytest.raises(UserError, match=r"training.target=0.5: what was recorded cannot be changed"):
+        read_table(folder, ["training.target=0.5"])
+    with pytest.raises(UserError, match=r"search.trails; did you mean 'trials'"):
+        read_table(folder, ["search.trails=5"])
+
+
+@pytest.mark.parametrize("name", ["curves.parquet", "costs.parquet"])
+def test_what_is_missing_or_damaged_is_named(folder: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / name).write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(UserError, match=rf"{name} is damaged or no Parquet file"):
+        read_table(copy)
+    rows = pq.read_table(folder / name)
+    pq.write_table(rows.drop_columns(["batch_size"]), copy / name)
+    with pytest.raises(UserError, match=rf"{name} has no column batch_size"):
+        read_table(copy)
+    (copy / name).unlink()
+    with pytest.raises(UserError, match=rf"no whole table: it has no {name}"):
+        read_table(copy)
+
+
+def test_a_batch_size_without_costs_is_named(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    costs = pq.read_table(folder / "costs.parquet").to_pylist()
+    pq.write_table(pa.Table.from_pylist([row for row in costs if row["batch_size"] == 32]), copy / "costs.parquet")
+    with pytest.raises(UserError, match=r"costs.parquet lacks batch size 256 of pytorch"):
+        read_table(copy)
+
+
+def test_about_must_be_toml_and_say_what_was_recorded(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "about.toml").write_text("workload = ")
+    with pytest.raises(UserError, match=r"about.toml is not TOML"):
+        read_table(copy)
+    (copy / "about.toml").write_text('workload = "fashion-lenet"\n')
+    with pytest.raises(UserError, match=r"about.toml says no target"):
+        read_table(copy)
+
+
+@pytest.mark.parametrize("name", shipped_tables())
+def test_shipped_tables_are_whole(name: str) -> None:
+    """At least 200 configurations in two seeds each, and every one can be a training."""
+    table = recording_at(name)
+    assert isinstance(table, Table)
+    for framework in table.plan.frameworks:
+        truth = Truth(table.plan, framework, table)
+        assert 0 < truth.least < table.plan.training.limit_s
+    assert sum(path.stat().st_size for path in (SHELF / name).iterdir()) < 5e6
