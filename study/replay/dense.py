@@ -86,6 +86,10 @@ class DenseStudy:
         """The same."""
         return [self.training(framework, configuration, 0, terms)]
 
+    def evidence(self, framework: str, configuration: Hashable, terms: Terms) -> list[tuple[float, Training]]:
+        """The same: its neighbours may differ in anything."""
+        return [(1.0, self.training(framework, configuration, 0, terms))]
+
 
 def read_study(path: Path, settings: Sequence[str] = ()) -> DenseStudy:
     """A study's trials. It is searched as any plan says, not as it was: that it was dense is no wish for another.

@@ -41,6 +41,9 @@ class Recording(Protocol):
     def trainings(self, framework: str, configuration: Hashable, terms: Terms) -> Sequence[Training]:
         """All that were recorded of a configuration."""
 
+    def evidence(self, framework: str, configuration: Hashable, terms: Terms) -> Sequence[tuple[float, Training]]:
+        """The trainings that tell what a configuration is worth, each with its weight."""
+
 
 def pick(seed: int, count: int) -> int:
     """Which of several recorded seeds a training's seed stands for: evenly, and not in turn."""

@@ -31,7 +31,7 @@ class Truth:
     recording: Recording
 
     def of(self, configuration: Hashable) -> float:
-        """Geometric mean over the recorded seeds; one that misses the target counts as the search counts it."""
+        """Weighted geometric mean of the trainings that tell; one that missed counts as the search counts it."""
         return self._all[configuration]
 
     @property
@@ -58,7 +58,9 @@ class Truth:
     def _all(self) -> dict[Hashable, float]:
         terms = Terms.of(self.plan)
         return {
-            each: geometric(training.value for training in self.recording.trainings(self.framework, each, terms))
+            each: geometric(
+                (weight, training.value) for weight, training in self.recording.evidence(self.framework, each, terms)
+            )
             for each in self.recording.configurations(self.framework)
         }
 
@@ -67,10 +69,10 @@ class Truth:
         return float("inf") if configuration is None else self.of(configuration) / self.least - 1.0
 
 
-def geometric(values: Iterable[float]) -> float:
-    """Geometric mean."""
-    logs = [log(value) for value in values]
-    return exp(fsum(logs) / len(logs))
+def geometric(weighted: Iterable[tuple[float, float]]) -> float:
+    """Geometric mean of values, each with its weight before it."""
+    known = list(weighted)
+    return exp(fsum(weight * log(value) for weight, value in known) / fsum(weight for weight, _ in known))
 
 
 def singles(ended: Sequence[Ended]) -> list[Known]:

@@ -3,7 +3,9 @@
 A table is a folder: ``about.toml``, ``curves.parquet`` (what a configuration's accuracy was after so many samples,
 which no machine's speed changes) and ``costs.parquet`` (what a sample, an evaluation and a start cost, measured alone).
 How what was not recorded is made up: a drawn configuration is the nearest recorded one (`Table.nearest`), a training's
-seed picks one of those recorded (`pick`), and its seconds are its samples times what one costs.
+seed picks one of those recorded there or a step beside (`Table.training`), and its seconds are its samples times what
+one costs. What a configuration is worth is smoothed over its neighbours (`Table.evidence`): of one or two seeds each,
+the best is the luckiest.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log
+from math import exp, log
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ from trainables.workloads.prepared import facts
 from trainables.workloads.workload import find
 
 CURVES, COSTS = "curves.parquet", "costs.parquet"
+BANDWIDTH = 0.2  # of the kernel, in logarithms of the learning rate: some two steps of a grid of 34
 PROCESS_S = 2.4  # of a process until it has imported PyTorch, where a table does not say: 2.4 s of CPU on an AMD EPYC
 _NEEDED = {
     CURVES: {"framework", "batch_size", "learning_rate", "seed", "evaluation", "samples", "accuracy"},
@@ -102,16 +105,41 @@ class Table:
         return configuration._asdict()
 
     def training(self, framework: str, configuration: Hashable, seed: int, terms: Terms) -> Training:
-        """That of the recorded seed which a training's seed picks."""
+        """The one that a training's seed picks, of those recorded at its learning rate and at the next on either side.
+
+        These are a step of the grid away, which changes little, and are other seeds, which change much: so a
+        configuration has half a dozen seeds where two of each were recorded, and a race learns what a race would.
+        """
         assert isinstance(configuration, Setting)
-        curves = self.curves[framework][configuration.batch_size][configuration.learning_rate]
-        return self._training(framework, configuration, pick(seed, len(curves)), terms)
+        rates = sorted(self.curves[framework][configuration.batch_size])
+        place = rates.index(configuration.learning_rate)
+        near = rates[max(0, place - 1) : place + 2]
+        found = [each for rate in near for each in self._trainings(framework, configuration, rate, terms)]
+        return found[pick(seed, len(found))]
 
     def trainings(self, framework: str, configuration: Hashable, terms: Terms) -> list[Training]:
         """One for each recorded seed."""
         assert isinstance(configuration, Setting)
-        curves = self.curves[framework][configuration.batch_size][configuration.learning_rate]
-        return [self._training(framework, configuration, place, terms) for place in range(len(curves))]
+        return self._trainings(framework, configuration, configuration.learning_rate, terms)
+
+    def evidence(self, framework: str, configuration: Hashable, terms: Terms) -> list[tuple[float, Training]]:
+        """Those at all learning rates of its batch size, the less the further away: a normal kernel of `BANDWIDTH`."""
+        assert isinstance(configuration, Setting)
+        apart = {
+            rate: log(rate / configuration.learning_rate) / BANDWIDTH
+            for rate in self.curves[framework][configuration.batch_size]
+        }
+        return [
+            (exp(-0.5 * steps**2), training)
+            for rate, steps in apart.items()
+            if abs(steps) < 3
+            for training in self._trainings(framework, configuration, rate, terms)
+        ]
+
+    def _trainings(self, framework: str, setting: Setting, rate: float, terms: Terms) -> list[Training]:
+        """Those recorded at a learning rate, at a setting's costs."""
+        seeds = range(len(self.curves[framework][setting.batch_size][rate]))
+        return [self._training(framework, setting._replace(learning_rate=rate), seed, terms) for seed in seeds]
 
     def _training(self, framework: str, setting: Setting, place: int, terms: Terms) -> Training:
         key = framework, setting, place, terms
@@ -227,8 +255,7 @@ def _said_of_plan(about: Mapping[str, Any], folder: Path, frameworks: list[str],
 
 
 def _said(about: Mapping[str, Any], curves: Mapping[str, Mapping[int, Mapping[float, Sequence[Curve]]]]) -> str:
-    count = sum(len(rates) for sizes in curves.values() for rates in sizes.values())
-    seeds = max(len(each) for sizes in curves.values() for rates in sizes.values() for each in rates.values())
+    recorded = [seeds for sizes in curves.values() for rates in sizes.values() for seeds in rates.values()]
     name = about.get("costs", {}).get("machine")
-    machine = f", seconds of {name}" if name else ""
-    return f"{about['workload']}: {count} configurations, {seeds} seed{'s'[: seeds > 1]} each{machine}"
+    machine = f", in seconds of {name}" if name else ""
+    return f"{about['workload']}: {len(recorded)} configurations, {sum(map(len, recorded))} trainings{machine}"

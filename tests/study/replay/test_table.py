@@ -60,13 +60,37 @@ def test_a_seed_picks_evenly_among_the_recorded_ones_and_always_the_same() -> No
     assert picked[:20] != [0, 1] * 10
 
 
-def test_the_truth_is_the_geometric_mean_over_all_recorded_seeds(table: Table) -> None:
+def test_the_truth_is_a_geometric_mean_over_recorded_seeds_and_near_rates(folder: Path, table: Table) -> None:
     truth = Truth(table.plan, "pytorch", table)
     terms = Terms.of(table.plan)
     setting = table.configurations("pytorch")[5]
     values = [each.value for each in table.trainings("pytorch", setting, terms)]
     assert len(values) == 2
-    assert truth.of(setting) == pytest.approx((values[0] * values[1]) ** 0.5) == geometric(values)
+    # Of six rates the next is four bandwidths away: none but its own counts.
+    assert truth.of(setting) == pytest.approx((values[0] * values[1]) ** 0.5)
+    assert geometric([(1.0, 2.0), (3.0, 32.0)]) == pytest.approx(16.0)
+    dense = read_table(recorded.write(folder.parent / "dense", rates=34, sizes=(64,)))
+    near = dense.evidence("pytorch", dense.configurations("pytorch")[50], terms)
+    assert len(near) > 10
+    assert max(weight for weight, _ in near) == 1.0
+
+
+def test_a_seed_picks_of_the_rates_beside_too(table: Table) -> None:
+    terms = Terms.of(table.plan)
+    rates = sorted(table.curves["pytorch"][32])
+    setting = Setting(32, rates[2], 0)
+    met = {table.training("pytorch", setting, seed, terms) for seed in range(100)}
+    wanted = {
+        training
+        for rate in rates[1:4]
+        for training in table.trainings("pytorch", setting._replace(learning_rate=rate), terms)
+    }
+    assert met == wanted
+    assert len(wanted) == 6
+
+
+def test_the_best_is_that_of_the_truth(table: Table) -> None:
+    truth = Truth(table.plan, "pytorch", table)
     assert truth.regret(truth.best) == 0.0
     assert truth.least == min(truth.of(each) for each in table.configurations("pytorch"))
 
