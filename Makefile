@@ -29,7 +29,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
 
 # What finding a configuration costs, by tuneoff's rules and by other tuners, on recorded curves: hours at 50 repetitions.
-# It goes on where it was stopped; `rm results/search_bench.jsonl` begins anew. Without Syne Tune its rows are left out.
+# It goes on where it was stopped. Without Syne Tune its rows are left out.
 bench-search: $(INSTALLED)
 	-$(MAKE) syne-tune
 	$(BIN)/python -m tests.search_bench --repetitions $(REPETITIONS) --jobs $(JOBS)

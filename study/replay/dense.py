@@ -16,7 +16,6 @@ from statistics import median
 from typing import Any
 
 from search_spaces import Choices, Searched
-from study.plan.completing import told
 from study.plan.files import as_toml, thaw
 from study.plan.plan import Plan
 from study.plan.points import point_of
@@ -30,6 +29,7 @@ from trainables.common.errors import UserError
 from trainables.contract import Record
 from trainables.frameworks import framework
 from trainables.workloads.prepared import facts
+from trainables.workloads.workload import shipped
 
 LEAST_TRIALS = 10  # of a framework
 _RECORDED = ("workload", "frameworks", "seed", "slice", "training", "options", "space")  # of its plan
@@ -109,8 +109,9 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> DenseStudy:
     if frozen.sweep is not None:
         raise UserError(f"{path} is a sweep, and a search cannot be replayed on it; it takes a study that searched")
     workload = workload_in(folder.copies, frozen.workload)
+    named = frozen.workload if frozen.workload in shipped() else str(workload.folder)
     values = {key: each for key, each in tomllib.loads(as_toml(frozen)).items() if key in _RECORDED}
-    plan = replayed({**values, "workload": told(workload)}, settings, str(path))
+    plan = replayed({**values, "workload": named}, settings, str(path))
     log = read_log(folder.log)
     trials = {name: _trials(log, name, path, plan) for name in plan.frameworks}
     counts = {framework(name).title: len(each) for name, each in trials.items()}

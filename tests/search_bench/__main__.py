@@ -1,13 +1,12 @@
 """``python -m tests.search_bench [TABLE ...]``: strategies on recorded tables; ``make bench-search`` runs all of it.
 
 Runs are kept in a file of lines as they come, and those that are there are not done again: it can be stopped at any
-time. ``--fresh`` begins anew; so must whoever changed a rule.
+time. Those of other rules, or other tables, do not count.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from study.replay.finding import recording_at
 from study.replay.shelf import shipped_tables
-from tests.search_bench.running import PLANNED, REFERENCES, Job, Run, kept, reference_s, run
+from tests.search_bench.running import PLANNED, REFERENCES, Job, Run, keep, kept, reference_s, run
 from tests.search_bench.strategies import ROWS
 from tests.search_bench.syne import NoSyneTune, available
 from tests.search_bench.writing import figure, markdown, summary, write_csv
@@ -38,7 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--runs", type=Path, default=RUNS, help="the file of lines in which runs are kept")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the tables and figures")
-    parser.add_argument("--fresh", action="store_true", help="begin anew")
     given = parser.parse_args(arguments)
     tables = given.tables or shipped_tables()
     names = given.strategies.split(",")
@@ -48,8 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("no table comes with the package; name a folder")
     for each in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # of what is started; searches run beside one another
         os.environ[each] = "1"
-    if given.fresh:
-        given.runs.unlink(missing_ok=True)
     slots = [int(each) for each in given.slots.split(",")]
     names, left_out = _available(names)
     jobs = list(_jobs(tables, slots, names, given.repetitions))
@@ -92,8 +88,7 @@ def _run(jobs: Sequence[Job], processes: int, path: Path) -> Iterator[Run]:
     began = told = time.monotonic()
     with path.open("a", encoding="utf-8") as file:
         for count, each in enumerate(_mapped(jobs, processes), 1):
-            file.write(json.dumps(each.as_row()) + "\n")
-            file.flush()
+            keep(file, each)
             if time.monotonic() - told > 10 or count == len(jobs):
                 told = time.monotonic()
                 left_s = (told - began) / count * (len(jobs) - count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import warnings
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import IO, Any
 
 from study.replay.clock import play
 from study.replay.finding import recording_at
@@ -24,6 +25,9 @@ from tests.search_bench.strategies import ROWS, settings_of
 
 PLANNED = 30  # trials of a plan that says nothing else
 MOST = 100  # trials of any strategy
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+_TELLING = ("writing.py", "summing.py", "__main__.py", "real_tune.py")  # which decide nothing
 REFERENCES = 2.0  # references that a strategy may spend
 
 
@@ -134,9 +138,28 @@ def _finite(value: float) -> float | None:
     return None if value == float("inf") else round(value, 6)
 
 
+@cache
+def rules() -> str:
+    """A digest of all that decides what comes of a search: the replay, the rules, the benchmark, the tables."""
+    digest = hashlib.sha256()
+    for folder in (ROOT / "study" / "replay", ROOT / "study" / "strategy", ROOT / "study" / "plan", HERE):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".parquet", ".toml") and path.name not in _TELLING:
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def keep(file: IO[str], each: Run) -> None:
+    """Add a run to a file of lines."""
+    file.write(json.dumps({**each.as_row(), "rules": rules()}) + "\n")
+    file.flush()
+
+
 def kept(path: Path) -> Iterator[Run]:
-    """The runs of a file of lines; one that was torn is left out."""
+    """The runs of a file of lines that the rules of now brought about; a line that was torn is left out."""
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             with suppress(json.JSONDecodeError):
-                yield Run.of(json.loads(line))
+                row = json.loads(line)
+                if row.pop("rules") == rules():
+                    yield Run.of(row)
