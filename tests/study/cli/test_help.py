@@ -150,6 +150,9 @@ def test_bad_input_points_to_the_page_that_has_the_answer(
         (["sweep", "digits-lenet", "--set", "s"], [f"slice.{key}=" for key in SlicePlan.model_fields]),
         (["sweep", "digits-lenet", "--over", "b"], ["batch_size="]),
         (["resume", "results/one", "--set", "confirm"], ["confirm.runs="]),
+        (["replay", "fash"], ["fashion-lenet"]),
+        (["replay", "results/t"], ["results/two"]),
+        (["replay", "fashion-lenet", "--set", "race.r"], ["race.runs="]),
     ],
 )
 def test_a_shell_completes(
