@@ -141,6 +141,8 @@ class Training:
         self.notices: list[str] = []  # what a user must be told, besides the result
         self._told_of_workers = False
         self._restore()
+        if self._state.evaluations and not self.finished:
+            self._stop_at_cap()  # found while it was interrupted: then nothing is started again
         self._run: Run | None = None
         self._training_samples = 0  # known once the data set is read
         self._segment_began = 0.0  # on the run's clock
@@ -471,15 +473,14 @@ class Training:
             state.warm_tta_s, state.cold_tta_s = self._ledger.train_s, cold_s
             state.samples_to_target = state.samples
         state.outcome = self._outcome(diverged=diverged)
-        if state.outcome == "capped":
-            state.capped_by = self._cap.stops(*self._standing())
-            state.aim = self._cap.aim(spec.metric, spec.target, self._elapsed_s())
+        if state.outcome is None:
+            self._stop_at_cap()
         if self.finished and spec.test_score:
             score = run.evaluate("test")
             state.test_accuracy, state.test_loss = score.accuracy, _finite(score.loss)
 
     def _outcome(self, *, diverged: bool) -> Outcome | None:
-        """How the training ends here; None where it goes on."""
+        """How the training ends here; None where it goes on, unless its cap ends it."""
         state, spec = self._state, self.spec
         reached = state.warm_tta_s is not None
         if diverged:
@@ -488,12 +489,16 @@ class Training:
             return "reached" if reached else "out_of_time"
         if (state.epoch == spec.epochs and state.batches_left == 0) or (reached and spec.stop_at_target):
             return "reached" if reached else "out_of_epochs"
-        return "capped" if not reached and self._cap.stops(*self._standing()) is not None else None
+        return None
 
-    def _standing(self) -> tuple[float, float]:
-        """What its cap asks: seconds so far, and the best score."""
-        best = score_of(self.spec.metric, accuracy=self._state.best_accuracy, loss=self._state.best_loss)
-        return self._elapsed_s(), best
+    def _stop_at_cap(self) -> None:
+        """End the training here if its cap says so."""
+        state, spec = self._state, self.spec
+        best = score_of(spec.metric, accuracy=state.best_accuracy, loss=state.best_loss)
+        reason = self._cap.stops(self._elapsed_s(), best) if state.warm_tta_s is None else None
+        if reason is not None:
+            state.outcome, state.capped_by, state.cap_s = "capped", reason, self._cap.seconds
+            state.aim = self._cap.aim(spec.metric, spec.target, self._elapsed_s())
 
     def _met_in_a_row(self) -> int:
         """How many evaluations, up to the last one, met the target without one between that did not.

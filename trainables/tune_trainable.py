@@ -114,7 +114,10 @@ class TrainingTrainable(Trainable):
                 started=self._started,
                 tell=partial(notices.leave, self._folder),
             )
-            history = [asdict(evaluation) for evaluation in self._training.evaluations]
+            before = self._training.evaluations
+            if self._training.finished:
+                before.pop()  # the last one is the result
+            history = [asdict(evaluation) for evaluation in before]
         began = time.perf_counter()
         try:
             evaluation = self._training.advance()

@@ -196,6 +196,23 @@ def test_a_training_stops_itself_at_its_cap(spec: TrainingSpec, tmp_path: Path) 
     assert (generous["outcome"], generous["capped_by"], generous["warm_tta_s"]) == ("reached", None, took_s)
 
 
+def test_a_cap_that_was_found_while_it_was_interrupted_starts_nothing(spec: TrainingSpec, tmp_path: Path) -> None:
+    begun = Training(spec, folder=tmp_path)
+    begun.advance()
+    begun.close()
+    capped = Training(spec, folder=tmp_path, cap=Cap(seconds=begun.result()["train_s"] / 2))
+    result = capped.result()
+    assert capped.finished
+    assert (result["outcome"], result["capped_by"], result["evaluations"], result["segments"]) == (
+        "capped",
+        "time",
+        1,
+        1,
+    )
+    assert capped.advance() == begun.evaluations[0]
+    assert not Training(spec, folder=tmp_path, cap=Cap(seconds=1e6)).finished
+
+
 def test_a_crossing_after_the_cap_does_not_count(spec: TrainingSpec) -> None:
     result = run(spec, cap=Cap(seconds=run(spec).result()["warm_tta_s"] - 1e-6)).result()
     assert (result["outcome"], result["first_warm_s"]) == ("capped", None)

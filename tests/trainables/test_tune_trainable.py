@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainables.cap import Cap
 from trainables.common.house import code_digest
 from trainables.contract import Parameters
 from trainables.simulated.backend import SimulatedRun
@@ -19,8 +20,11 @@ from trainables.tune_trainable import (
     DATA,
     EVERY_EVALUATION,
     FOLDER,
+    HISTORY,
     LEASE,
     NO_WEIGHTS,
+    OBJECTIVE,
+    RESULT,
     SCORE,
     SPEC,
     WEIGHTS,
@@ -30,6 +34,11 @@ from trainables.tune_trainable import (
 from trainables.workloads.prepared import store_in
 from trainables.workloads.weights import write_weights
 from trainables.workloads.workload import find
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def begun(spec: TrainingSpec, tmp_path: Path, **more: Any) -> Any:
@@ -94,3 +103,28 @@ def test_what_a_scheduler_compares_is_a_number_and_the_higher_the_better(
     else:  # it diverged
         assert result["validation_loss"] is None
         assert result[SCORE] == -1e30
+
+
+def test_a_trial_stops_itself_at_its_cap(spec: TrainingSpec, tmp_path: Path) -> None:
+    free, never = begun(spec, made(tmp_path / "a")), replace(spec, target=1.0)
+    first = free.step()
+    cap = Cap(seconds=first["train_s"] * 2.5).as_dict()
+    trial = begun(never, made(tmp_path / "b"), **{CAP: cap})
+    results = [trial.step() for _ in range(3)]
+    assert [each["done"] for each in results] == [False, False, True]
+    last = results[-1]
+    assert (last[RESULT]["outcome"], last[RESULT]["cap_s"]) == ("capped", cap["seconds"])
+    assert last[OBJECTIVE] == last[RESULT]["objective"] > spec.limit_s
+
+
+def test_a_trial_that_is_over_its_cap_when_it_goes_on_tells_each_evaluation_once(
+    spec: TrainingSpec, tmp_path: Path
+) -> None:
+    trial = begun(replace(spec, target=1.0), tmp_path)
+    seconds = [trial.step()["train_s"] for _ in range(2)]
+    trial.cleanup()
+    known = {FOLDER: str(tmp_path / "t"), CAP: Cap(seconds[0]).as_dict()}
+    again = begun(replace(spec, target=1.0), made(tmp_path / "again"), **known)
+    result = again.step()
+    assert result["done"]
+    assert [each["evaluation"] for each in (*result[HISTORY], result)] == [1, 2]
