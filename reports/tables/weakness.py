@@ -11,7 +11,7 @@ from reports.tables.gpus import on_troubled_gpus
 from reports.tables.machines import machine_cautions
 from reports.tables.trials import frameworks, phase
 
-FEW = 5  # trials that reached the target; also fewer than a third of those that were left to end
+FEW = 5  # trials that reached the target, or were capped as slower; also fewer than a third of those left to end
 _CUT_SHORT = ("capped", "stopped")  # outcomes of trials of which nobody knows whether they would have reached it
 _WORDS = {
     "out_of_time": "out of time",
@@ -37,7 +37,8 @@ def few_reached(trials: pd.DataFrame) -> pd.DataFrame:
     for name in frameworks(trials):
         search = phase(trials[trials["framework"] == name], "search")
         hits, judged = int(search["reached"].astype(bool).sum()), int((~search["outcome"].isin(_CUT_SHORT)).sum())
-        if hits == len(search) or (hits >= FEW and 3 * hits >= judged):
+        known = hits + int((search["outcome"] == "capped").sum())
+        if hits == len(search) or (known >= FEW and hits and 3 * hits >= judged):
             continue
         missed = search.loc[~search["reached"].astype(bool), "outcome"].value_counts()
         why = ", ".join(f"{count} {_WORDS.get(str(outcome), outcome)}" for outcome, count in missed.items())
