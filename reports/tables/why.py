@@ -159,13 +159,20 @@ def _overtaking(side: str, one: _Costs, other: _Costs) -> dict[str, float]:
     """When the one is ahead: from which training on, and in how long a training of the other's."""
     later_s = one.once_s - other.once_s
     trainings, lasting = quotient(later_s, other.each_s - one.each_s), quotient(later_s, one.saved(other))
-    ends = (trainings.value, trainings.low, trainings.high)
-    counted = Estimate(*(max(1.0, math.floor(each) + 1.0) if math.isfinite(each) else each for each in ends))
-    ends = (lasting.value, lasting.low, lasting.high)
-    seconds = Estimate(*(max(0.0, each) if math.isfinite(each) else each for each in ends))
+    counted = (_from(1.0, math.floor(each) + 1.0 if math.isfinite(each) else each) for each in _ends(trainings))
+    seconds = (_from(0.0, each) for each in _ends(lasting))
     return {
         f"{side}later_s": float(later_s.mean()),
         **mean(one.saved(other)).columns(f"{side}saves"),
-        **counted.columns(f"{side}ahead_from"),
-        **seconds.columns(f"{side}ahead_in_s"),
+        **Estimate(*counted).columns(f"{side}ahead_from"),
+        **Estimate(*seconds).columns(f"{side}ahead_in_s"),
     }
+
+
+def _ends(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.low, estimate.high
+
+
+def _from(least: float, value: float) -> float:
+    """The value, but no less than that; NaN stays."""
+    return value if math.isnan(value) else max(least, value)
