@@ -79,7 +79,9 @@ def _jobs(tables: Sequence[str], slots: Sequence[int], names: Sequence[str], rep
     for repetition in range(repetitions):
         for table in tables:
             for count in slots:
-                yield from (Job(table, count, name, repetition) for name in names)
+                for name in names:
+                    if repetition < (ROWS[name].repetitions or repetitions):
+                        yield Job(table, count, name, repetition)
 
 
 def _run(jobs: Sequence[Job], processes: int, path: Path) -> Iterator[Run]:

@@ -33,14 +33,15 @@ class Row:
         A peer's; None: it is ours, and ``settings`` say what of it.
     fresh_processes
         Whether each trial pays for a process of its own.
-    trials
-        At most, where that is fewer than of others: some take seconds to draw a point.
+    repetitions, trials
+        At most, where these are fewer than of others: some take seconds to draw a point, or to decide.
     """
 
     title: str
     build: Build | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     fresh_processes: bool = False
+    repetitions: int | None = None
     trials: int | None = None
     drawn: bool = False  # whether the figure has it
 
@@ -56,13 +57,18 @@ PEERS: dict[str, Row] = {
     "tune-median-early": Row("the same, after 1 s and not 60", tune(peers.median_early)),
     "optuna-median": Row("Optuna, MedianPruner", optuna_alone(lambda most: MedianPruner())),
     "optuna-hyperband": Row("Optuna, HyperbandPruner", optuna_alone(lambda most: HyperbandPruner(max_resource=most))),
-    "optuna-wilcoxon": Row("Optuna, WilcoxonPruner on curves", optuna_alone(lambda most: WilcoxonPruner(), miss_rate)),
+    "optuna-wilcoxon": Row(
+        "Optuna, WilcoxonPruner on curves", optuna_alone(lambda most: WilcoxonPruner(), miss_rate), trials=40
+    ),
     "syne-asha": Row("Syne Tune, ASHA", syne("ASHA")),
-    "syne-mobster": Row("Syne Tune, MOBSTER", syne("MOBSTER"), trials=40, drawn=True),
+    "syne-mobster": Row("Syne Tune, MOBSTER", syne("MOBSTER"), repetitions=20, trials=40, drawn=True),
 }
 OURS: dict[str, Row] = {
     "ours": Row("tuneoff, as plans have it", drawn=True),
     "ours-no-race": Row("the same, no race", settings={"race.configurations": 0}, drawn=True),
+    "ours-small-race": Row(
+        "the same, a race of three, two runs each", settings={"race.configurations": 3, "race.runs": 2}, drawn=True
+    ),
     "ours-none": Row("tuneoff, none of its rules", settings=NONE),
     "capping": Row("capping alone", settings={**NONE, "search.scheduler": "cap"}),
     "capping-time": Row("capping by time alone", settings={**NONE, "search.scheduler": "cap", "search.cap_lag": 0}),
