@@ -204,7 +204,7 @@ class DealingSearcher(NeverRestored):
         return up if node is None else [node]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self._searchers[self._owner[trial_id][0]].on_trial_result(trial_id, result)
+        """Nothing: Optuna would write each into its journal, and no sampler reads them of trials that end."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         name, node = self._owner.pop(trial_id)
