@@ -59,7 +59,7 @@ class SearchPlan(_Section):
     scheduler: Literal["cap", "asha", "fifo"] = Field(
         description="cap stops what cannot win, asha what lags behind, fifo none"
     )
-    cap_slack: float = Field(default=1.5, ge=1, le=1000, description="cap: times what the trial that counts took")
+    cap_slack: float = Field(default=1.25, ge=1, le=1000, description="cap: times what the trial that counts took")
     cap_rank: int = Field(default=1, ge=1, description="cap: which of the best trials counts; 1: the best")
     cap_lag: float = Field(default=2.0, ge=0, le=1000, description="cap: times slower a curve may rise; 0: any")
     cap_margin: float = Field(default=3.0, ge=0, le=1000, description="cap: and so many times the noise below")

@@ -69,7 +69,7 @@ def plan_with(*settings: str) -> Plan:
 
 
 def test_the_rule_is_the_plans() -> None:
-    assert rule_of(plan_with().search) == CapRule(slack=1.5, rank=1, lag=2.0, margin=3.0)
+    assert rule_of(plan_with().search) == CapRule(slack=1.25, rank=1, lag=2.0, margin=3.0)
     given = plan_with("search.cap_slack=1.2", "search.cap_rank=3", "search.cap_lag=0", "search.cap_margin=0")
     assert rule_of(given.search) == CapRule(slack=1.2, rank=3)
     assert rule_of(plan_with("search.scheduler=fifo").search) is None
