@@ -85,7 +85,10 @@ def single_spec(asked: Training, workload: Workload) -> TrainingSpec:
         verb = "is" if len(lacking) == 1 else "are"
         raise UserError(f"{' and '.join(lacking)} {verb} missing, and {workload.name} has no [default] to say it")
     given = {name: usual[name] for name in SEARCHED if name in usual}
-    given |= {name: value for name in _OF_A_PLAN if (value := getattr(asked, name)) not in (None, False)}
+    chosen = {name: getattr(asked, name) for name in _OF_A_PLAN}
+    given |= {
+        name: value for name, value in chosen.items() if value is not None and value is not False
+    }  # but 0 is said
     options = {**{name: usual[name] for name in workload.options if name in usual}, **asked.options()}
     flags = {**FLAGS, **{f"options.{name}": f"--option {name}" for name in options}}
     with said_in_flags(flags):  # what a plan refuses is refused here, by the plan's own checks

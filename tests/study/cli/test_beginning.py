@@ -134,8 +134,8 @@ def test_what_data_print_is_shown_when_they_fail_or_when_more_is_wanted(
     begun.data.write_text(f"print('reading')\nraise OSError('no luck')\n{code}")
     failed = call(train, capsys, monkeypatch)
     assert failed[0] == 2
-    assert failed[2] == f"reading\ntuneoff: {begun.data}:2: OSError: no luck\n"
+    assert failed[2] == f"reading\ntuneoff: {begun.data}, line 2: OSError: no luck\n"
     loud = call([*train, "-v"], capsys, monkeypatch)[2]
     assert "Traceback" in loud
     assert loud.count("reading") == 1
-    assert loud.splitlines()[-1] == f"tuneoff: {begun.data}:2: OSError: no luck"
+    assert loud.splitlines()[-1] == f"tuneoff: {begun.data}, line 2: OSError: no luck"

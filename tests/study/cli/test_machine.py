@@ -35,7 +35,7 @@ TRAIN = ["train", "--framework", "simulated", "--workload", "digits-lenet", "--l
 
 @pytest.fixture(autouse=True)
 def one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in (machine, doctor, single, provenance):
+    for each in (machine, doctor, single):
         monkeypatch.setattr(each, "cpus", lambda: OURS)
     for each in (machine, doctor, provenance):
         monkeypatch.setattr(each, "memory", lambda: Memory(4 * 2**30, 3 * 2**30, "cgroup limit"))

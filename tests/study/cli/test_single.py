@@ -83,3 +83,12 @@ def test_every_option_of_train_is_heard(tmp_path: Path) -> None:
         "seed": 9,
     }.items():
         assert single_spec(replace(typed(str(workload.folder)), **{name: value}), workload) != usual, name
+
+
+def test_nothing_is_a_value_too(tmp_path: Path) -> None:
+    workload = find(str(written(tmp_path / "mine")))
+    none = single_spec(typed(str(workload.folder), optimizer="sgd", momentum=0.0, weight_decay=0.0), workload)
+    assert (none.hyperparameters.momentum, none.hyperparameters.weight_decay) == (0.0, 0.0)
+    for name in ("epochs", "target"):
+        with pytest.raises(UserError, match=f"--{name} is 0"):
+            single_spec(replace(typed(str(workload.folder)), **{name: 0}), workload)
