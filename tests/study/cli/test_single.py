@@ -12,6 +12,7 @@ import pytest
 from study.cli.groups import Training
 from study.cli.single import drawn_in_pytorch, single_spec
 from tests.study.workloads import TOML, written
+from trainables.common.errors import UserError
 from trainables.contract import Hyperparameters
 from trainables.spec import TrainingSpec
 from trainables.workloads.weights import WeightsServer, read_weights
