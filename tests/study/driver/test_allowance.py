@@ -109,7 +109,10 @@ def test_a_search_with_more_budget_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_search_stops_where_another_trial_would_not_pay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, one = ("search.trials=14", "search.pays_after=1000"), {"frameworks": ["simulated"]}
+    settings, one = (
+        ("search.trials=14", "search.pays_after=1000", "search.cap_slack=1.5"),
+        {"frameworks": ["simulated"]},
+    )
     study = simulated(tmp_path, cluster(monkeypatch), *settings, **one)
     said = study.run("search")
     assert 5 <= counts(study)["simulated"] < 14
