@@ -387,7 +387,7 @@ def test_data_that_are_others_each_time_cannot_be_mended(own: Workload, cache: P
 @pytest.mark.parametrize(("code", "note"), [("print('a')\nprint('b')\n1 / 0\n", ["a\nb"]), ("1 / 0\n", [])])
 def test_what_was_printed_before_code_failed_is_its_note(own: Workload, code: str, note: list[str]) -> None:
     own.data.write_text(code)
-    with pytest.raises(DatasetError, match=r"data\.py:\d: ZeroDivisionError: division by zero") as failed:
+    with pytest.raises(DatasetError, match=r"data\.py, line \d: ZeroDivisionError: division by zero") as failed:
         prepare(own)
     assert getattr(failed.value, "__notes__", []) == note
     assert "ZeroDivisionError" in str(failed.value.__cause__)
