@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 Account = Literal["startup_s", "compile_s", "train_s", "data_s", "eval_s", "checkpoint_s"]
+COLD: tuple[Account, ...] = ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s")  # add up to the cold clock
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Ledger:
     @property
     def total_s(self) -> float:
         """The cold clock: everything from the start of the process."""
-        return self.startup_s + self.compile_s + self.train_s + self.eval_s + self.checkpoint_s
+        return sum(float(getattr(self, account)) for account in COLD)
 
     def charge(self, account: Account, seconds: float) -> None:
         """Add seconds to an account."""

@@ -105,9 +105,9 @@ def _look(plan: Plan, made: Made, questions: _Questions) -> dict[str, Future[Rea
     from study.plan.loading import loadings
     from trainables.frameworks import framework
 
-    looked, device = {}, "cuda" if plan.slice.gpus else "cpu"
+    looked, device, fitting = {}, "cuda" if plan.slice.gpus else "cpu", fitting_here(plan)
     for name in plan.frameworks:
-        wanted = loadings(plan, name, made=made, fitting=fitting_here(plan))
+        wanted = loadings(plan, name, made=made, fitting=fitting)
         if plan.slice.gpus or wanted:
             screen.doing(f"trying {framework(name).title}")
             looked[name] = questions.put(framework(name), "examine", device=device, loadings=wanted)

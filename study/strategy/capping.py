@@ -25,9 +25,9 @@ from study.plan.plan import SearchPlan
 from trainables.cap import NO_CAP, Cap, score_of
 from trainables.contract import Record
 from trainables.spec import Clock
+from trainables.stopwatch import COLD
 
 CURVES_FROM = 2  # trials that reached the target, before any is held against a curve: the first may be a slow one
-_ACCOUNTS = ("startup_s", "compile_s", "train_s", "eval_s", "checkpoint_s")  # which add up to the cold clock
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Curve:
 
 def elapsed_s(row: Record, clock: Clock) -> float:
     """Seconds of an evaluation or a trial on the search's clock, from its accounts."""
-    return float(row["train_s"]) if clock == "warm" else sum(float(row[account]) for account in _ACCOUNTS)
+    return float(row["train_s"]) if clock == "warm" else sum(float(row[account]) for account in COLD)
 
 
 def curve_of(trial: Record, evaluations: Iterable[Record]) -> Curve:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from random import Random
 
-import pyarrow.parquet as pq
-
+from study.replay.table import read_table
+from study.replay.training import Terms
 from study.strategy.capping import CapRule, Curve, cap_for
 from trainables.cap import NO_CAP, Cap
 
@@ -33,39 +31,15 @@ class Counts:
 
 
 def read(folder: Path, framework: str = "pytorch") -> list[Curve]:
-    """The trainings of a recorded table, each up to where it reached the target, or its limits."""
-    about = tomllib.loads((folder / "about.toml").read_text())
-    costs = {
-        (row["framework"], row["batch_size"], row["num_workers"]): row["seconds_per_sample"]
-        for row in pq.read_table(folder / "costs.parquet").to_pylist()
-    }
-    rows = pq.read_table(folder / "curves.parquet").to_pylist()
-    found = []
-    for (name, size, *_), group in groupby(
-        rows, key=lambda row: (row["framework"], row["batch_size"], row["learning_rate"], row["seed"])
-    ):
-        if name == framework:
-            points = sorted(group, key=lambda row: int(row["evaluation"]))
-            found.append(_curve(points, costs[name, size, 0], about))
-    return found
-
-
-def _curve(points: list[dict[str, float]], sample_s: float, about: dict[str, float]) -> Curve:
-    limit_s, cadence = about.get("limit_s", float("inf")), about["evaluate_every_samples"]
-    seconds, scores = [], []
-    row, before, tta_s = 0, 0.0, None
-    for point in points:
-        now = point["samples"] * sample_s
-        if now > limit_s or tta_s is not None:
-            break
-        new = point["samples"] // cadence != before // cadence
-        row = row + new if point["accuracy"] >= about["target"] else 0
-        before = point["samples"]
-        seconds.append(now)
-        scores.append(point["accuracy"])
-        if row >= about["holds"]:
-            tta_s = now
-    return Curve(HERE, tuple(seconds), tuple(scores), tta_s)
+    """The trainings of a recorded table, without loader workers, each up to where its recording's terms end it."""
+    table = read_table(folder)
+    terms = Terms.of(table.plan)
+    return [
+        Curve(HERE, tuple(each.train_s for each in of.points), tuple(each.score for each in of.points), of.tta_s)
+        for setting in table.configurations(framework)
+        if setting.num_workers == 0
+        for of in table.trainings(framework, setting, terms)
+    ]
 
 
 def ended(cap: Cap, trial: Curve) -> tuple[float, bool]:
