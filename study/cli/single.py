@@ -85,10 +85,8 @@ def single_spec(asked: Training, workload: Workload) -> TrainingSpec:
         verb = "is" if len(lacking) == 1 else "are"
         raise UserError(f"{' and '.join(lacking)} {verb} missing, and {workload.name} has no [default] to say it")
     given = {name: usual[name] for name in SEARCHED if name in usual}
-    chosen = {name: getattr(asked, name) for name in _OF_A_PLAN}
-    given |= {
-        name: value for name, value in chosen.items() if value is not None and value is not False
-    }  # but 0 is said
+    chosen = {name: getattr(asked, name) for name in _OF_A_PLAN}  # 0 is a choice, though it equals False
+    given |= {name: value for name, value in chosen.items() if value is not None and value is not False}
     options = {**{name: usual[name] for name in workload.options if name in usual}, **asked.options()}
     flags = {**FLAGS, **{f"options.{name}": f"--option {name}" for name in options}}
     with said_in_flags(flags):  # what a plan refuses is refused here, by the plan's own checks

@@ -67,6 +67,8 @@ class DealingSearcher(NeverRestored):
     same place of their searches, which have the same seed, run on the same machine: on a slow one a good configuration
     looks bad, and should to all. A trial that is continued goes where it was.
 
+    Optuna hears of a trial's end alone: it would write every report into its journal, and no sampler reads them.
+
     Parameters
     ----------
     left
@@ -202,9 +204,6 @@ class DealingSearcher(NeverRestored):
         """Where a framework's next trial may run: where another has had the one at the same place, or anywhere."""
         node = _on(self._hosts.get(self._plan.search.trials - self._left[name]), up)
         return up if node is None else [node]
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: Optuna would write each into its journal, and no sampler reads them of trials that end."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         name, node = self._owner.pop(trial_id)
