@@ -51,7 +51,7 @@ PEERS: dict[str, Row] = {
     "tune": Row("Ray Tune, OptunaSearch (TPE)", tune(), drawn=True),
     "tune-fresh": Row("the same, a process for each trial", tune(), fresh_processes=True),
     "tune-asha": Row("Ray Tune, OptunaSearch, ASHA", tune(peers.asha), drawn=True),
-    "tune-asha-time": Row("the same, rungs in seconds up to the limit", tune(peers.asha_by_time)),
+    "tune-asha-time": Row("Ray Tune, OptunaSearch, ASHA, rungs in seconds", tune(peers.asha_by_time), drawn=True),
     "tune-hyperband": Row("Ray Tune, OptunaSearch, HyperBand", tune(peers.hyperband)),
     "tune-median": Row("Ray Tune, OptunaSearch, median stopping", tune(peers.median)),
     "tune-median-early": Row("the same, after 1 s and not 60", tune(peers.median_early)),
