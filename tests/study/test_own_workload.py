@@ -8,11 +8,12 @@ from pathlib import Path
 
 import psutil
 
-from tests.study.test_study import check_whole, evaluations, finish, tuneoff, wait_for
+from tests.study.test_study import check_whole, finish, tuneoff, wait_for
 from tests.study.workloads import TOML, written
 from trainables.workloads.workload import find
 
-SLOW = {"TUNEOFF_SIMULATED_SPEED": "4"}
+# A trial takes some five seconds, five evaluations long: there is time to act in its midst.
+SLOW = {"TUNEOFF_SIMULATED_SPEED": "32"}
 SPACE = (
     '\nhidden = { low = 4, high = 8 }\nbias = { choices = [true, false] }\noptimizer = { choices = ["sgd", "adam"] }\n'
 )
@@ -26,13 +27,19 @@ SETTINGS = [
 ]
 
 
+def both_are_under_way(folder: Path) -> bool:
+    """Whether each of the two trials that run at once has been evaluated twice, hence left a checkpoint."""
+    log = folder / "records.jsonl"
+    return log.exists() and log.read_text().count('"evaluation": 2,') == 2
+
+
 def test_a_killed_driver_whose_workload_is_gone(tmp_path: Path) -> None:
     task = written(tmp_path / "my-task", toml=TOML.rstrip() + SPACE)
     digest = find(str(task)).digest()
     folder = tmp_path / "results" / "my-task"
     changes = [part for setting in SETTINGS for part in ("--set", setting)]
     driver = tuneoff("launch", "my-task", "--frameworks", "simulated", *changes, cwd=tmp_path, env=SLOW)
-    wait_for(lambda: evaluations(folder) >= 3, "evaluations")
+    wait_for(lambda: both_are_under_way(folder), "two evaluations of each of the first two trials")
     family = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.communicate()
