@@ -39,7 +39,7 @@ def equality_said(certificate: dict[str, Any], workload: str, own: str | None = 
     if not certificate:
         return (
             "Not verified: no certificate fits the software of this study. "
-            f"Run `tuneoff verify --workload {shlex.quote(own or workload)}`{' in its folder' if own else ''}, "
+            f"Run `tuneoff verify {shlex.quote(own or workload)}`{' in its folder' if own else ''}, "
             "then `tuneoff report` again."
         )
     both = " and ".join(title(name) for name in certificate["frameworks"])

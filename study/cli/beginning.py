@@ -45,7 +45,7 @@ def new(
     results.print(f"{folder} has a workload that runs as it is: {written}", highlight=False)
     told = shlex.quote(str(name))
     commands = {
-        f"tuneoff verify --workload {told}": "proves that both models are the same",
+        f"tuneoff verify {told}": "proves that both models are the same",
         f"tuneoff launch {told}": "says which trains faster at its best",
     }
     width = max(map(len, commands))

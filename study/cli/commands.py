@@ -170,8 +170,8 @@ _add(
 _add(
     "Single trainings",
     training.verify,
-    "tuneoff verify --workload digits-lenet",
-    "tuneoff verify --workload my-task --workload other-task",
+    "tuneoff verify digits-lenet",
+    "tuneoff verify my-task other-task",
 )
 _add(
     "This machine", machine.doctor, "tuneoff doctor", "tuneoff doctor my-task", "tuneoff doctor --address 10.0.0.1:6379"

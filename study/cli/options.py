@@ -139,13 +139,23 @@ FrameworkOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"The framework: {' or '.join(REAL)}.", autocompletion=_real)
 ]
 WorkloadOption = Annotated[str, typer.Option(**_WORKLOAD)]
+WorkloadArguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WORKLOAD]...",
+        help="The workloads to verify: shipped ones, or folders.",
+        show_default="every shipped one",
+        autocompletion=workloads,
+    ),
+]
 WorkloadOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--workload",
         metavar="WORKLOAD",
-        help="The workload to verify; give it again for another.",
-        show_default="every shipped one",
+        help="The same as an argument.",
+        show_default="none",
+        hidden=True,
         autocompletion=workloads,
     ),
 ]

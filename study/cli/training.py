@@ -11,7 +11,7 @@ import psutil
 import typer
 
 from study.cli.groups import Training, grouped
-from study.cli.options import AsJson, DataDir, WorkloadOptions, named
+from study.cli.options import AsJson, DataDir, WorkloadArguments, WorkloadOptions, named
 from study.cli.output import fail, out, results, told_of_data
 from study.cli.running import check_available
 from study.cli.working import at_work, screen, warn
@@ -82,7 +82,8 @@ def train(
 
 @at_work("looking for the frameworks")
 def verify(
-    workloads: WorkloadOptions = None,
+    workloads: WorkloadArguments = None,
+    also: WorkloadOptions = None,
     frameworks: Annotated[
         str | None,
         typer.Option(
@@ -103,7 +104,7 @@ def verify(
     from trainables.workloads.prepared import prepare
     from trainables.workloads.workload import find, shipped
 
-    chosen = [find(name) for name in workloads or shipped()]
+    chosen = [find(name) for name in [*(workloads or ()), *(also or ())] or shipped()]
     asked = named(frameworks or "")
     compared = {each.folder: sides(each, asked) for each in chosen}
     for names in compared.values():

@@ -190,9 +190,9 @@ def test_a_number_and_its_unit_stay_on_one_line(text: str, shown: str) -> None:
             "/home/me/mine",
             "workload/mine",
             "PyTorch, in the study's folder: run it again",
-            "Run `tuneoff verify --workload workload/mine` in its folder, then",
+            "Run `tuneoff verify workload/mine` in its folder, then",
         ),
-        ("mine", "mine", "PyTorch: run it again", "Run `tuneoff verify --workload mine`, then"),
+        ("mine", "mine", "PyTorch: run it again", "Run `tuneoff verify mine`, then"),
     ],
 )
 def test_commands_name_a_workload_that_is_there(

@@ -39,8 +39,8 @@ def test_a_folder_to_begin_with(
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         "deep/my-task has a workload that runs as it is: data.py, model.jl, model.py, workload.toml",
-        "  tuneoff verify --workload deep/my-task  proves that both models are the same",
-        "  tuneoff launch deep/my-task             says which trains faster at its best",
+        "  tuneoff verify deep/my-task  proves that both models are the same",
+        "  tuneoff launch deep/my-task  says which trains faster at its best",
     ]
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["my-task"]
     assert filecmp.cmpfiles(TEMPLATE, tmp_path / "deep/my-task", FILES, shallow=False) == (FILES, [], [])

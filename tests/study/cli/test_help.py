@@ -56,7 +56,7 @@ def test_a_page_is_whole_at_80_columns(
 def test_every_option_has_a_sentence_a_metavar_and_its_default(words: tuple[str, ...]) -> None:
     command = COMMANDS[words]
     with command.make_context(words[-1], [], resilient_parsing=True) as context:
-        options = [each for each in command.get_params(context) if each.param_type_name == "option"]
+        options = [each for each in command.get_params(context) if each.param_type_name == "option" and not each.hidden]
         for each in options:
             assert re.fullmatch(r"\S.{9,}\.", each.help), each.opts
             assert each.is_flag or each.metavar, each.opts

@@ -97,7 +97,7 @@ def test_a_bad_model_is_refused_before_anything_starts(
         (["plan", "nowhere/my-task"], "unknown plan 'nowhere/my-task', and no such file: there is no folder nowhere"),
         (["sweep", "my-task", "--over", "hiden=3,4"], "unknown --over 'hiden'; did you mean 'hidden'?"),
         (["sweep", "my-task", "--over", "hidden=3,a"], "--over hidden: choices mixes numbers, texts"),
-        (["verify", "--workload", "my-task"], "my-task has model.py alone: there is nothing to compare it with"),
+        (["verify", "my-task"], "my-task has model.py alone: there is nothing to compare it with"),
         (["verify", "--workload", "empty"], "empty is no workload: it has no workload.toml"),
         (["doctor", "nowhere"], "unknown workload 'nowhere', and no folder of that name"),
     ],
