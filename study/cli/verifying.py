@@ -69,7 +69,7 @@ def verify_workload(workload: Workload, frameworks: Sequence[str], *, steps: int
             pair = (reference, other)
             comparisons.append(compare(workload, optimizer, precision, frameworks=pair, steps=steps, on_step=on_step))
         screen.showing()
-    path = certificate_path(workload.name)
+    path = certificate_path(workload, frameworks)
     certificate = write_certificate(workload, frameworks, comparisons, path)
     return {**certificate, "path": str(path)}
 

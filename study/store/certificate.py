@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 from collections.abc import Sequence
@@ -21,9 +22,17 @@ from trainables.workloads.datasets import cache_folder
 from trainables.workloads.workload import Workload
 
 
-def certificate_path(workload: str) -> Path:
-    """Where the newest certificate of a workload lies."""
-    return cache_folder() / "certificates" / f"{workload}.json"
+def certificate_path(workload: Workload, frameworks: Sequence[str]) -> Path:
+    """Where the newest certificate of a workload as it is, and of these frameworks, lies."""
+    return _folder() / f"{_stem(workload.name, workload.digest())}-{'-'.join(frameworks)}.json"
+
+
+def _folder() -> Path:
+    return cache_folder() / "certificates"
+
+
+def _stem(name: str, digest: str) -> str:
+    return f"{name}-{digest[:8]}"
 
 
 def write_certificate(
@@ -50,26 +59,38 @@ def write_certificate(
 
 
 def attach_certificate(plan: Plan, folder: StudyFolder) -> None:
-    """Put the workload's certificate into the study's folder when it is about the very software the study ran.
+    """Put the newest certificate into the study's folder that is about its workload, frameworks and software.
 
-    A certificate that is there already stays, unless the newer one fits as well.
+    A certificate that is there already stays, unless one of those here fits.
     """
     if not certifiable(plan.frameworks):
         return
     try:
-        newest = certificate_path(plan.workload)
-        certificate = json.loads(newest.read_text(encoding="utf-8"))
-        provenance = json.loads(folder.provenance.read_text(encoding="utf-8"))
+        digest = digest_in(folder.copies)
+        ran = json.loads(folder.provenance.read_text(encoding="utf-8")).get("verified_by", {})
+        found = list(_folder().glob(f"{glob.escape(_stem(plan.workload, digest))}-*.json"))
     except (OSError, ValueError, UserError):
         return
-    ran = provenance.get("verified_by", {})
-    same = (
-        certificate.get("sources") == ran.get("sources")
-        and ran.get("versions", {}).items() <= dict(certificate.get("versions", {})).items()
+    read = {path: _read(path) for path in found}
+    fitting = [path for path, each in read.items() if _fits(each, ran, digest, plan.frameworks)]
+    if fitting:
+        shutil.copyfile(max(fitting, key=lambda path: read[path]["at"]), folder.certificate)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _fits(certificate: dict[str, Any], ran: dict[str, Any], digest: str, frameworks: Sequence[str]) -> bool:
+    return (
+        certificate.get("workload_digest") == digest
+        and certificate.get("sources") == ran.get("sources")
+        and ran.get("versions", {}).items() <= certificate.get("versions", {}).items()
+        and set(frameworks) <= set(certificate.get("frameworks", []))
     )
-    same = same and certificate.get("workload_digest", "") == digest_in(folder.copies)
-    if same and set(plan.frameworks) <= set(certificate.get("frameworks", [])):
-        shutil.copyfile(newest, folder.certificate)
 
 
 def _without_nan(value: Any) -> Any:

@@ -39,7 +39,7 @@ def test_what_a_certificate_is_about(task: Path, tmp_path: Path, change: str, mo
     monkeypatch.setattr(certificate, "framework_versions", lambda _: VERSIONS)
     plan = load_plan(str(task), frameworks=list(BOTH)).model_copy(update={"workload": "my-task"})
     same = Comparison(BOTH, "my-task", "sgd", "float64", 2, (), None)
-    write_certificate(find(str(task)), BOTH, [same], certificate_path("my-task"))
+    write_certificate(find(str(task)), BOTH, [same], certificate_path(find(str(task)), BOTH))
     if change == "the workload after it":
         (task / "model.jl").write_text("build(; options...) = missing\n")
     folder = study(task, tmp_path / "study")
@@ -51,3 +51,22 @@ def test_what_a_certificate_is_about(task: Path, tmp_path: Path, change: str, mo
         folder.provenance.write_text(json.dumps(known))
     attach_certificate(plan, folder)
     assert folder.certificate.exists() == (change in ("nothing", "the workload before it"))
+
+
+def test_a_later_certificate_of_others_takes_none_away(
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of other frameworks; of another's my-task; one that was torn."""
+    monkeypatch.setattr(certificate, "framework_versions", lambda _: VERSIONS)
+    compiled, other = ("pytorch", "pytorch-compile"), written(tmp_path / "elsewhere" / "my-task")
+    for folder, frameworks in ((task, BOTH), (task, compiled), (other, BOTH)):
+        workload = find(str(folder))
+        same = Comparison(frameworks, "my-task", "sgd", "float64", 2, (), None)
+        write_certificate(workload, frameworks, [same], certificate_path(workload, frameworks))
+    torn = certificate_path(find(str(task)), ("flux", "pytorch"))
+    torn.write_text('{"workload": "my-task", ')
+    plan = load_plan(str(task), frameworks=list(BOTH)).model_copy(update={"workload": "my-task"})
+    made = study(task, tmp_path / "study")
+    attach_certificate(plan, made)
+    attached = json.loads(made.certificate.read_text())
+    assert (attached["frameworks"], attached["workload_digest"]) == (list(BOTH), find(str(task)).digest())
