@@ -180,7 +180,7 @@ def read_table(folder: Path, settings: Sequence[str] = ()) -> Table:
     process_s = float(about.get("costs", {}).get("process_s", PROCESS_S))
     for row in _read(folder / COSTS, _NEEDED[COSTS]).to_pylist():
         begin_s = row["startup_s"] + row["warm_s"]
-        other = Costs(process_s + begin_s, begin_s, row["evaluation_s"])
+        other = Costs((row.get("process_s") or process_s) + begin_s, begin_s, row["evaluation_s"])
         workers = costs.setdefault(row["framework"], {}).setdefault(row["batch_size"], {})
         workers[row["num_workers"]] = Cost(row["seconds_per_sample"], other)
     for framework, sizes in curves.items():

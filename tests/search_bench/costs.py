@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
-from study.store.provenance import package_version
 from tests.search_bench import lines
 from tests.search_bench.grid import batch_sizes
 from trainables.common.load import load_average
 from trainables.common.machine import processor
 from trainables.contract import Hyperparameters
+from trainables.frameworks import framework
 from trainables.spec import TrainingSpec
 from trainables.training import Training, run_to_end
 from trainables.workloads.prepared import prepare
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         "workload": workload.name,
         "process_s": first.startup_s,  # of a process, until it has imported its framework
         "machine": processor(),
-        "torch": package_version("torch"),
+        "versions": framework(given.framework).versions(),
         "threads": given.threads,
         "rounds": given.rounds,
         "load": load_average(),

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-from study.store.provenance import package_version
 from tests.search_bench import lines
 from tests.search_bench.grid import Job, jobs
 from trainables.common.machine import processor
 from trainables.contract import Device, Execution, Hyperparameters
+from trainables.frameworks import framework
 from trainables.spec import TrainingSpec
 from trainables.training import Training
 from trainables.workloads.prepared import prepare
@@ -87,7 +87,7 @@ class Recording:
             "epochs_limit": self.epochs,
             "device": self.device,
             "machine": result.get("gpu") or processor(),
-            "torch": package_version("torch"),
+            "versions": framework(job.framework).versions(),
             "recorded_at": round(began),
             "seconds": round(time.time() - began, 3),
             "train_s": round(result["train_s"], 3),

@@ -46,6 +46,7 @@ _COSTS = pa.schema(
         ("evaluation_s", pa.float64()),
         ("startup_s", pa.float64()),
         ("warm_s", pa.float64()),
+        ("process_s", pa.float64()),  # of a process, until it has imported its framework
     ]
 )
 
@@ -95,12 +96,11 @@ def about(workload: Workload, trainings: Sequence[lines.Row], costs: Sequence[li
         },
         "costs": {
             "machine": costs[0]["machine"],
-            "torch": costs[0]["torch"],
+            **{name: version for row in costs for name, version in _versions(row).items()},
             "threads": costs[0]["threads"],
             "rounds": costs[0]["rounds"],
             "measured": _day(costs[0]["measured_at"]),
             "measured_with": costs[0]["workload"],
-            "process_s": costs[0]["process_s"],
         },
         "space": dict(workload.space["all"]),
     }
@@ -113,16 +113,21 @@ def _configurations_with(trainings: Sequence[lines.Row], *, seeds: int) -> Itera
 
 def _machines(trainings: Sequence[lines.Row]) -> list[dict[str, Any]]:
     """How many trainings each kind of machine did."""
-    kinds = Counter((row["device"], row["machine"], row["torch"]) for row in trainings)
+    kinds = Counter((row["device"], row["machine"], tuple(_versions(row).items())) for row in trainings)
     return [
         {
             "machine": machine,
-            "torch": torch,
+            **dict(versions),
             "device": "GPU, the data on it, TF32 in convolutions and dense layers" if device == "cuda" else "CPU",
             "trainings": count,
         }
-        for (device, machine, torch), count in kinds.most_common()
+        for (device, machine, versions), count in kinds.most_common()
     ]
+
+
+def _versions(row: lines.Row) -> dict[str, str]:
+    """Of what a line was recorded with; older lines name PyTorch's alone."""
+    return dict(row.get("versions") or {"torch": row["torch"]})
 
 
 def _sorted_costs(costs: Sequence[lines.Row]) -> list[lines.Row]:

@@ -160,7 +160,9 @@ def test_a_table_of_it(recorded: Path, tmp_path: Path, digits: Workload, capsys:
     assert [row["samples"] for row in curves[:2]] == first["samples"]
     assert [row["accuracy"] for row in curves[:2]] == pytest.approx(first["accuracy"])
     assert curves[0]["learning_rate"] == first["learning_rate"]
-    assert pq.read_table(folder / "costs.parquet").column("seconds_per_sample").to_pylist() == [1e-5] * 4
+    written = pq.read_table(folder / "costs.parquet")
+    assert written.column("seconds_per_sample").to_pylist() == [1e-5] * 4
+    assert written.column("process_s").to_pylist() == [3.0] * 4
     about = tomllib.loads((folder / "about.toml").read_text())
     assert (about["workload"], about["epochs"], about["target"], about["holds"]) == ("digits-lenet", 1, 0.94, 2)
     assert about["recorded"]["trainings"] == about["recorded"]["where"][0]["trainings"] == 4

@@ -53,6 +53,15 @@ def test_seconds_are_samples_times_what_one_costs(table: Table) -> None:
     assert training.costs.fresh_s == pytest.approx(6.0)
 
 
+def test_a_process_costs_what_its_framework_s_costs_say(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "small")
+    costs = pq.read_table(copy / "costs.parquet")
+    pq.write_table(costs.append_column("process_s", pa.array([7.5] * len(costs))), copy / "costs.parquet")
+    table = read_table(copy)
+    training = table.training("pytorch", table.configurations("pytorch")[0], 0, Terms.of(table.plan))
+    assert training.costs.fresh_s == pytest.approx(7.5 + 3.4)
+
+
 def test_a_seed_picks_evenly_among_the_recorded_ones_and_always_the_same() -> None:
     picked = [pick(seed, 2) for seed in range(1000)]
     assert picked == [pick(seed, 2) for seed in range(1000)]
