@@ -89,6 +89,7 @@ def hosts(folder: Path, count: int, *, prefix: str) -> Iterator[list[Host]]:
         Of the names; of four letters at most, since it names network interfaces, too.
     """
     bridge, made, daemons = f"{prefix}br", [], []
+    subprocess.run(["ip", "link", "del", bridge], capture_output=True)  # what a killed run left, if one did
     _ip("link", "add", bridge, "type", "bridge")
     try:
         _ip("link", "set", bridge, "up")
