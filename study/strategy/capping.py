@@ -110,7 +110,7 @@ def cap_for(rule: CapRule, curves: Iterable[Curve], *, host: str) -> Cap:
 
     The curve that it is compared with is the running best of the one that counts, drawn out in time by the lag. At
     equal times, with no lag, early differences decide that say little of who is first in the end: on recorded tables
-    2 to 4 % of the trials that this stopped would have won (study/README.md).
+    2 to 5 % of the trials that this stopped would have won (study/README.md).
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ _COSTS = pa.schema(
         ("evaluation_s", pa.float64()),
         ("startup_s", pa.float64()),
         ("warm_s", pa.float64()),
-        ("process_s", pa.float64()),  # of a process, until it has imported its framework
+        ("process_s", pa.float64()),  # what a fresh process costs besides
     ]
 )
 
