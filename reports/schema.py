@@ -130,7 +130,7 @@ TRIALS = (
     Column(
         "startup_seam_s", _REAL, "the part that handed data and weights to the framework, which built model and loader"
     ),
-    Column("wall_s", _REAL, "seconds from the start of its set-up to its last checkpoint, interruptions left out"),
+    Column("wall_s", _REAL, "seconds from the start of its set-up to its last evaluation, interruptions left out"),
     Column("slice_s", _REAL, "seconds for which it held its slice; the search is charged with these"),
     Column("lost_s", _REAL, "the part of `slice_s` that interruptions and failures lost: work that was done again"),
     Column("train_wall_s", _REAL, "wall seconds of its training, on the machine's own clock"),

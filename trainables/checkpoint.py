@@ -1,4 +1,4 @@
-"""A trial's own checkpoints: for each of the last two evaluations a JSON state and the model that belongs to it.
+"""A trial's own checkpoints, the last two: for each a JSON state and the model that belongs to it.
 
 The model is written first, then the state that names it, each replaced in one step; so a crash at any moment leaves a
 whole pair. Both carry checksums: a pair that the disk has damaged since is passed over for the one before, and the
@@ -42,7 +42,7 @@ def save(folder: Path, number: int, state: dict[str, Any], *, save_model: Callab
         The trial's; made where it does not exist, but not its parent: when storage has gone away, nothing must grow in
         its place.
     number
-        Counts up by one; the two highest are kept.
+        Counts up; the two highest are kept.
     save_model
         Writes the model to a path; None for a training that is over, which needs no model any more.
 
@@ -60,9 +60,9 @@ def save(folder: Path, number: int, state: dict[str, Any], *, save_model: Callab
             model = {"name": path.name, "crc32": _crc32(temporary)}
     content = json.dumps({"state": state, "model": model}, sort_keys=True)
     write_text(folder / _STATE.format(number), json.dumps({"crc32": _crc32_of(content), **json.loads(content)}))
-    oldest_kept = number - KEPT + 1
+    oldest_kept = sorted(_number(path) for path in folder.glob("state-*.json"))[-KEPT:][0]
     for older in folder.glob("[sm]*-*"):
-        if int(older.stem.rpartition("-")[2]) < oldest_kept:
+        if _number(older) < oldest_kept:
             older.unlink(missing_ok=True)
 
 
@@ -109,6 +109,10 @@ def forget(folder: Path) -> None:
     """Delete a trial's checkpoints: it begins anew."""
     for path in folder.glob("*"):
         path.unlink(missing_ok=True)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
 
 
 def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:

@@ -40,6 +40,7 @@ from trainables.workloads.workload import Workload, find
 
 # Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
 CALL_S = 2.0
+CHECKPOINT_SHARE = 0.02  # of the time since a process took the training up; a checkpoint waits until it fits
 
 _START_PARTS = ("startup_runtime_s", "startup_packages_s", "startup_data_s", "startup_seam_s")  # of startup_s
 
@@ -100,7 +101,7 @@ class Training:
     spec
         What to train and when to stop.
     folder
-        Where checkpoints go, one per evaluation; None for none. A checkpoint of the same spec found there is continued.
+        Where checkpoints go; None for none. A checkpoint of the same spec found there is continued.
     workload
         What the spec names, where that is not what `trainables.workloads.workload.find` finds: a study's own copy.
     data
@@ -146,6 +147,8 @@ class Training:
         self._run: Run | None = None
         self._training_samples = 0  # known once the data set is read
         self._segment_began = 0.0  # on the run's clock
+        self._saving_s = 0.0  # what checkpoints have taken since
+        self._unsaved = False  # whether the model is that of an evaluation of which there is no checkpoint
         self._watch = Stopwatch(self._ledger, time.perf_counter)
         self._gpu: gpu.Gpu | None = None
         self._seconds_per_batch = CALL_S  # before the first call: one batch
@@ -162,7 +165,7 @@ class Training:
         return [Evaluation(**record) for record in self._state.evaluations]
 
     def advance(self) -> Evaluation:
-        """Train up to the next evaluation, evaluate, write a checkpoint.
+        """Train up to the next evaluation, evaluate, write a checkpoint where one is due (`CHECKPOINT_SHARE`).
 
         Raises
         ------
@@ -174,6 +177,7 @@ class Training:
         if self.finished:
             return self.evaluations[-1]
         run = self._run if self._run is not None else self._begin()
+        self._unsaved = False
         with self._counting_cpu():
             finite = self._train_to_next_evaluation(run)
         self._look_at_gpu()
@@ -195,10 +199,18 @@ class Training:
         self._checkpoint(run)
         return evaluation
 
-    def close(self) -> None:
-        """Free what the framework holds, and the CPUs."""
+    def close(self, *, save: bool = True) -> None:
+        """Free what the framework holds, and the CPUs.
+
+        Parameters
+        ----------
+        save
+            Write a checkpoint where the last evaluation has none: others stopped the training just after it.
+        """
         try:
             if self._run is not None:
+                if self._unsaved and save:
+                    self._save(self._run)
                 self._run.close()
                 self._run = None
         finally:
@@ -515,21 +527,28 @@ class Training:
         return loss is not None and bool(loss <= self.spec.target)
 
     def _checkpoint(self, run: Run) -> None:
-        """Save; where that fails the training goes on without, and only an interruption would show the difference."""
+        """Save where that is due: at the first evaluation, at the end, and whenever `CHECKPOINT_SHARE` allows it."""
         self._state.segments[-1] |= {"load_end": load_average(), "cpu_mhz_end": cpu_mhz()}
-        with self._watch.charging("checkpoint_s"):
-            self._state.segments[-1]["wall_s"] = run.clock() - self._segment_began
-            if self._folder is not None:
-                number = len(self._state.evaluations)
-                state = {
-                    **asdict(self._state),
-                    "spec": self.spec.as_dict(),
-                    "ledger": self._ledger.as_record(),
-                }
-                try:
-                    checkpoint.save(self._folder, number, state, save_model=None if self.finished else run.save)
-                except (OSError, RuntimeError) as error:  # PyTorch and Julia tell of a full disk by a RuntimeError
-                    self._tell(f"no checkpoint of evaluation {number}: {error}")
+        elapsed_s = run.clock() - self._segment_began
+        self._state.segments[-1]["wall_s"] = elapsed_s
+        self._unsaved = self._folder is not None
+        if self.finished or self._saving_s <= CHECKPOINT_SHARE * elapsed_s:
+            began = run.clock()
+            with self._watch.charging("checkpoint_s"):
+                self._save(run)
+            self._saving_s += run.clock() - began
+
+    def _save(self, run: Run) -> None:
+        """Write a checkpoint; where that fails the training goes on without, and only an interruption would show it."""
+        self._unsaved = False
+        if self._folder is None:
+            return
+        number = len(self._state.evaluations)
+        state = {**asdict(self._state), "spec": self.spec.as_dict(), "ledger": self._ledger.as_record()}
+        try:
+            checkpoint.save(self._folder, number, state, save_model=None if self.finished else run.save)
+        except (OSError, RuntimeError) as error:  # PyTorch and Julia tell of a full disk by a RuntimeError
+            self._tell(f"no checkpoint of evaluation {number}: {error}")
 
     def _restore(self) -> None:
         if self._folder is None:

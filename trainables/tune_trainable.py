@@ -96,7 +96,7 @@ class TrainingTrainable(Trainable):
     def step(self) -> dict[str, Any]:
         if self._training is None:
             self._understand(self._config)
-        if self._lease is not None and self._lease.taken_over():
+        if self._taken_over():
             raise RuntimeError("another driver has taken the study over")
         history: list[dict[str, Any]] = []
         if self._training is None:
@@ -148,8 +148,11 @@ class TrainingTrainable(Trainable):
 
     def cleanup(self) -> None:
         if self._training is not None:
-            self._training.close()
+            self._training.close(save=not self._taken_over())  # then the folder is another driver's
             self._training = None
+
+    def _taken_over(self) -> bool:
+        return self._lease is not None and self._lease.taken_over()
 
 
 def _score(spec: TrainingSpec, evaluation: Evaluation) -> float:

@@ -32,7 +32,7 @@ FRAMEWORKS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 # A fault comes within so many seconds of a trial's being under way; one in five of them at a moment after the start.
 MOMENT_S, EARLY = 4.0, 0.2
 PER_STUDY = 5  # faults
-# Without these, checkpoints are never older than one evaluation.
+# Without these, checkpoints that take no time, as on a virtual clock, are never older than one evaluation.
 BEHIND = {"disk_full", "storage_away", "checkpoint_damaged"}
 
 
@@ -104,7 +104,8 @@ def _study(left: list[str], chooser: random.Random, *, framework: str, where: Pa
     try:
         outcome.tally = check(scene.folder, alive_s=alive_s)
         assert outcome.tally.trials_lost == outcome.tally.trials_duplicated == 0, outcome.tally
-        assert BEHIND & set(outcome.faults) or outcome.tally.redone <= outcome.tally.continued, outcome.tally
+        if framework == "simulated" and not BEHIND & set(outcome.faults):
+            assert outcome.tally.redone <= outcome.tally.continued, outcome.tally
     except AssertionError as error:
         raise AssertionError(f"{scene.folder} after {', '.join(outcome.faults)}: {error}") from error
     outcome.seconds = time.monotonic() - began

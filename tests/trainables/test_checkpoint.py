@@ -35,6 +35,12 @@ def test_two_pairs_are_kept(tmp_path: Path) -> None:
     assert found.passed_over == ()
 
 
+def test_two_pairs_are_kept_whatever_lies_between_them(tmp_path: Path) -> None:
+    for number in (1, 4, 9):
+        save(tmp_path, number)
+    assert names(tmp_path) == ["model-000004", "model-000009", "state-000004.json", "state-000009.json"]
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     assert checkpoint.read(tmp_path) is None
     assert checkpoint.read(tmp_path / "missing") is None

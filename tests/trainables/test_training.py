@@ -417,6 +417,64 @@ def test_training_accuracy_is_outside_every_clock(spec: TrainingSpec) -> None:
         assert measured[key] == pytest.approx(plain[key])
 
 
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the evaluations of which checkpoints were written, each in a fiftieth of a second."""
+    numbers: list[int] = []
+    save = checkpoint.save
+
+    def slow(folder: Path, number: int, *rest: object, **named: object) -> None:
+        time.sleep(0.02)
+        numbers.append(number)
+        save(folder, number, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkpoint, "save", slow)
+    return numbers
+
+
+def test_checkpoints_take_a_small_share_of_the_time(
+    pytorch_spec: TrainingSpec, tmp_path: Path, saved: list[int]
+) -> None:
+    result = run(pytorch_spec, tmp_path).result()
+    last = result["evaluations"]
+    assert (saved[0], saved[-1]) == (1, last)
+    assert len(saved) < last
+    between_s = result["checkpoint_s"] * (len(saved) - 2) / len(saved)
+    assert between_s <= 0.02 * result["wall_s"] + 0.05
+
+
+def test_what_was_evaluated_is_saved_when_a_training_is_stopped_between_two_evaluations(
+    pytorch_spec: TrainingSpec, tmp_path: Path, saved: list[int]
+) -> None:
+    first = Training(pytorch_spec, folder=tmp_path)
+    for _ in range(2):
+        first.advance()
+    assert saved == [1]
+    first.close()
+    assert saved == [1, 2]
+    second = Training(pytorch_spec, folder=tmp_path)
+    assert second.evaluations == first.evaluations
+    second.close()
+    assert saved == [1, 2]
+
+
+def test_a_training_that_fails_midway_is_not_saved_when_it_is_closed(
+    pytorch_spec: TrainingSpec, tmp_path: Path, saved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = Training(pytorch_spec, folder=tmp_path)
+    for _ in range(2):
+        training.advance()
+
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("midway")
+
+    monkeypatch.setattr(Training, "_train_to_next_evaluation", fail)
+    with pytest.raises(RuntimeError, match="midway"):
+        training.advance()
+    training.close()
+    assert saved == [1]
+
+
 def test_a_spec_survives_json(spec: TrainingSpec) -> None:
     assert TrainingSpec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
 
