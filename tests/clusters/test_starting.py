@@ -145,7 +145,8 @@ def test_a_busy_cluster_is_waited_for_and_a_growing_one_used(tmp_path: Path) -> 
         ours.lose()
         assert driver.wait(timeout=240) == 0
         said = out.read_text()
-        assert "is gone; its trials run elsewhere" in said
+        # Which of the two sees it first is chance: the look at Ray's nodes, or a trial that waits for one of them.
+        assert "is gone; its trials run elsewhere" in said or "what has to run there runs elsewhere" in said
         assert "(raylet)" not in said
         assert said.count("waiting: ") <= 2
     table = pd.read_parquet(tmp_path / "results" / "s" / "trials.parquet")
