@@ -51,6 +51,7 @@ def _table(outcomes: list[Outcome]) -> Table:
         ("trials lost", sum(each.trials_lost for each in tallies)),
         ("trials duplicated", sum(each.trials_duplicated for each in tallies)),
         ("evaluations redone", sum(each.redone for each in tallies)),
+        ("seconds of training and evaluation redone", round(sum(each.redone_s for each in tallies), 1)),
         ("slice-seconds lost", round(sum(each.lost_s for each in tallies))),
         ("segments", sum(each.segments for each in tallies)),
     ):

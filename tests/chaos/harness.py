@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from study.store.patience import RETRY_S
 from tests.chaos.driver import Driver
-from tests.chaos.faults import FAULTS, Scene
+from tests.chaos.faults import AWAY_S, FAULTS, Scene
 from tests.chaos.promise import Tally, check
 
 # What makes a trial long enough to be hit: no configuration reaches the target, so all run to their limits.
@@ -32,8 +33,8 @@ FRAMEWORKS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 # A fault comes within so many seconds of a trial's being under way; one in five of them at a moment after the start.
 MOMENT_S, EARLY = 4.0, 0.2
 PER_STUDY = 5  # faults
-# Without these, checkpoints that take no time, as on a virtual clock, are never older than one evaluation.
-BEHIND = {"disk_full", "storage_away", "checkpoint_damaged"}
+AWAY = {"disk_full", "storage_away"}
+BEHIND = AWAY | {"checkpoint_damaged"}  # without these every checkpoint that was due is there
 
 
 @dataclass
@@ -102,10 +103,11 @@ def _study(left: list[str], chooser: random.Random, *, framework: str, where: Pa
         again = ["resume", str(scene.folder)] if begun else launch
         scene.driver = Driver(*again, cwd=where, env=environment)
     try:
-        outcome.tally = check(scene.folder, alive_s=alive_s)
+        waits = sum(fault in AWAY for fault in outcome.faults)
+        outcome.tally = check(scene.folder, alive_s=alive_s, away_s=waits * (AWAY_S + RETRY_S))
         assert outcome.tally.trials_lost == outcome.tally.trials_duplicated == 0, outcome.tally
-        if framework == "simulated" and not BEHIND & set(outcome.faults):
-            assert outcome.tally.redone <= outcome.tally.continued, outcome.tally
+        if not BEHIND & set(outcome.faults):
+            assert outcome.tally.redone_s <= outcome.tally.redoable_s + 1e-6, outcome.tally
     except AssertionError as error:
         raise AssertionError(f"{scene.folder} after {', '.join(outcome.faults)}: {error}") from error
     outcome.seconds = time.monotonic() - began

@@ -18,10 +18,11 @@ from pathlib import Path
 
 from study.replay.finding import recording_at
 from study.replay.shelf import shipped_tables
-from tests.search_bench.running import PLANNED, REFERENCES, Job, Run, keep, kept, reference_s, run
+from tests.search_bench.running import PLANNED, REFERENCES, Job, Run, frameworks, keep, kept, reference_s, run
 from tests.search_bench.strategies import ROWS
 from tests.search_bench.syne import NoSyneTune, available
 from tests.search_bench.writing import figure, markdown, summary, write_csv
+from trainables.frameworks import framework as titled
 
 RESULTS = Path(__file__).with_name("results")
 RUNS = Path("results") / "search_bench.jsonl"
@@ -54,8 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
         runs[each.job] = each
     given.out.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        for count in slots:
-            _write(table, count, [runs[job] for job in jobs if (job.table, job.slots) == (table, count)], given.out)
+        for name in frameworks(table):
+            for count in slots:
+                mine = [job for job in jobs if (job.table, job.framework, job.slots) == (table, name, count)]
+                _write(table, name, count, [runs[job] for job in mine], given.out)
     for line in left_out:
         print(line)
     return 0
@@ -76,12 +79,12 @@ def _available(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _jobs(tables: Sequence[str], slots: Sequence[int], names: Sequence[str], repetitions: int) -> Iterator[Job]:
     """The repetitions of all strategies go on together, so that a bench that was stopped compares like with like."""
+    searched = [(table, framework, count) for table in tables for framework in frameworks(table) for count in slots]
     for repetition in range(repetitions):
-        for table in tables:
-            for count in slots:
-                for name in names:
-                    if repetition < (ROWS[name].repetitions or repetitions):
-                        yield Job(table, count, name, repetition)
+        for table, framework, count in searched:
+            for name in names:
+                if repetition < (ROWS[name].repetitions or repetitions):
+                    yield Job(table, framework, count, name, repetition)
 
 
 def _run(jobs: Sequence[Job], processes: int, path: Path) -> Iterator[Run]:
@@ -106,22 +109,23 @@ def _mapped(jobs: Sequence[Job], processes: int) -> Iterator[Run]:
         yield from pool.imap_unordered(run, jobs, chunksize=1)
 
 
-def _write(table: str, slots: int, runs: Sequence[Run], out: Path) -> None:
+def _write(table: str, framework: str, slots: int, runs: Sequence[Run], out: Path) -> None:
     by_name: dict[str, list[Run]] = defaultdict(list)
     for each in runs:
         by_name[each.job.strategy].append(each)
-    reference = reference_s(table)
+    reference = reference_s(table, framework)
     rows = summary(by_name, reference)
-    stem = f"{Path(table).name}-{slots}"
+    names = [Path(table).name, *([framework] if len(frameworks(table)) > 1 else [])]
+    stem = "-".join([*names, str(slots)])
     at_once = f"{slots} slot{'s'[: slots > 1]}"
     head = (
-        f"{recording_at(table).said}. {at_once}; the reference, {PLANNED} random trials trained to their ends, is "
-        f"{reference:.0f} slice-s; searches go on to {REFERENCES:g} of it."
+        f"{recording_at(table).said}. {titled(framework).title}, {at_once}; the reference, {PLANNED} random trials "
+        f"trained to their ends, is {reference:.0f} slice-s; searches go on to {REFERENCES:g} of it."
     )
     text = markdown(rows, head)
     (out / f"{stem}.md").write_text(text, encoding="utf-8")
     write_csv(rows, out / f"{stem}.csv")
-    figure(by_name, reference, f"{Path(table).name}, {at_once}").savefig(out / f"{stem}.svg", metadata={"Date": None})
+    figure(by_name, reference, f"{', '.join(names)}, {at_once}").savefig(out / f"{stem}.svg", metadata={"Date": None})
     print(text)
 
 

@@ -36,6 +36,7 @@ class Job:
     """Which search."""
 
     table: str
+    framework: str
     slots: int
     strategy: str
     repetition: int
@@ -79,19 +80,24 @@ def _recording(table: str, settings: tuple[str, ...]) -> Recording:
     return recording_at(table, settings)
 
 
+def frameworks(table: str) -> tuple[str, ...]:
+    """Those that a table has curves of."""
+    return tuple(_recording(table, ()).plan.frameworks)
+
+
 @cache
-def _truth(table: str) -> Truth:
+def _truth(table: str, framework: str) -> Truth:
     recording = _recording(table, ())
-    return Truth(recording.plan, recording.plan.frameworks[0], recording)
+    return Truth(recording.plan, framework, recording)
 
 
 @cache
-def reference_s(table: str) -> float:
+def reference_s(table: str, framework: str) -> float:
     """Slice-seconds of as many trainings as a plan has, at configurations drawn at random, each to its end.
 
     The recorded configurations are spread evenly over the space, so their mean is that of a random draw.
     """
-    truth = _truth(table)
+    truth = _truth(table, framework)
     recording, terms = truth.recording, Terms.of(truth.plan)
     costs = [
         training.slice_s(training.points[-1], fresh=False)
@@ -106,9 +112,9 @@ def run(job: Job) -> Run:
     began = time.perf_counter()
     row = ROWS[job.strategy]
     recording = _recording(job.table, tuple(settings_of(row)))
-    truth = _truth(job.table)
+    truth = _truth(job.table, job.framework)
     plan = recording.plan.model_copy(update={"seed": job.repetition})
-    trials, budget_s = row.trials or MOST, REFERENCES * reference_s(job.table)
+    trials, budget_s = row.trials or MOST, REFERENCES * reference_s(job.table, job.framework)
     until = {"budget_s": budget_s, "fresh_processes": row.fresh_processes}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

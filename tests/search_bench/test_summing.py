@@ -14,7 +14,9 @@ from tests.study.replay import recorded
 
 
 def made(strategy: str, repetition: int, *steps: tuple[float, float | None]) -> Run:
-    return Run(Job("fashion-lenet", 1, strategy, repetition), list(steps), steps[-1][0], steps[-1][1], {}, 0.0)
+    return Run(
+        Job("fashion-lenet", "pytorch", 1, strategy, repetition), list(steps), steps[-1][0], steps[-1][1], {}, 0.0
+    )
 
 
 def test_a_median_has_an_interval_and_may_be_never() -> None:
@@ -69,7 +71,7 @@ def test_the_table_has_every_strategy_and_the_csv_every_number(tmp_path: Path) -
 
 def test_a_run_is_the_same_again_and_goes_through_a_file(tmp_path: Path) -> None:
     table = str(recorded.write(tmp_path / "small", rates=5, sizes=(32, 256)))
-    first, second = run(Job(table, 1, "ours", 3)), run(Job(table, 1, "ours", 3))
+    first, second = run(Job(table, "pytorch", 1, "ours", 3)), run(Job(table, "pytorch", 1, "ours", 3))
     assert (first.steps, first.planned_s) == (second.steps, second.planned_s)
     assert sum(first.outcomes.values()) == 30
     assert first.steps == sorted(first.steps, key=lambda step: step[0])
@@ -90,3 +92,13 @@ def test_the_command_writes_a_table_a_csv_and_a_figure_and_goes_on_where_it_was(
     with pytest.raises(SystemExit):
         bench.main([table, "--strategies", "tunne"])
     assert "unknown strategy tunne" in capsys.readouterr().err
+
+
+def test_each_framework_of_a_table_is_searched_and_has_files_of_its_own(tmp_path: Path) -> None:
+    table = str(recorded.write(tmp_path / "small", rates=4, sizes=(32, 256), frameworks=("flux", "pytorch")))
+    runs, out = tmp_path / "runs.jsonl", tmp_path / "results"
+    asked = [table, "--strategies", "random", "--slots", "1", "--repetitions", "1"]
+    assert bench.main([*asked, "--runs", str(runs), "--out", str(out)]) == 0
+    assert [each.job.framework for each in kept(runs)] == ["flux", "pytorch"]
+    assert "PyTorch, 1 slot" in (out / "small-pytorch-1.md").read_text()
+    assert "Flux, 1 slot" in (out / "small-flux-1.md").read_text()

@@ -16,12 +16,19 @@ LIMIT_S, TARGET, CADENCE, EPOCHS, EPOCH = 120.0, 0.88, 5000, 30, 50_000
 
 
 def write(
-    folder: Path, *, rates: int = 34, seeds: int = 2, sizes: tuple[int, ...] = SIZES, limit_s: float = LIMIT_S
+    folder: Path,
+    *,
+    rates: int = 34,
+    seeds: int = 2,
+    sizes: tuple[int, ...] = SIZES,
+    limit_s: float = LIMIT_S,
+    frameworks: tuple[str, ...] = ("pytorch",),
 ) -> Path:
     """A table like that of fashion-lenet."""
     random = np.random.default_rng(7)
     rows = [
-        {"framework": "pytorch", "batch_size": size, "learning_rate": float(rate), "seed": seed, **point}
+        {"framework": framework, "batch_size": size, "learning_rate": float(rate), "seed": seed, **point}
+        for framework in frameworks
         for size in sizes
         for rate in np.geomspace(0.01, 0.5, rates)
         for seed in range(seeds)
@@ -29,7 +36,7 @@ def write(
     ]
     costs = [
         {
-            "framework": "pytorch",
+            "framework": framework,
             "batch_size": size,
             "num_workers": workers,
             "seconds_per_sample": 6e-5 + 4e-3 / size + 2e-5 * abs(workers - 1),
@@ -37,6 +44,7 @@ def write(
             "startup_s": 3.0,
             "warm_s": 0.4,
         }
+        for framework in frameworks
         for size in sizes
         for workers in WORKERS
     ]
