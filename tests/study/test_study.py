@@ -177,6 +177,7 @@ def test_killed_driver(tmp_path: Path) -> None:
     assert len(list((folder / "tune").glob("run-*"))) == 2
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
     driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env=SLOW)
@@ -294,7 +295,7 @@ def test_trials_that_all_failed_run_again_when_that_is_asked_for(tmp_path: Path)
 
 def test_a_driver_that_lives_is_alone_and_out_of_reach_and_sigterm_leaves_its_study_safe(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "s"
-    driver = tuneoff(*simulated(4, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "64"})
+    driver = tuneoff(*simulated(2, *LONG), cwd=tmp_path, env={"TUNEOFF_SIMULATED_SPEED": "64"})
     wait_for(lambda: evaluations(folder) >= 2, "evaluations")
     family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
     listening = [address for process in family for address in _listening(process)]
@@ -309,7 +310,7 @@ def test_a_driver_that_lives_is_alone_and_out_of_reach_and_sigterm_leaves_its_st
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
     finish(tuneoff("resume", str(folder), cwd=tmp_path))
-    check_whole(folder, 4)
+    check_whole(folder, 2)
 
 
 def _listening(process: psutil.Process) -> list[str]:

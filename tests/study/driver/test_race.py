@@ -142,7 +142,7 @@ def test_without_a_race_the_best_of_the_search_is_confirmed(
 def test_a_framework_that_never_reached_the_target_runs_no_race(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = simulated(tmp_path, Cluster({"a": 1.0}, monkeypatch), *RACE, "training.target=0.999")
+    study = simulated(tmp_path, Cluster({"a": 1.0}, monkeypatch), *RACE, "training.target=0.999", "training.epochs=3")
     study.run()
     assert raced(study).empty
     assert status(study.plan, study.folder)["done"]
