@@ -90,12 +90,12 @@ def _tally(study: StudyFolder, trials: pd.DataFrame) -> Tally:
                 ends[row["trial_id"]].add(row["samples"])
             elif row["kind"] == "evaluation":
                 told[row["trial_id"]].append(row)
-    redone, redone_s, redoable_s = _redone(told.values())
+    count, redone_s, redoable_s = redone(told.values())
     continued = int((trials["segments"] - 1).clip(lower=0).sum())
     return Tally(
         trials_lost=len(started - set(trials["trial_id"])),
         trials_duplicated=sum(len(different) > 1 for different in ends.values()),
-        redone=redone,
+        redone=count,
         redone_s=redone_s,
         redoable_s=continued * redoable_s,
         lost_s=float(trials["lost_s"].sum()),
@@ -104,7 +104,7 @@ def _tally(study: StudyFolder, trials: pd.DataFrame) -> Tally:
     )
 
 
-def _redone(trials: Iterable[list[dict[str, Any]]]) -> tuple[int, float, float]:
+def redone(trials: Iterable[list[dict[str, Any]]]) -> tuple[int, float, float]:
     """How many evaluations were redone, how long they took, and how long they may take for each interruption.
 
     A checkpoint that took c seconds is followed by another after at most c / `CHECKPOINT_SHARE`, at an evaluation.
