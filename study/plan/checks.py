@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import NamedTuple, get_args
 
@@ -131,20 +131,32 @@ def check_space(framework_name: str, searched: Mapping[str, Searched], cpus: int
 
 
 def check_point(
-    point: Mapping[str, Value], spaces: Mapping[str, Mapping[str, Searched]], key: str = "search.initial_points"
+    point: Mapping[str, Value],
+    spaces: Mapping[str, Mapping[str, Searched]],
+    drawn: Callable[[str, Mapping[str, Value]], Mapping[str, Value]],
+    key: str,
 ) -> None:
-    """Refuse a point that lies outside the search space of a framework; ``key`` says where it was given."""
+    """Refuse a point that lies outside the search space of a framework.
+
+    Parameters
+    ----------
+    drawn
+        What a framework's sampler draws of it: another learning rate, where that is scaled.
+    key
+        Where it was given.
+    """
     known = list(dict.fromkeys(name for searched in spaces.values() for name in searched))
     for name in point:
         if name not in known:
             raise ValueError(f"{key}: nothing searched is called {name}{nearest(name, known)}")
-    for searched in spaces.values():
+    for where, searched in spaces.items():
         needed = [name for name, values in searched.items() if name in ALWAYS or not values.single]
         if not set(needed) <= set(point):
             raise ValueError(f"{key}: each point needs {', '.join(needed)}; got {dict(point)}")
-        for name, value in point.items():
+        for name, value in drawn(where, point).items():
             if name in searched and not searched[name].contains(value):
-                raise ValueError(f"{key}: {name} = {_as_written(value)} is outside the search space")
+                scaled = f", where it is drawn as {_as_written(value)}" if value != point[name] else ""
+                raise ValueError(f"{key}: {name} = {_as_written(point[name])} is outside the search space{scaled}")
 
 
 def _as_written(value: Value) -> str:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from math import inf, isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from search_spaces import ALWAYS, HYPERPARAMETERS, Choices, Searched, Value
@@ -19,13 +29,23 @@ from study.plan.scaling import Scaling, ScalingName, same
 from study.plan.words import unknown
 from trainables.common.digits import plain
 from trainables.common.errors import UserError
+from trainables.common.suggest import nearest
 from trainables.common.words import as_fraction, wrong
 from trainables.contract import Execution, Hyperparameters, MemoryFormat, Optimizer, Precision, Schedule
+from trainables.frameworks import FRAMEWORKS
 from trainables.spec import Clock, Metric, TrainingSpec
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and kind in (int, float):
+            raise PydanticCustomError("int_type" if kind is int else "float_type", "no number")
+        return value
 
 
 def _as_value(value: object) -> object:
@@ -41,6 +61,12 @@ def _as_budget(value: object) -> object:
         raise ValueError(f"it is {value!r}; {HOW}")
     budget_of(value)
     return value
+
+
+def _as_lag(lag: float) -> float:
+    if 0 < lag < 1:
+        raise ValueError(f"it is {plain(lag)}; it must be 1 or more, or 0: curves are not compared")
+    return lag
 
 
 Given = Annotated[Value, BeforeValidator(_as_value)]
@@ -61,7 +87,9 @@ class SearchPlan(_Section):
     )
     cap_slack: float = Field(default=1.25, ge=1, le=1000, description="cap: times what the trial that counts took")
     cap_rank: int = Field(default=1, ge=1, description="cap: which of the best trials counts; 1: the best")
-    cap_lag: float = Field(default=2.0, ge=0, le=1000, description="cap: times slower a curve may rise; 0: any")
+    cap_lag: Annotated[float, AfterValidator(_as_lag)] = Field(
+        default=2.0, ge=0, le=1000, description="cap: times slower a curve may rise; 0: any"
+    )
     cap_margin: float = Field(default=3.0, ge=0, le=1000, description="cap: and so many times the noise below")
     grace_evaluations: int = Field(ge=1, description="evaluations that asha leaves every trial")
     objective: Clock = Field(description="the time to minimise: warm, of training; cold, of all")
@@ -206,11 +234,7 @@ class Plan(_Section):
             self._check_rates()
         if self.search.sampler == "cmaes" and self.sweep is None:
             self._check_cmaes()
-        for point in self.search.initial_points:
-            check_point(self.scaling.base(point), {name: self.space[name] for name in self.frameworks})
-        for name, points in self.search.warm_start.items():
-            for point in points if name in self.frameworks else ():
-                check_point(self.drawn(name, point), {name: self.space[name]}, key=f"search.warm_start.{name}")
+        self._check_points()
         for name, values in (self.sweep.over if self.sweep is not None else {}).items():
             check_knob(f"sweep.over.{name}", name, values, options=self.options, floats=True)
         if self.training.metric == "accuracy" and self.training.target > 1:
@@ -224,6 +248,17 @@ class Plan(_Section):
         if self.training.data_on_device:
             self._check_no_loader()
         return self
+
+    def _check_points(self) -> None:
+        """Refuse points that are to be tried first, and could not be drawn."""
+        spaces = {name: self.space[name] for name in self.frameworks}
+        for point in self.search.initial_points:
+            check_point(point, spaces, self.drawn, "search.initial_points")
+        for name, points in self.search.warm_start.items():
+            if name not in FRAMEWORKS:
+                raise ValueError(f"search.warm_start.{name} is for no framework{nearest(name, self.frameworks)}")
+            for point in points if name in spaces else ():
+                check_point(point, {name: spaces[name]}, self.drawn, f"search.warm_start.{name}")
 
     def _check_cmaes(self) -> None:
         """Refuse a space in which CMA-ES has nothing to adapt: it needs two ranges."""

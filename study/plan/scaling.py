@@ -49,12 +49,17 @@ class Scaling:
 
     def base(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The draw that stands for a configuration: `actual` of it is that again, but for the last digit at most."""
-        if self.name == "none" or not {_RATE, _SIZE} <= set(point):
-            return dict(point)
+        if self.name == "none" or not (_is_number(point.get(_RATE)) and _is_number(point.get(_SIZE))):
+            return dict(point)  # as it is: no configuration, if it has others
         wanted, factor = point[_RATE], self.factor(point[_SIZE])
         near = wanted / factor
         tries = (near, nextafter(near, 0.0), nextafter(near, 2 * near))
         return {**point, _RATE: next((each for each in tries if each * factor == wanted), near)}
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is one above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def same(one: Any, other: Any) -> bool:

@@ -15,6 +15,10 @@ _KINDS = {
     "finite": "a finite number",
     "bool": "true or false",
     "string": "a text",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a table",
+    "model": "a table",
 }
 _BOUNDS = {
     "greater_than_equal": ("ge", "{} or more"),

@@ -128,7 +128,7 @@ def test_a_scaled_rate_is_drawn_as_its_base() -> None:
                 "search.learning_rate_scaling=linear",
                 "search.initial_points=[{learning_rate=0.05,batch_size=16,num_workers=0}]",
             ],
-            "search.initial_points: learning_rate = 0.2 is outside the search space",
+            "search.initial_points: learning_rate = 0.05 is outside the search space, where it is drawn as 0.2",
         ),
         (
             ["search.sampler=cmaes", "space.all.num_workers=0"],

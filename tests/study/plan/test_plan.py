@@ -117,6 +117,16 @@ def test_a_space_for_all_and_for_one(tmp_path: Path) -> None:
         ("trials", "write key=value"),
         ("seed=-1", "seed is -1"),
         ("training.holds=0", "training.holds is 0"),
+        ("search.cap_lag=0.5", "search.cap_lag: it is 0.5; it must be 1 or more, or 0: curves are not compared"),
+        ("search.trials=true", "search.trials is True; it takes a whole number"),
+        ("search.pays_after=true", "search.pays_after is True; it takes a whole number"),
+        ("training.target=true", "training.target is True; it takes a number"),
+        ("slice.gpus=false", "slice.gpus is False; it takes a number"),
+        ("seed=true", "seed is True; it takes a whole number"),
+        ("search.warm_start=3", "search.warm_start is 3; it takes a table"),
+        ("search.warm_start={pytorch={learning_rate=0.1}}", "search.warm_start.pytorch is .*; it takes a list"),
+        ("search.warm_start={pytorhc=[]}", "search.warm_start.pytorhc is for no framework; did you mean 'pytorch'"),
+        ("search.initial_points={learning_rate=0.1}", "search.initial_points is .*; it takes a list"),
     ],
 )
 def test_bad_values_are_named(setting: str, message: str) -> None:
