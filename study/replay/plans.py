@@ -30,6 +30,7 @@ def replayed(values: dict[str, Any], settings: Iterable[str], where: str) -> Pla
     UserError
         Where a setting is of something that was recorded as it is, or wrong.
     """
+    settings, plan = list(settings), complete(values, where)
     for setting in settings:
         if setting.partition(".")[0].strip() not in SECTIONS:
             raise UserError(
@@ -37,4 +38,4 @@ def replayed(values: dict[str, Any], settings: Iterable[str], where: str) -> Pla
                 f"{' and '.join(SECTIONS)}, as in --set search.scheduler=asha"
             )
         apply(values, setting)
-    return complete(values, where)
+    return complete(values, "--set") if settings else plan

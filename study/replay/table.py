@@ -13,15 +13,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, inf, log
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from study.plan.plan import Plan
+from study.replay.columns import COUNT, NAME, SECONDS, Column, read
 from study.replay.plans import replayed
 from study.replay.recording import pick
 from study.replay.shelf import ABOUT
@@ -33,9 +33,24 @@ from trainables.workloads.workload import find
 CURVES, COSTS = "curves.parquet", "costs.parquet"
 BANDWIDTH = 0.2  # of the kernel, in logarithms of the learning rate: some two steps of a grid of 34
 PROCESS_S = 2.4  # of a process until it has imported PyTorch, where a table does not say: 2.4 s of CPU on an AMD EPYC
-_NEEDED = {
-    CURVES: {"framework", "batch_size", "learning_rate", "seed", "evaluation", "samples", "accuracy"},
-    COSTS: {"framework", "batch_size", "num_workers", "seconds_per_sample", "evaluation_s", "startup_s", "warm_s"},
+_CURVES = {
+    "framework": NAME,
+    "batch_size": COUNT,
+    "learning_rate": Column(above=True),
+    "seed": Column(whole=True),
+    "evaluation": COUNT,
+    "samples": COUNT,
+    "accuracy": Column(),
+}
+_COSTS = {
+    "framework": NAME,
+    "batch_size": COUNT,
+    "num_workers": Column(whole=True),
+    "seconds_per_sample": Column(above=True),
+    "evaluation_s": SECONDS,
+    "startup_s": SECONDS,
+    "warm_s": SECONDS,
+    "process_s": Column(optional=True),
 }
 
 
@@ -172,13 +187,12 @@ def read_table(folder: Path, settings: Sequence[str] = ()) -> Table:
     """
     about = _about(folder / ABOUT)
     curves: dict[str, dict[int, dict[float, dict[int, Curve]]]] = {}
-    recorded = _read(folder / CURVES, _NEEDED[CURVES])
-    for framework, size, rate, seed, rows in _grouped(recorded):
+    for framework, size, rate, seed, rows in _grouped(read(folder / CURVES, _CURVES)):
         seeds = curves.setdefault(framework, {}).setdefault(size, {}).setdefault(rate, {})
         seeds[seed] = Curve(tuple(map(int, rows["samples"])), tuple(map(float, rows["accuracy"])))
     costs: dict[str, dict[int, dict[int, Cost]]] = {}
-    process_s = float(about.get("costs", {}).get("process_s", PROCESS_S))
-    for row in _read(folder / COSTS, _NEEDED[COSTS]).to_pylist():
+    process_s = about["costs"].get("process_s", PROCESS_S)
+    for row in read(folder / COSTS, _COSTS).to_pylist():
         begin_s = row["startup_s"] + row["warm_s"]
         other = Costs((row.get("process_s") or process_s) + begin_s, begin_s, row["evaluation_s"])
         workers = costs.setdefault(row["framework"], {}).setdefault(row["batch_size"], {})
@@ -186,10 +200,10 @@ def read_table(folder: Path, settings: Sequence[str] = ()) -> Table:
     for framework, sizes in curves.items():
         if missing := sorted(set(sizes) - set(costs.get(framework, {}))):
             raise UserError(f"{folder / COSTS} lacks batch size {missing[0]} of {framework}, which {CURVES} has")
-    if not curves:
-        raise UserError(f"{folder / CURVES} is empty")
     most = max(each for sizes in costs.values() for some in sizes.values() for each in some)
     plan = replayed(_said_of_plan(about, folder, list(curves), most), settings, str(folder / ABOUT))
+    if plan.training.metric != "accuracy":
+        raise UserError(f"{folder} is of accuracies, and the target of {plan.workload} is a {plan.training.metric}")
     flat = {
         framework: {size: {rate: tuple(each.values()) for rate, each in rates.items()} for size, rates in sizes.items()}
         for framework, sizes in curves.items()
@@ -198,24 +212,22 @@ def read_table(folder: Path, settings: Sequence[str] = ()) -> Table:
 
 
 def _about(path: Path) -> dict[str, Any]:
+    """What a table says of itself; what is said of its plan is checked with that."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        about = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {error}") from None
-
-
-def _read(path: Path, needed: set[str]) -> pa.Table:
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"{path.parent} is no whole table: it has no {path.name}") from None
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} is damaged or no Parquet file: {str(error).splitlines()[0]}") from None
-    if missing := sorted(needed - set(table.column_names)):
-        raise UserError(f"{path} has no column {missing[0]}")
-    return table
+    for section in ("costs", "space"):
+        if not isinstance(about.setdefault(section, {}), dict):
+            raise UserError(f"{path}: {section} is {about[section]!r}; it must be a table, as in [{section}]")
+    process_s = about["costs"].get("process_s", PROCESS_S)
+    if not isinstance(process_s, int | float) or not 0 <= process_s < inf:
+        raise UserError(f"{path}: costs.process_s is {process_s!r}; it takes seconds, 0 or more")
+    if not isinstance(cpus := about.setdefault("cpus", 1), int):
+        raise UserError(f"{path}: cpus is {cpus!r}; it takes a whole number")
+    return about
 
 
 def _grouped(table: pa.Table) -> Any:
@@ -246,16 +258,16 @@ def _said_of_plan(about: Mapping[str, Any], folder: Path, frameworks: list[str],
     values: dict[str, Any] = {
         "workload": about["workload"],
         "frameworks": frameworks,
-        "slice": {"cpus": max(1, workers, about.get("cpus", 1))},
+        "slice": {"cpus": max(1, workers, about["cpus"])},
         "training": training,
     }
-    if space := about.get("space"):
+    if space := about["space"]:
         values["space"] = space if "all" in space else {"all": space}
     return values
 
 
 def _said(about: Mapping[str, Any], curves: Mapping[str, Mapping[int, Mapping[float, Sequence[Curve]]]]) -> str:
     recorded = [seeds for sizes in curves.values() for rates in sizes.values() for seeds in rates.values()]
-    name = about.get("costs", {}).get("machine")
+    name = about["costs"].get("machine")
     machine = f", in seconds of {name}" if name else ""
     return f"{about['workload']}: {len(recorded)} configurations, {sum(map(len, recorded))} trainings{machine}"

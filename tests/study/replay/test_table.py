@@ -158,3 +158,70 @@ def test_shipped_tables_are_whole(name: str) -> None:
         truth = Truth(table.plan, framework, table)
         assert 0 < truth.least < table.plan.training.limit_s
     assert sum(path.stat().st_size for path in (SHELF / name).iterdir()) < 5e6
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "value", "message"),
+    [
+        ("curves.parquet", "batch_size", None, "column batch_size says nothing in 1 of"),
+        ("curves.parquet", "learning_rate", 0.0, "column learning_rate takes numbers, above 0, and has others"),
+        ("curves.parquet", "accuracy", float("nan"), "column accuracy takes numbers, 0 or more, and has others"),
+        ("curves.parquet", "samples", -1, "column samples takes whole numbers, 1 or more, and has others"),
+        ("costs.parquet", "framework", None, "column framework says nothing in 1 of"),
+        ("costs.parquet", "num_workers", -1, "column num_workers takes whole numbers, 0 or more, and has others"),
+        ("costs.parquet", "seconds_per_sample", 0.0, "column seconds_per_sample takes numbers, above 0"),
+        ("costs.parquet", "startup_s", float("inf"), "column startup_s takes numbers, 0 or more"),
+    ],
+)
+def test_a_value_that_no_recording_has_is_named(
+    folder: Path, tmp_path: Path, file: str, column: str, value: object, message: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    rows = pq.read_table(copy / file).to_pylist()
+    rows[1][column] = value
+    pq.write_table(pa.Table.from_pylist(rows), copy / file)
+    with pytest.raises(UserError, match=f"{file}: {message}"):
+        read_table(copy)
+
+
+def test_columns_of_another_kind_and_empty_files_are_named(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for file, column in (("curves.parquet", "samples"), ("costs.parquet", "warm_s")):
+        whole = pq.read_table(copy / file)
+        texts = [{**row, column: "many"} for row in whole.to_pylist()]
+        pq.write_table(pa.Table.from_pylist(texts), copy / file)
+        with pytest.raises(UserError, match=f"{file}: column {column} takes"):
+            read_table(copy)
+        pq.write_table(whole.slice(0, 0), copy / file)
+        with pytest.raises(UserError, match=f"{file} is empty"):
+            read_table(copy)
+        pq.write_table(whole, copy / file)
+    assert read_table(copy).said == read_table(folder).said
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ('cpus = "many"', "about.toml: cpus is 'many'; it takes a whole number"),
+        ("space = 3", "about.toml: space is 3; it must be a table"),
+        ("costs = 3", "about.toml: costs is 3; it must be a table"),
+        ('costs = {process_s = "long"}', "about.toml: costs.process_s is 'long'; it takes seconds, 0 or more"),
+        ("holds = 0", "about.toml: training.holds is 0"),
+    ],
+)
+def test_what_about_says_of_costs_and_plan_must_make_sense(
+    folder: Path, tmp_path: Path, said: str, message: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    needed = 'workload = "fashion-lenet"\ntarget = 0.88\nepochs = 30\nevaluate_every_samples = 5000\n'
+    (copy / "about.toml").write_text(f"{needed}{said}\n")
+    with pytest.raises(UserError, match=message):
+        read_table(copy, ["search.trials=3"])
+
+
+def test_a_wrong_setting_is_not_blamed_on_the_table(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"^--set: search.trials is 0; it must be 1 or more$"):
+        read_table(folder, ["search.trials=0"])
