@@ -62,7 +62,8 @@ def status(plan: Plan, folder: StudyFolder) -> dict[str, Any]:
         "study": folder.name,
         "workload": plan.workload,
         "running": is_running(folder),
-        "done": not apart(confirming)
+        "done": not log.damaged  # which another run of the driver mends
+        and not apart(confirming)
         and all(
             (each["stopped"] or each["trials"] >= each["trials_wanted"])
             and each["raced"] >= each["raced_wanted"]

@@ -23,7 +23,8 @@ from study.replay.plans import replayed
 from study.replay.training import Costs, Terms, Training, under
 from study.store.folder import find
 from study.store.frozen import workload_in
-from study.store.log import Log, read_log
+from study.store.log import Log
+from study.store.others import records_of
 from trainables.cap import score_of
 from trainables.common.errors import UserError
 from trainables.contract import Record
@@ -112,7 +113,7 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> DenseStudy:
     named = frozen.workload if frozen.workload in shipped() else str(workload.folder)
     values = {key: each for key, each in tomllib.loads(as_toml(frozen)).items() if key in _RECORDED}
     plan = replayed({**values, "workload": named}, settings, str(path))
-    log = read_log(folder.log)
+    log = records_of(folder)
     trials = {name: _trials(log, name, path, plan) for name in plan.frameworks}
     counts = {framework(name).title: len(each) for name, each in trials.items()}
     said = (
@@ -130,16 +131,17 @@ def _trials(log: Log, name: str, path: Path, plan: Plan) -> dict[str, Recorded]:
             "what they would have come to is not known; record a study with search.scheduler=fifo, "
             "search.sampler=random and many trials"
         )
-    whole = [row for row in rows if row["outcome"] in _WHOLE and row["evaluations"]]
+    evaluations: dict[str, list[Record]] = {row["trial_id"]: [] for row in rows if row["outcome"] in _WHOLE}
+    for (trial, _), row in sorted(log.evaluations.items()):
+        if trial in evaluations:
+            evaluations[trial].append(row)
+    counts = {trial: len(each) for trial, each in evaluations.items() if each}
+    whole = [row for row in rows if row["evaluations"] == counts.get(row["trial_id"], -1)]  # some may be lost for good
     if len(whole) < LEAST_TRIALS:
         raise UserError(
             f"{path} has {len(whole)} trials of {framework(name).title} that ran to their end; a replay takes "
             f"{LEAST_TRIALS} at least, and better hundreds"
         )
-    evaluations: dict[str, list[Record]] = {row["trial_id"]: [] for row in whole}
-    for (trial, _), row in sorted(log.evaluations.items()):
-        if trial in evaluations:
-            evaluations[trial].append(row)
     fresh_s, resident_s = _starts(whole)
     cadence = plan.training.evaluate_every_samples
     return {

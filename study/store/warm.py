@@ -13,8 +13,7 @@ from study.plan.first import fit
 from study.plan.plan import Plan
 from study.plan.points import point_of
 from study.store.folder import find
-from study.store.log import read_log
-from study.store.manifest import plan_of
+from study.store.others import records_of
 from trainables.common.errors import UserError
 from trainables.contract import Record
 from trainables.frameworks import framework
@@ -42,8 +41,10 @@ def warm_started(plan: Plan, path: Path) -> tuple[Plan, list[str]]:
         When there is no such study, nothing in it reached its target, or nothing fits.
     """
     study = find(path)
-    other, _ = plan_of(study)
-    best, given = best_of(list(read_log(study.log).trials.values())), f"--warm-start {path}"
+    rows, given = list(records_of(study).trials.values()), f"--warm-start {path}"
+    if any(row["phase"] == "sweep" for row in rows):
+        raise UserError(f"{given}: it is a sweep, which searched nothing; give a study that did")
+    best = best_of(rows)
     if not best:
         raise UserError(f"{given}: no trial of its search reached the target, so there is nothing to begin with")
     searched = {name for space in plan.space.values() for name, each in space.items() if not each.single}
@@ -56,9 +57,8 @@ def warm_started(plan: Plan, path: Path) -> tuple[Plan, list[str]]:
     for name in plan.frameworks:
         whose = name if name in best else next(iter(best))
         points[name], notes = _fitting(plan, name, best[whose])
-        said = (
-            f"{framework(name).title} begins with {_counted(len(points[name]), whose)} from {path} ({other.workload})"
-        )
+        workload = best[whose][0]["workload"]
+        said = f"{framework(name).title} begins with {_counted(len(points[name]), whose)} from {path} ({workload})"
         told.append("; ".join([said, *notes]))
     if not any(points.values()):
         raise UserError(f"{given}: none of its configurations fits this plan: {'; '.join(told)}")

@@ -13,7 +13,7 @@ from study.replay.dense import DenseStudy, read_study
 from study.replay.regret import Truth
 from study.replay.search import search
 from study.replay.training import Terms
-from study.store.folder import create
+from study.store.folder import StudyFolder, create
 from study.store.records import Records
 from trainables.common.errors import UserError
 from trainables.contract import Record
@@ -133,3 +133,28 @@ def test_what_cannot_be_replayed_is_refused(tmp_path: Path, changes: dict[str, o
 def test_a_study_of_too_few_trials_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has 5 trials of .* a replay takes 10 at least"):
         read_study(recorded(tmp_path / "few", count=5))
+
+
+def test_damaged_records_are_refused_and_left_alone(tmp_path: Path) -> None:
+    folder = StudyFolder(recorded(tmp_path / "dense", count=12))
+    lines = folder.log.read_bytes().splitlines(keepends=True)
+    damaged = b"".join(line.replace(b"0", b"1", 1) if number == 4 else line for number, line in enumerate(lines, 1))
+    folder.log.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"records.jsonl is damaged in line 4; `tuneoff resume .*` mends it"):
+        read_study(folder.path)
+    assert folder.log.read_bytes() == damaged
+    folder.log.unlink()
+    with pytest.raises(UserError, match=r"records.jsonl is gone; `tuneoff resume .*` mends it"):
+        read_study(folder.path)
+
+
+def test_a_trial_whose_evaluations_are_lost_for_good_stands_for_none(tmp_path: Path) -> None:
+    folder = StudyFolder(recorded(tmp_path / "dense", count=13))
+    lost = b'"trial_id": "search-simulated-00003"'
+    lines = folder.log.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if not (b'"kind": "evaluation"' in line and lost in line)]
+    assert len(kept) < len(lines)
+    folder.log.write_bytes(b"".join(kept))
+    names = read_study(folder.path).configurations("simulated")
+    assert len(names) == 12
+    assert "search-simulated-00003" not in names

@@ -151,3 +151,38 @@ def test_a_point_of_a_frozen_plan_must_lie_in_the_space(tmp_path: Path) -> None:
     freeze(plan.model_copy(update={"search": search}), tmp_path / "plan.toml")
     with pytest.raises(UserError, match=r"search.warm_start.simulated: learning_rate = 5 is outside the search space"):
         thaw(tmp_path / "plan.toml")
+
+
+def test_damaged_or_lost_records_are_refused_and_left_alone(tmp_path: Path) -> None:
+    """The best trial may be among those that are lost; and it is another study's folder."""
+    source = studied(tmp_path / "source", plan_of(), rows())
+    lines = source.log.read_bytes().splitlines(keepends=True)
+    damaged = lines[0] + lines[1].replace(b"0.02", b"0.03", 1) + b"".join(lines[2:])
+    source.log.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"records.jsonl is damaged in line 2; `tuneoff resume .*` mends it"):
+        warm_started(plan_of(), source.path)
+    assert source.log.read_bytes() == damaged
+    source.log.unlink()
+    with pytest.raises(UserError, match=r"records.jsonl is gone; `tuneoff resume .*` mends it"):
+        warm_started(plan_of(), source.path)
+
+
+def test_nothing_is_written_into_the_other_study(tmp_path: Path) -> None:
+    source = studied(tmp_path / "source", plan_of(name="mnist-lenet"), [point(0.05, 128, objective=3.0)])
+    source.plan.write_text("damaged")
+    before = {path: path.read_bytes() for path in source.path.rglob("*") if path.is_file()}
+    _, told = warm_started(plan_of(), source.path)
+    assert told == [f"Simulated begins with 1 configuration of Simulated from {source.path} (mnist-lenet)"]
+    assert {path: path.read_bytes() for path in source.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_sweep_has_nothing_to_begin_with(tmp_path: Path) -> None:
+    source = studied(tmp_path / "source", plan_of(), [point(0.05, 32, objective=4.0, phase="sweep")])
+    with pytest.raises(UserError, match=r"source: it is a sweep, which searched nothing; give a study that did"):
+        warm_started(plan_of(), source.path)
+
+
+def test_the_torn_end_of_a_study_that_runs_is_no_damage(tmp_path: Path) -> None:
+    source = studied(tmp_path / "source", plan_of(), rows())
+    source.log.write_bytes(source.log.read_bytes() + b'{"kind": "tri')
+    assert warm_started(plan_of(), source.path)[0].search.warm_start["simulated"][0] == point(0.02, 64)
