@@ -76,7 +76,8 @@ def plan_change_sentences(changed: pd.DataFrame) -> list[Sentence]:
     for row in rows("plan_changes", changed):
         if not (row["runs"] or row["trials"]):
             continue
-        what, ended = ("runs", " confirmation runs") if row["runs"] else ("trials", " trials")
+        what, ended = ("runs", " confirmation run") if row["runs"] else ("trials", " trial")
+        ended += "s" * (row[what] != 1)
         whose = f"{row['study']}: the plan" if row.values.get("study") else "The plan"
         told: Sentence = (f"{whose} was changed after ", row.say(what, "count"), f"{ended} had ended: ")
         told += (row.say("key", "text"), " from ", row.say("before", "text"), " to ", row.say("after", "text"))

@@ -49,9 +49,11 @@ def replay(
     from study.replay.finding import recording_at
     from study.replay.regret import Truth
     from study.replay.repeated import repeated
+    from study.replay.search import limits_of
 
     recording = recording_at(source, settings or [])
     plan = recording.plan.model_copy(update={"seed": seed})
+    limits_of(plan)  # before anything is said
     said: dict[str, Any] = {"recording": recording.said, "slots": slots, "frameworks": {}}
     if not as_json:
         results.print(recording.said, highlight=False)
@@ -81,16 +83,19 @@ def _show(plan: Plan, name: str, truth: Truth, recording: Recording, done: list[
     from study.replay.repeated import CLOSE, spread
     from trainables.frameworks import framework
 
-    search, at_once = plan.search, f"{slots} slot{'s'[: slots > 1]}"
-    head = f"{framework(name).title}: {len(done)} searches of {search.trials} trials ({search.sampler}, "
-    results.print(f"{head}{search.scheduler}), {at_once}", highlight=False)
+    search, searches = plan.search, f"{len(done)} search{'es'[: 2 * (len(done) > 1)]}"
+    head = f"{framework(name).title}: {searches} of {_counted(search.trials, 'trial')} ({search.sampler}, "
+    results.print(f"{head}{search.scheduler}), {_counted(slots, 'slot')}", highlight=False)
     close = sum(each.close_s < float("inf") for each in done)
+    raced = any(each.race_runs for each in done)
+    counts = spread(done, lambda each: sum(each.outcomes.values()))
+    early = "" if min(counts) == search.trials else "{:.0f} ({:.0f} to {:.0f}) ".format(*counts)
     said = {
-        "search": f"{_seconds(spread(done, lambda each: each.search_s))}; trials: {_outcomes(done)}",
-        "race": _seconds(spread(done, lambda each: each.race_s)),
-        "found": f"{_times(spread(done, lambda each: each.truth_s))} to the target",
+        "search": f"{_seconds(spread(done, lambda each: each.search_s))}; {early}trials: {_outcomes(done)}",
+        "race": _seconds(spread(done, lambda each: each.race_s)) if raced else "none",
+        "found": _times(spread(done, lambda each: each.truth_s)),
         "best recorded": f"{truth.least:.3g} s: {_configuration(recording.shown(truth.best))}",
-        f"within {CLOSE:.0%}": f"{close} of {len(done)} searches",
+        f"within {CLOSE:.0%}": f"{close} of {searches}",
     }
     if close:
         there = [each for each in done if each.close_s < float("inf")]
@@ -105,8 +110,15 @@ def _seconds(spread: tuple[float, float, float]) -> str:
 
 
 def _times(spread: tuple[float, float, float]) -> str:
+    """Seconds to the target of what was found, which may be nothing."""
     middle, low, high = (f"{value:.3g}" if value < float("inf") else "never" for value in spread)
-    return f"{middle} s ({low} to {high})"
+    if middle != "never":
+        return f"{middle} s ({low} to {high}) to the target"
+    return "nothing that reaches the target" + (f", in most searches; else {low} s at best" if low != middle else "")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s'[: count != 1]}"
 
 
 def _outcomes(done: list[Repetition]) -> str:

@@ -146,7 +146,9 @@ def search(
     fresh_processes, budget_s
         As of `study.replay.clock.play`; one that minimises the cold time has fresh processes anyway.
     """
-    strategy: Strategy = PlanSearch(plan, framework, recording, slots=slots, trials=trials or plan.search.trials)
+    trials = trials or plan.search.trials
+    slots = min(slots, trials)  # more would never be filled
+    strategy: Strategy = PlanSearch(plan, framework, recording, slots=slots, trials=trials)
     if plan.search.scheduler == "asha":
         from study.replay.tune import scheduled
 

@@ -9,7 +9,7 @@ from reports.page.report import build_page, write_report
 from reports.records import StudyRecords
 from reports.sentences import plain
 from reports.tables.across import differences
-from reports.tables.provenance import changes, facts, plan_changes
+from reports.tables.provenance import changes, facts, plan_change_sentences, plan_changes
 from tests.reports.conftest import make, save
 
 LAUNCHED = {"processor": "This CPU", "cpus": 2, "versions": {"torch": "2.1", "flux": "0.16"}}
@@ -67,6 +67,9 @@ def test_a_plan_that_was_changed_with_results_in_sight_is_told() -> None:
     assert table.to_numpy().tolist() == [[more["at"], "confirm.runs", "5", "10", 8, 20]]
     said = " ".join(map(plain, build_page(records).verdict))
     assert "changed after 20 confirmation runs had ended: confirm.runs from 5 to 10; who looks and adds runs" in said
+    one = plan_changes({"plan": plan, "resumed": [more]}, records.trials).assign(trials=1, runs=0)
+    assert "The plan was changed after 1 trial had ended: " in plain(plan_change_sentences(one)[0])
+
     records = replace(make(0.5), provenance={"plan": plan, "resumed": [early]})
     assert len(plan_changes(records.provenance, records.trials)) == 1
     assert "The plan was changed" not in " ".join(map(plain, build_page(records).verdict))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,8 @@ def test_bad_input_is_one_line(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, err = call(["replay", *(each.format(table=table) for each in arguments)], capsys, monkeypatch)
-    assert code == 2
+    code, out, err = call(["replay", *(each.format(table=table) for each in arguments)], capsys, monkeypatch)
+    assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert message in err
 
@@ -91,3 +92,31 @@ def test_a_recording_in_which_nothing_reaches_the_target_is_told(
     code, _, err = call(["replay", str(table)], capsys, monkeypatch)
     assert code == 2
     assert "no recorded training of pytorch reaches the target; there is nothing to find" in err
+
+
+def test_what_is_found_nowhere_and_what_stops_early_is_said_in_words(
+    table: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    few = ["--set", "search.trials=1", "--set", "search.default_first=false", "--set", "race.runs=0"]
+    bad = ["--set", "search.initial_points=[{learning_rate=0.01,batch_size=256,num_workers=0}]"]
+    code, out, _ = call(["replay", table, "--repetitions", "1", *few, *bad], capsys, monkeypatch)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[1] == "PyTorch: 1 search of 1 trial (tpe, cap), 1 slot"
+    assert lines[3].split() == ["race", "none"]
+    assert lines[4].split() == ["found", "nothing", "that", "reaches", "the", "target"]
+    assert lines[6].endswith("0 of 1 search")
+    _, out, _ = call(["replay", table, "--repetitions", "3", "--set", "search.budget=200s"], capsys, monkeypatch)
+    assert re.search(r"slice-s \([0-9 to]+\); \d+ \(\d+ to \d+\) trials: ", out.splitlines()[2])
+
+
+def test_more_slots_than_trials_are_never_filled(
+    table: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ["replay", table, "--repetitions", "1", "--set", "search.trials=4", "--json"]
+    found = [
+        json.loads(call([*few, "--slots", slots], capsys, monkeypatch)[1])["frameworks"]
+        for slots in ("4", "5", "1000000000")
+    ]
+    assert found[0] == found[1] == found[2]
