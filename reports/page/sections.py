@@ -261,9 +261,11 @@ def _pays(row: Row) -> Sentence:
     if not row["median_reached"] and row["capped"]:
         missed = ", in which a trial that was capped or missed counts with its cap or limit,"
     if not row.has("pays_after"):
+        known = "does not pay for itself" if row["median_reached"] else "may or may not pay for itself"
         takes = row.say("median_s", "seconds")
+        least = "" if row["median_reached"] else "at least "
         return (
-            f"{name}'s search does not pay for itself: its median trial{missed} takes ",
+            f"{name}'s search {known}: its median trial{missed} takes {least}",
             takes,
             ", no more than its best configuration.",
         )

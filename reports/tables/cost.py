@@ -93,8 +93,10 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
 
     It has when the time saved against the search's *median* trial makes up for all it cost: who does not search and
     takes one of these configurations blindly gets the median in the middle of all cases. A trial that missed the target
-    counts with its limit, and one that was capped with the time at which it was, though neither would have ended there:
-    where such trials lie in the lower half, the median is a lower bound. So do the winner's confirmation runs.
+    counts with its limit, and one that was capped with its cap, though neither would have ended there: where such
+    trials lie in the lower half, the median is a lower bound. So do the winner's confirmation runs. (At the time at
+    which a curve capped it, a trial must not count: those that were bad enough to be stopped soon would make the median
+    trial a quick one.)
 
     The search's trials shared a machine with one another, confirmation runs are alone: `contention` is how much longer
     a sample took in the search, at the configurations that ran again, and the median trial is taken to be so much
@@ -116,7 +118,7 @@ def incumbents(trials: pd.DataFrame) -> pd.DataFrame:
         search = phase(mine, "search")
         alone = pd.concat([each[each["framework"] == winner["framework"]] for each in (raced, confirmed_by)])
         clock = "cold" if (search["objective_clock"] == "cold").any() else "warm"
-        sample = times(search, clock)
+        sample = times(search, clock, to_caps=True)
         runs = times(confirmed_by[confirmed_by["framework"] == winner["framework"]], clock).watched
         contention = _contention(search, alone)
         best_one = median(runs) if len(runs) else Estimate(winner["search_s"])

@@ -63,13 +63,19 @@ class Times:
         return not bool(self.reached.all())
 
 
-def times(runs: pd.DataFrame, clock: str) -> Times:
+def times(runs: pd.DataFrame, clock: str, *, to_caps: bool = False) -> Times:
     """The runs' times on a clock, ``warm`` or ``cold``.
 
     A trial that was capped was watched until then and no longer: what it would have come to by its limit nobody knows.
     A run that died before its first evaluation has no ledger; the time for which it held its slice is counted on both
     clocks. Runs without this clock's time (cold, in a process that had trained before) are left out, those that missed
     the target as well as those that reached it: to keep the former alone would be to count misses twice.
+
+    Parameters
+    ----------
+    to_caps
+        Take a trial that its curve capped for one that was watched until its cap: it was stopped before, since it was
+        not on its way to be sooner.
     """
     tta = runs[f"{clock}_tta_s"].astype(float)
     reached = runs["reached"].astype(bool)
@@ -82,7 +88,8 @@ def times(runs: pd.DataFrame, clock: str) -> Times:
     # The limit is on the objective's clock; on the other one a run is given up where that limit came.
     at_limit = np.maximum(spent, limit + outside if clock == "cold" else limit - outside)
     given_up = np.where(limited, np.maximum(spent, limit), at_limit)
-    given_up = np.where(runs["outcome"] == "capped", spent, given_up)
+    cap = runs["cap_s"].astype(float).where(limited & to_caps)  # which is on the objective's clock, too
+    given_up = np.where(runs["outcome"] == "capped", np.fmax(spent, cap), given_up)
     known = ~reached | tta.notna()
     if clock == "cold":  # what an older version did not record is taken for known
         known &= reached | runs["fresh_process"].astype(bool) | runs["segments"].isna()

@@ -8,7 +8,9 @@ import pytest
 
 from reports.figures import runs as figures
 from reports.goals import ACCURACY
+from reports.page.sections import cost_section
 from reports.records import StudyRecords
+from reports.sentences import plain
 from reports.tables import cost
 from reports.tables import trials as tables
 from reports.tables.cost import Price
@@ -128,6 +130,29 @@ def test_what_was_capped_is_told_apart_and_bounds_the_median() -> None:
     assert (found["capped"], found["median_s"], found["median_reached"]) == (2, 3.0, False)
     only_hits = cost.incumbents(study([*rows[:2], trial("pytorch", "search", 2, 3.0)]).trials).iloc[0]
     assert (only_hits["capped"], only_hits["median_s"], only_hits["median_reached"]) == (0, 3.0, True)
+
+
+def searched(*, cap_s: float) -> StudyRecords:
+    """A search of which the curve stopped most, each after half a second, and its winner's runs."""
+    capped = {"outcome": "capped", "capped_by": "curve", "cap_s": cap_s, "train_s": 0.5}
+    rows = [trial("pytorch", "search", 0, 2.0), trial("pytorch", "search", 1, 4.0)]
+    rows += [trial("pytorch", "search", number, None, **capped) for number in range(2, 9)]
+    return study(rows + [trial("pytorch", "confirm", number, 2.0, confirms=0) for number in range(5)])
+
+
+def test_trials_that_were_stopped_soon_do_not_make_the_median_trial_a_quick_one() -> None:
+    found = cost.incumbents(searched(cap_s=2.5).trials).iloc[0]
+    assert (found["median_s"], found["saved_s"], found["median_reached"]) == (2.5, 0.5, False)
+    said = " ".join(map(plain, cost_section(searched(cap_s=2.5).trials, None).said))
+    assert "in which a trial that was capped or missed counts with its cap or limit, PyTorch's best saves 0.5" in said
+
+
+def test_where_the_median_trial_is_but_a_bound_it_is_not_said_that_nothing_is_saved() -> None:
+    found = cost.incumbents(searched(cap_s=2.0).trials).iloc[0]
+    assert np.isnan(found["pays_after"])
+    said = " ".join(map(plain, cost_section(searched(cap_s=2.0).trials, None).said))
+    assert "PyTorch's search may or may not pay for itself: its median trial" in said
+    assert "takes at least 2.00 s, no more than its best configuration" in said
 
 
 def test_draws_with_replacement_surround_the_search() -> None:
