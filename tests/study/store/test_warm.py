@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from study.cli.status import status
 from study.driver.recorder import trial_row
 from study.driver.repair import mended_searches
 from study.plan.files import freeze, load_plan, thaw
@@ -186,3 +187,12 @@ def test_the_torn_end_of_a_study_that_runs_is_no_damage(tmp_path: Path) -> None:
     source = studied(tmp_path / "source", plan_of(), rows())
     source.log.write_bytes(source.log.read_bytes() + b'{"kind": "tri')
     assert warm_started(plan_of(), source.path)[0].search.warm_start["simulated"][0] == point(0.02, 64)
+
+
+def test_a_study_whose_records_are_damaged_is_not_finished(tmp_path: Path) -> None:
+    """`tuneoff resume` mends it, which a finished study would have nothing to do with."""
+    plan = plan_of("search.trials=6", "race.configurations=0", "confirm.runs=0")
+    source = studied(tmp_path / "source", plan, rows())
+    assert status(plan, source)["done"]
+    source.log.write_bytes(source.log.read_bytes() + b'{"kind": "evaluation", "crc32": "00000000"}\n')
+    assert not status(plan, source)["done"]
