@@ -134,6 +134,8 @@ def resume(
     state = look(plan, found)
     if state["done"] and not (retry_failed and state["failures"]):
         out.print(f"{folder} is finished: nothing to run.")
+        for each in filter(None, (each["stopped"] for each in state["frameworks"].values())):
+            out.print(each, highlight=False)
         if priced or not (found.report / "index.html").exists():
             write_report(found)
         tell_failures(plan, found, where)

@@ -342,3 +342,17 @@ def test_a_page_of_compare_is_no_study_beside_others(
     assert err == ""
     assert "results/comparison is left out: it is no study but a page of `tuneoff compare`" in out
     assert "two studies" in call(["compare", "results/a", "results/comparison"], capsys, monkeypatch)[2]
+
+
+def test_resume_says_why_a_search_that_stopped_has_no_more_trials(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = plan.search.model_copy(update={"trials": 30, "budget": "4s"})  # each of the three held its slice for 2 s
+    folder = studied(tmp_path / "s", plan.model_copy(update={"search": search}), failed=0)
+    (folder.report / "index.html").parent.mkdir()
+    (folder.report / "index.html").touch()
+    code, out, _ = call(["resume", str(folder.path), "--set", "search.budget=5s"], capsys, monkeypatch)
+    assert code == 0
+    assert "finished: nothing to run" in out
+    said = "Simulated: stopped after 3 of 30 trials: they cost 6 of the 5 slice-s that search.budget = 5s allows"
+    assert said in " ".join(out.split())
