@@ -47,20 +47,21 @@ def replay(
     --set changes keys of search and race.
     """
     from study.replay.finding import recording_at
-    from study.replay.regret import Truth
     from study.replay.repeated import repeated
     from study.replay.search import limits_of
 
     recording = recording_at(source, settings or [])
     plan = recording.plan.model_copy(update={"seed": seed})
     limits_of(plan)  # before anything is said
+    truths, left_out = _truths(plan, recording)
+    if not truths:
+        raise UserError(f"{source}: {left_out}; there is nothing to find")
     said: dict[str, Any] = {"recording": recording.said, "slots": slots, "frameworks": {}}
     if not as_json:
         results.print(recording.said, highlight=False)
-    for name in plan.frameworks:
-        truth = Truth(plan, name, recording)
-        if not truth.any_reached:
-            raise UserError(f"{source}: no recorded training of {name} reaches the target; there is nothing to find")
+        if left_out:
+            results.print(f"{left_out}: left out", highlight=False)
+    for name, truth in truths.items():
         done: list[Repetition] = []
         for each in repeated(plan, name, recording, slots=slots, repetitions=repetitions, truth=truth):
             done.append(each)
@@ -71,6 +72,17 @@ def replay(
             _show(plan, name, truth, recording, done, slots)
     if as_json:
         print(json.dumps(said, indent=2))
+
+
+def _truths(plan: Plan, recording: Recording) -> tuple[dict[str, Truth], str]:
+    """Of each framework in which there is something to find; and what to tell of the others."""
+    from study.replay.regret import Truth
+    from trainables.frameworks import framework
+
+    every = {name: Truth(plan, name, recording) for name in plan.frameworks}
+    found = {name: truth for name, truth in every.items() if truth.any_reached}
+    others = " and ".join(framework(name).title for name in every if name not in found)
+    return found, f"no recorded training of {others} reaches the target" if others else ""
 
 
 def _as_data(truth: Truth, recording: Recording, done: list[Repetition]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from study.replay.dense import read_study
 from study.replay.recording import Recording
 from study.replay.shelf import ABOUT, SHELF, is_table, shipped_tables
 from study.replay.table import read_table
+from study.store.folder import meant
 from trainables.common.errors import UserError
 from trainables.common.places import local_path
 from trainables.common.suggest import nearest
@@ -38,4 +39,6 @@ def recording_at(source: str, settings: Sequence[str] = ()) -> Recording:
     if path.exists():
         raise UserError(f"{source} is a file; give the folder of a recorded table or of a study")
     valid = nearest(source, shipped_tables()) if shipped_tables() else "; no table comes with this package"
+    if hint := meant(path):
+        valid = f"; {hint}"
     raise UserError(f"unknown table '{source}', and no such folder{valid}")

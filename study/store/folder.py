@@ -186,7 +186,7 @@ def find(path: Path) -> StudyFolder:
     if not path.is_dir():
         if path.exists():
             raise UserError(f"{path} is a file; give the study's folder{_around(path)}")
-        todo = _meant(path) or "`tuneoff launch` makes one, under results/ if not told otherwise"
+        todo = meant(path) or "`tuneoff launch` makes one, under results/ if not told otherwise"
         raise UserError(f"no folder {path}; {todo}")
     if not (path / "plan.toml").exists() and (around := _around(path)):
         raise UserError(f"{path} is not a study's folder; give the one that it lies in{around}")
@@ -195,7 +195,7 @@ def find(path: Path) -> StudyFolder:
     return StudyFolder(Path(os.path.abspath(path)))  # noqa: PTH100 - a study is never called `..`
 
 
-def _meant(path: Path) -> str:
+def meant(path: Path) -> str:
     """Which study a folder that is not there may stand for: a name alone the one in results/, or the nearest."""
     default = path.parent / "results" / path.name
     if (default / "plan.toml").is_file():

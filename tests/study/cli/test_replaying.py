@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.study.cli.test_commands import call
@@ -91,7 +93,7 @@ def test_a_recording_in_which_nothing_reaches_the_target_is_told(
     table = recorded.write(tmp_path / "hopeless", rates=3, sizes=(32,), limit_s=1.0)
     code, _, err = call(["replay", str(table)], capsys, monkeypatch)
     assert code == 2
-    assert "no recorded training of pytorch reaches the target; there is nothing to find" in err
+    assert "no recorded training of PyTorch reaches the target; there is nothing to find" in err
 
 
 def test_what_is_found_nowhere_and_what_stops_early_is_said_in_words(
@@ -120,3 +122,30 @@ def test_more_slots_than_trials_are_never_filled(
         for slots in ("4", "5", "1000000000")
     ]
     assert found[0] == found[1] == found[2]
+
+
+def test_a_framework_of_which_nothing_reaches_the_target_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = recorded.write(tmp_path / "half", rates=4, sizes=(32, 256), frameworks=("pytorch", "simulated"))
+    curves = pq.read_table(folder / "curves.parquet").to_pylist()
+    for row in curves:
+        row["accuracy"] *= 0.5 if row["framework"] == "simulated" else 1.0
+    pq.write_table(pa.Table.from_pylist(curves), folder / "curves.parquet")
+    few = ["replay", str(folder), "--repetitions", "1", "--set", "search.trials=5"]
+    code, out, err = call(few, capsys, monkeypatch)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1] == "no recorded training of Simulated reaches the target: left out"
+    assert sum("1 search of 5 trials" in line for line in out.splitlines()) == 1
+    found = json.loads(call([*few, "--json"], capsys, monkeypatch)[1])
+    assert list(found["frameworks"]) == ["pytorch"]
+
+
+def test_a_study_that_is_not_there_may_be_the_one_in_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "dense").mkdir(parents=True)
+    (tmp_path / "results" / "dense" / "plan.toml").touch()
+    _, _, err = call(["replay", "dense"], capsys, monkeypatch)
+    assert err == "tuneoff: unknown table 'dense', and no such folder; did you mean results/dense?\n"
