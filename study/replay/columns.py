@@ -41,7 +41,8 @@ class Column(NamedTuple):
     def holds(self, values: pa.ChunkedArray) -> bool:
         """Whether all values are such."""
         if self.least is None:
-            return bool(pa.types.is_string(getattr(values.type, "value_type", values.type)))
+            kind = getattr(values.type, "value_type", values.type)  # of a dictionary that of its values
+            return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
         if not pa.types.is_integer(values.type) and (self.whole or not pa.types.is_floating(values.type)):
             return False
         numbers = values.drop_null().to_numpy().astype(float)

@@ -225,3 +225,14 @@ def test_what_about_says_of_costs_and_plan_must_make_sense(
 def test_a_wrong_setting_is_not_blamed_on_the_table(folder: Path) -> None:
     with pytest.raises(UserError, match=r"^--set: search.trials is 0; it must be 1 or more$"):
         read_table(folder, ["search.trials=0"])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_texts_may_be_kept_as_any_writer_does(folder: Path, tmp_path: Path, kind: pa.DataType) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for file in ("curves.parquet", "costs.parquet"):
+        rows = pq.read_table(folder / file)
+        place = rows.column_names.index("framework")
+        pq.write_table(rows.set_column(place, "framework", rows.column("framework").cast(kind)), copy / file)
+    assert list(read_table(copy).curves) == ["pytorch"]
