@@ -163,6 +163,10 @@ def test_damaged_or_lost_records_are_refused_and_left_alone(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"records.jsonl is damaged in line 2; `tuneoff resume .*` mends it"):
         warm_started(plan_of(), source.path)
     assert source.log.read_bytes() == damaged
+    for size in (len(lines[0]), len(lines[0]) + 9):
+        source.log.write_bytes(b"".join(lines)[:size])
+        with pytest.raises(UserError, match=r"records.jsonl was cut short; `tuneoff resume .*` mends it"):
+            warm_started(plan_of(), source.path)
     source.log.unlink()
     with pytest.raises(UserError, match=r"records.jsonl is gone; `tuneoff resume .*` mends it"):
         warm_started(plan_of(), source.path)
