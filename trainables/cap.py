@@ -66,12 +66,12 @@ class Cap:
         return "curve" if bar is not None and best < bar - self.margin else None
 
     def aim(self, metric: Metric, target: float, seconds: float) -> float:
-        """What a trial that was capped at a time could have come to by then: the target, or what the curve had.
+        """What was asked of a trial that was capped at a time: past the cap the target, before it what the curve had.
 
-        By how far it stayed from this it is ranked among others, not by how far from the target: one that was capped
-        early is not the worse for that.
+        By how far it stayed from this it is ranked among others: one that its curve stopped early is not the worse for
+        that, and of those that had all the time there was the one that came nearest to the target is the best.
         """
-        bar = self.bar(seconds)
+        bar = None if self.over(seconds) else self.bar(seconds)
         if bar is None:
             return target
         return min(target, bar) if metric == "accuracy" else max(target, -bar)

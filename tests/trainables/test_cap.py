@@ -46,6 +46,11 @@ def test_a_trial_that_was_capped_early_is_judged_by_what_could_be_had_by_then(se
     assert NO_CAP.aim("accuracy", 0.88, seconds) == 0.88
 
 
+def test_a_trial_that_had_all_the_time_there_was_is_judged_by_the_target() -> None:
+    lagging = Cap(seconds=2.5, best=((2.0, 0.5), (4.0, 0.8), (5.0, 0.9)), margin=0.05)
+    assert [lagging.aim("accuracy", 0.88, seconds) for seconds in (2.4, 2.6)] == [0.5, 0.88]
+
+
 @given(
     seconds=st.none() | st.floats(0, 1e6),
     best=st.lists(st.tuples(st.floats(0, 1e6), st.floats(-1e6, 1)), max_size=4).map(tuple),
