@@ -20,6 +20,7 @@ from study.replay.finding import recording_at
 from study.replay.recording import Recording
 from study.replay.regret import Known, Truth, raced, singles
 from study.replay.search import search
+from study.replay.shelf import SHELF, shipped_tables
 from study.replay.training import Terms
 from tests.search_bench.strategies import ROWS, settings_of
 
@@ -27,6 +28,13 @@ PLANNED = 30  # trials of a plan that says nothing else
 MOST = 100  # trials of any strategy
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+_DECIDING = (
+    *(ROOT / "study" / room for room in ("replay", "strategy", "plan")),
+    *(ROOT / "trainables" / name for name in ("cap.py", "objective.py", "workloads/shipped")),
+    ROOT / "search_spaces",
+    ROOT / "reports" / "winners.py",
+    HERE,
+)
 _TELLING = ("writing.py", "summing.py", "__main__.py", "real_tune.py")  # which decide nothing
 REFERENCES = 2.0  # references that a strategy may spend
 
@@ -145,20 +153,24 @@ def _finite(value: float) -> float | None:
 
 
 @cache
-def rules() -> str:
-    """A digest of all that decides what comes of a search: the replay, the rules, the benchmark, the tables."""
+def rules(table: str) -> str:
+    """A digest of what decides what comes of a search on a table: the rules, replay, benchmark and the table itself."""
     digest = hashlib.sha256()
-    for folder in (ROOT / "study" / "replay", ROOT / "study" / "strategy", ROOT / "study" / "plan", HERE):
-        for path in sorted(folder.rglob("*")):
-            decides = path.name not in _TELLING and not path.name.startswith("test_")
-            if decides and path.suffix in (".py", ".parquet", ".toml"):
+    for place in _DECIDING:
+        for path in sorted(place.rglob("*") if place.is_dir() else [place]):
+            decides = path.name not in _TELLING and not path.name.startswith("test_") and SHELF not in path.parents
+            if decides and path.suffix in (".py", ".toml"):
                 digest.update(path.read_bytes())
+    folder = SHELF / table if table in shipped_tables() else Path(table)
+    for path in sorted(folder.iterdir() if folder.is_dir() else ()):
+        if path.suffix in (".parquet", ".toml"):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def keep(file: IO[str], each: Run) -> None:
     """Add a run to a file of lines."""
-    file.write(json.dumps({**each.as_row(), "rules": rules()}) + "\n")
+    file.write(json.dumps({**each.as_row(), "rules": rules(each.job.table)}) + "\n")
     file.flush()
 
 
@@ -168,5 +180,5 @@ def kept(path: Path) -> Iterator[Run]:
         for line in path.read_text(encoding="utf-8").splitlines():
             with suppress(json.JSONDecodeError):
                 row = json.loads(line)
-                if row.pop("rules") == rules():
+                if row.pop("rules") == rules(row["job"]["table"]):
                     yield Run.of(row)

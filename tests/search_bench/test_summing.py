@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.search_bench import __main__ as bench
-from tests.search_bench.running import Job, Run, keep, kept, run
+from tests.search_bench.running import Job, Run, keep, kept, rules, run
 from tests.search_bench.summing import close_s, estimate, ratio, regret_at
 from tests.search_bench.writing import figure, markdown, summary, write_csv
 from tests.study.replay import recorded
@@ -46,8 +46,18 @@ def test_runs_of_other_rules_do_not_count(tmp_path: Path, monkeypatch: pytest.Mo
         keep(file, mine)
         file.write('{"torn')
     assert list(kept(path)) == [mine]
-    monkeypatch.setattr("tests.search_bench.running.rules", lambda: "others")
+    monkeypatch.setattr("tests.search_bench.running.rules", lambda table: "others")
     assert list(kept(path)) == []
+
+
+def test_runs_on_another_table_do_not_count(tmp_path: Path) -> None:
+    first, second = (str(recorded.write(tmp_path / name, rates=2, sizes=(32,))) for name in ("first", "second"))
+    before = rules(second)
+    assert rules(first) == before  # they are alike
+    rules.cache_clear()
+    recorded.write(Path(second), rates=3, sizes=(32,))
+    assert rules(second) != before == rules(first)
+    rules.cache_clear()
 
 
 def test_the_table_has_every_strategy_and_the_csv_every_number(tmp_path: Path) -> None:
