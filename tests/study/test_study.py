@@ -365,6 +365,7 @@ def test_asha_stops_what_lags_behind(tmp_path: Path) -> None:
     assert not list((tmp_path / "results" / "s" / "tune" / "checkpoints").rglob("model-*"))
 
 
+@pytest.mark.long
 def test_a_cold_objective_gets_a_fresh_process_for_every_trial(tmp_path: Path) -> None:
     finish(tuneoff(*simulated(3, "search.objective=cold"), cwd=tmp_path))
     table = check_whole(tmp_path / "results" / "s", 3)

@@ -87,6 +87,7 @@ def test_it_computes_what_pytorch_does(tmp_path: Path) -> None:
     assert runs[0].evaluate("test").loss == pytest.approx(runs[1].evaluate("test").loss, rel=1e-5)
 
 
+@pytest.mark.long
 def test_verify_compares_it_with_pytorch(tmp_path: Path) -> None:
     write(tmp_path, DROPOUT)
     write(tmp_path, TASK, "workload.toml")
