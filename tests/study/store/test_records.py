@@ -56,7 +56,8 @@ def test_work_done_again_replaces_what_it_repeats(folder: StudyFolder) -> None:
     assert table.query("trial_id == 'a' and evaluation == 2")["validation_accuracy"].tolist() == [0.7]
 
 
-def test_a_log_cut_anywhere_loses_at_most_its_last_row(folder: StudyFolder) -> None:
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.long)])
+def test_a_log_cut_at_any_byte_loses_at_most_its_last_row(folder: StudyFolder, step: int) -> None:
     records = Records(folder, say=print)
     for name in "abc":
         records.add_trial(trial(name))
@@ -64,7 +65,7 @@ def test_a_log_cut_anywhere_loses_at_most_its_last_row(folder: StudyFolder) -> N
     whole = folder.log.read_bytes()
     ends = [index + 1 for index, byte in enumerate(whole) if byte == ord("\n")]
     near = {0, 1, *(end + by for end in ends[:-1] for by in (-2, -1, 0, 1))}
-    for cut in sorted(near | set(range(ends[-2], len(whole) + 1, 5))):  # rows are alike, and so are neighbours in one
+    for cut in sorted(near | set(range(ends[-2], len(whole) + 1, step))):  # rows are alike: the bytes of one
         folder.log.write_bytes(whole[:cut])
         records = Records(folder, say=print)
         kept = sum(end <= cut for end in ends)
