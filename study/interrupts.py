@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -20,6 +21,7 @@ from study.console import complain
 from study.signals import Interrupted, Listener, leave_at_once
 
 _ANSWER_S = 1.0
+_ONE_REQUEST_S = 0.5  # `timeout` sends SIGTERM to its child and then to its whole group; so do some schedulers
 
 
 @contextmanager
@@ -47,6 +49,7 @@ class Interrupts:
         self._in_fit = False
         self._depth = 0
         self._answered = threading.Event()
+        self._answered_at = 0.0  # on the clock of ``time.monotonic``
         self._lost = threading.Event()  # whether the signal was lost on its way, and comes again
         self._listener = Listener(self._hear, first=self._stop, lost=self._lost.set)
 
@@ -105,6 +108,8 @@ class Interrupts:
             self._answer(number)
         elif self._lost.is_set():  # the same once more
             self._lost.clear()
+        elif number != signal.SIGINT and time.monotonic() - self._answered_at < _ONE_REQUEST_S:
+            return  # nobody pressed anything twice
         else:
             self._end(number)
 
@@ -114,6 +119,7 @@ class Interrupts:
         again = f"{name} again" if number == signal.SIGINT else "a second one"
         with suppress(Exception):  # of a terminal that is gone; stopping matters more
             self._say(f"{name}: stopping{means}; {again} ends at once")
+        self._answered_at = time.monotonic()
         self._answered.set()
 
     def _end(self, number: int) -> None:

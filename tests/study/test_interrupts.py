@@ -94,6 +94,21 @@ def test_a_signal_is_answered_while_the_main_thread_hears_nothing_and_a_second_e
     assert process.returncode == 130
 
 
+def test_a_sigterm_that_comes_twice_at_once_is_one_and_a_later_one_ends() -> None:
+    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "deaf\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.readline() == "tuneoff: SIGTERM: stopping (all is safe); a second one ends at once\n"
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.75)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.read() == "tuneoff: SIGTERM again: ended at once; go on with: tuneoff resume x\n"
+    assert process.returncode == 143
+
+
 @pytest.mark.parametrize(
     ("signum", "said", "end"),
     [
