@@ -25,8 +25,11 @@ MemoryFormat = Literal["contiguous", "channels_last"]
 Option = bool | int | float | str  # what a model's ``build`` takes
 
 # Samples; fixed, so that evaluation never depends on what is searched. LeNet's activations of 250 images stay in a
-# CPU's cache: 10,000 images took 0.14 s so, and 0.24 s in batches of 1,000 (2 threads).
+# CPU's cache: 10,000 images took 0.14 s so, and 0.24 s in batches of 1,000 (2 threads). A GPU (H100) took half a
+# millisecond for each batch of 250, waiting for kernels, which came to more than half of the quickest trials' time.
 EVALUATION_BATCH_SIZE = 250
+GPU_EVALUATION_BATCH_SIZE = 1000  # at most; where samples are large, the memory is wanted for their activations
+GPU_EVALUATION_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,14 @@ class Setup:
     seed: int  # of what the model draws itself: initial parameters, where none are given, and dropout
     device: Device
     threads: int  # compute threads
+
+
+def evaluation_batch_size(device: Device, samples: Samples) -> int:
+    """How many samples an evaluation takes at once, in every framework; whatever is searched."""
+    if device == "cpu":
+        return EVALUATION_BATCH_SIZE
+    within = GPU_EVALUATION_BYTES // max(1, samples.features[:1].nbytes)
+    return min(GPU_EVALUATION_BATCH_SIZE, max(EVALUATION_BATCH_SIZE, within))
 
 
 class Progress(NamedTuple):

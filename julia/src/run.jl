@@ -1,4 +1,13 @@
-const EVALUATION_BATCH_SIZE = 250 # samples; the PyTorch side's
+# How many samples an evaluation takes at once: trainables/contract.py has the reasons, and the same numbers.
+const EVALUATION_BATCH_SIZE = 250
+const GPU_EVALUATION_BATCH_SIZE, GPU_EVALUATION_BYTES = 1000, 2^24
+
+evaluation_batch_size(::CPUDevice, (_, _)::Samples) = EVALUATION_BATCH_SIZE
+
+function evaluation_batch_size(::AbstractDevice, (features, _)::Samples)
+    within = GPU_EVALUATION_BYTES * size(features)[end] ÷ max(1, sizeof(features))
+    return min(GPU_EVALUATION_BATCH_SIZE, max(EVALUATION_BATCH_SIZE, within))
+end
 
 """One training. Made by `start`."""
 mutable struct Run{M,R,D<:AbstractDevice,S<:Samples,B}
@@ -112,7 +121,8 @@ function warm_up!(run::Run)
     run.loader = Loader(dummy, run.outputs, collect(1:numobs(dummy)), run.batch_size, run.num_workers)
     train!(run, zeros(cld(numobs(dummy), run.batch_size)))
     for split in ("validation", "test")
-        samples = dummy_samples(dummy, min(EVALUATION_BATCH_SIZE, numobs(run.samples[split])))
+        at_once = evaluation_batch_size(run.device, run.samples[split])
+        samples = dummy_samples(dummy, min(at_once, numobs(run.samples[split])))
         score(run.model, evaluation_batches(run, samples))
     end
     synchronize(run.device)
@@ -239,8 +249,10 @@ end
 mean_loss(outputs, targets::OneHotArray) = Flux.logitcrossentropy(outputs, targets)
 mean_loss(outputs, targets) = Flux.mse(outputs, targets)
 
-evaluation_batches(run::Run, samples::Samples) =
-    [run.device(batch) for batch in batches(samples, run.outputs, 1:numobs(samples), EVALUATION_BATCH_SIZE)]
+function evaluation_batches(run::Run, samples::Samples)
+    at_once = evaluation_batch_size(run.device, samples)
+    return [run.device(batch) for batch in batches(samples, run.outputs, 1:numobs(samples), at_once)]
+end
 
 function score(model, batches)
     Flux.testmode!(model)

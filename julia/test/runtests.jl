@@ -434,6 +434,15 @@ dropping(; p=0.5) = Chain(Flux.flatten, Dense(784 => 16, relu), Dropout(p; rng=X
     @test_throws "another model" load!(begin_run(; model=() -> Chain(Flux.flatten, Dense(784 => 10; bias=false))), path)
 end
 
+struct SomeGPU <: FluxTrainer.AbstractDevice end
+
+@testset "an evaluation takes more at once on a GPU, as large as the samples let it" begin
+    of(width) = (zeros(Float32, width, width, 1, 3), [0, 1, 2])
+    at_once(device, width) = FluxTrainer.evaluation_batch_size(device, of(width))
+    @test at_once.(Ref(FluxTrainer.CPUDevice()), (28, 400)) == (250, 250)
+    @test at_once.(Ref(SomeGPU()), (28, 90, 400)) == (1000, 517, 250)
+end
+
 @testset "evaluation leaves BatchNorm alone" begin
     run = begin_run(; model=resnet18, batch_size=16)
     begin_epoch!(run, 0:31)

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from trainables.common import user_code
 from trainables.contract import (
-    EVALUATION_BATCH_SIZE,
     Hyperparameters,
     Loss,
     Parameters,
@@ -27,6 +26,7 @@ from trainables.contract import (
     StartUp,
     TracedStep,
     TraceSetup,
+    evaluation_batch_size,
 )
 from trainables.pytorch import layers
 from trainables.pytorch.building import arrays, build, draw, initialized, set_parameters
@@ -210,12 +210,14 @@ class PyTorchRun:
 
     def _evaluation_batches(self, split: Split) -> Iterator[Batch]:
         features, targets = self._whole(split)
-        return zip(features.split(EVALUATION_BATCH_SIZE), targets.split(EVALUATION_BATCH_SIZE), strict=True)
+        at_once = evaluation_batch_size(self._setup.device, self._setup.data[split])
+        return zip(features.split(at_once), targets.split(at_once), strict=True)
 
     def _evaluation_shapes(self, split: Split) -> list[int]:
         """How many samples a batch of an evaluation may have; the split lies on the device from here on."""
         samples = len(self._whole(split)[1])
-        return sorted({min(samples, EVALUATION_BATCH_SIZE), samples % EVALUATION_BATCH_SIZE} - {0})
+        at_once = evaluation_batch_size(self._setup.device, self._setup.data[split])
+        return sorted({min(samples, at_once), samples % at_once} - {0})
 
     def _whole(self, split: Split) -> Batch:
         """A split on the device; it stays there."""

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from tests.trainables.pytorch.files import DROPOUT, REGRESSION, write
 from tests.trainables.setups import SAMPLES, digits, setup, weights
-from trainables.contract import Hyperparameters, Optimizer, Samples, Split
+from trainables.contract import Device, Hyperparameters, Optimizer, Samples, Split, evaluation_batch_size
 from trainables.determinism import sample_order
 from trainables.pytorch.backend import PyTorchRun, start
 from trainables.pytorch.building import draw
@@ -50,6 +50,18 @@ def test_a_warm_up_sees_every_shape_of_an_evaluation_once(
     run.warm_up()
     assert seen == 2 * shapes
     run.close()
+
+
+@pytest.mark.parametrize(
+    ("device", "width", "at_once"),
+    [("cpu", 28, 250), ("cpu", 400, 250), ("cuda", 28, 1000), ("cuda", 90, 517), ("cuda", 400, 250)],
+)
+def test_an_evaluation_takes_more_at_once_on_a_gpu_as_large_as_the_samples_let_it(
+    device: Device, width: int, at_once: int
+) -> None:
+    """The same numbers stand in julia/test/runtests.jl."""
+    samples = Samples(np.zeros((3, 1, width, width), np.float32), np.arange(3))
+    assert evaluation_batch_size(device, samples) == at_once
 
 
 def losses(**changes: Any) -> list[float]:
