@@ -40,6 +40,7 @@ from trainables.workloads.workload import Workload, find
 
 # Between two calls into a framework a limit, a scheduler or Ctrl-C can act; so no call may last long.
 CALL_S = 2.0
+LOOK_S = 0.5  # a look at the machine takes milliseconds, NVML's and /proc/cpuinfo's, and evaluations may lie as close
 CHECKPOINT_SHARE = 0.02  # of the time since a process took the training up; a checkpoint waits until it fits
 
 _START_PARTS = ("startup_runtime_s", "startup_packages_s", "startup_data_s", "startup_seam_s")  # of startup_s
@@ -151,6 +152,7 @@ class Training:
         self._unsaved = False  # whether the model is that of an evaluation of which there is no checkpoint
         self._watch = Stopwatch(self._ledger, time.perf_counter)
         self._gpu: gpu.Gpu | None = None
+        self._looked_at: float | None = None  # by ``time.perf_counter``; not yet in this process
         self._seconds_per_batch = CALL_S  # before the first call: one batch
         self._loss_since = (0.0, 0)  # loss sum and samples since the last evaluation
 
@@ -180,7 +182,7 @@ class Training:
         self._unsaved = False
         with self._counting_cpu():
             finite = self._train_to_next_evaluation(run)
-        self._look_at_gpu()
+        self._look_around()
         with self._watch.charging("eval_s"):
             score = run.evaluate("validation")
         loss_sum, samples = self._loss_since
@@ -299,8 +301,15 @@ class Training:
                 known = before is not None and now is not None and segment[key] is not None
                 segment[key] = segment[key] + now - before if known else None
 
+    def _look_around(self) -> None:
+        """Note what the machine does, at the first evaluation and every `LOOK_S`; between the clocks, never in one."""
+        now = time.perf_counter()
+        if self._looked_at is None or now - self._looked_at >= LOOK_S:
+            self._looked_at = now
+            self._state.segments[-1] |= {"load_end": load_average(), "cpu_mhz_end": cpu_mhz()}
+            self._look_at_gpu()
+
     def _look_at_gpu(self) -> None:
-        """Note what it does; between the clocks, never in one."""
         if self._gpu is not None:
             segment = self._state.segments[-1]
             segment["gpu"] = gpu.together([segment["gpu"], self._gpu.look()])
@@ -528,7 +537,6 @@ class Training:
 
     def _checkpoint(self, run: Run) -> None:
         """Save where that is due: at the first evaluation, at the end, and whenever `CHECKPOINT_SHARE` allows it."""
-        self._state.segments[-1] |= {"load_end": load_average(), "cpu_mhz_end": cpu_mhz()}
         elapsed_s = run.clock() - self._segment_began
         self._state.segments[-1]["wall_s"] = elapsed_s
         self._unsaved = self._folder is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import replace
@@ -485,8 +486,9 @@ def test_evaluations_are_typed(spec: TrainingSpec) -> None:
 
 @pytest.fixture
 def counters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at the CPU time finds a second more, and at the load one more."""
+    """Every look at the CPU time finds a second more, and at the load one more; there is one at every evaluation."""
     cpu_s, load = count(0.0, 1.0), count(1.0)
+    monkeypatch.setattr("trainables.training.LOOK_S", 0.0)
     monkeypatch.setattr("trainables.training.cpu_time_s", lambda: next(cpu_s))
     monkeypatch.setattr("trainables.training.load_average", lambda: next(load))
 
@@ -507,6 +509,19 @@ def test_cpu_time_and_load_are_summed_over_segments(pytorch_spec: TrainingSpec, 
     assert result["load_start"] == 1.0  # of the first segment
     assert result["load_end"] == 8.0  # two beginnings and six evaluations
     assert result["host_cpus"] == os.cpu_count()
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(0.0, 6), (math.inf, 1)])
+def test_a_machine_is_looked_at_at_the_first_evaluation_and_then_every_so_often(
+    pytorch_spec: TrainingSpec, monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
+) -> None:
+    """However close the evaluations lie."""
+    load = count(0.0)
+    monkeypatch.setattr("trainables.training.load_average", lambda: next(load))
+    monkeypatch.setattr("trainables.training.LOOK_S", seconds)
+    result = run(replace(pytorch_spec, framework="simulated")).result()
+    assert result["evaluations"] == 6
+    assert (result["load_start"], result["load_end"]) == (0.0, looks)
 
 
 def test_cpu_time_of_a_real_training_is_about_its_wall_time_and_in_no_account(
@@ -559,6 +574,7 @@ class Seen(gpu.Gpu):
 def test_the_gpu_is_looked_at_after_the_warm_up_and_each_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trainables.training.LOOK_S", 0.0)
     spec = replace(BASE, device="cuda")
     training = Training(spec, folder=tmp_path / "trial")
     seen = Seen(training)
@@ -576,6 +592,7 @@ def test_the_gpu_is_looked_at_after_the_warm_up_and_each_evaluation(
 
 
 def test_looking_at_the_gpu_is_in_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.training.LOOK_S", 0.0)
     plain = run(BASE).result()
     training = Training(replace(BASE, device="cuda"))
     seen = Seen(training)
