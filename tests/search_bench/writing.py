@@ -99,7 +99,7 @@ def figure(runs: Mapping[str, Sequence[Run]], reference_s: float, title: str) ->
     """Median regret against cost; for ours the quartiles, too."""
     mpl.rcParams["svg.hashsalt"] = "tuneoff"
     costs = np.geomspace(0.01, REFERENCES, 200)
-    drawing = Figure(figsize=(7.2, 4.2), layout="constrained")
+    drawing = Figure(figsize=(7.2, 5.2), layout="constrained")
     axes = drawing.add_subplot()
     for name, mine in runs.items():
         if not ROWS[name].drawn:
@@ -118,8 +118,8 @@ def figure(runs: Mapping[str, Sequence[Run]], reference_s: float, title: str) ->
             seen = np.isfinite(high)
             axes.fill_between(costs[seen], 100 * low[seen], 100 * high[seen], color=line.get_color(), alpha=0.15, lw=0)
     axes.set(xscale="log", xlim=(costs[0], costs[-1]), ylim=(0, 120), title=title)
-    axes.set_xlabel("slice-seconds spent, as a share of 30 random trials' trained to their ends")
+    axes.set_xlabel("slice-seconds spent, as a share of 30 random trials trained to their ends")
     axes.set_ylabel("median regret of what is known, %")
     axes.axhline(5, color="0.6", lw=0.8)
-    axes.legend(fontsize=8, frameon=False)
+    drawing.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return drawing
