@@ -5,6 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
 
 import pytest
 
@@ -81,31 +84,35 @@ with interrupts.handled():
 """
 
 
-def test_a_signal_is_answered_while_the_main_thread_hears_nothing_and_a_second_ends() -> None:
+@contextmanager
+def deaf() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """Such a process, and what it says on stderr."""
     with subprocess.Popen([sys.executable, "-c", DEAF], stdout=-1, stderr=-1, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == "deaf\n"
+        yield process, process.stderr
+
+
+def test_a_signal_is_answered_while_the_main_thread_hears_nothing_and_a_second_ends() -> None:
+    with deaf() as (process, said):
         process.send_signal(signal.SIGINT)
-        answer = process.stderr.readline()
+        answer = said.readline()
         assert answer == "tuneoff: Ctrl-C: stopping (all is safe); Ctrl-C again ends at once\n"
         process.send_signal(signal.SIGINT)
-        assert process.stderr.read() == "tuneoff: Ctrl-C again: ended at once; go on with: tuneoff resume x\n"
+        assert said.read() == "tuneoff: Ctrl-C again: ended at once; go on with: tuneoff resume x\n"
     assert process.returncode == 130
 
 
 def test_a_sigterm_that_comes_twice_at_once_is_one_and_a_later_one_ends() -> None:
-    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=-1, stderr=-1, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == "deaf\n"
+    with deaf() as (process, said):
         process.send_signal(signal.SIGTERM)
-        assert process.stderr.readline() == "tuneoff: SIGTERM: stopping (all is safe); a second one ends at once\n"
+        assert said.readline() == "tuneoff: SIGTERM: stopping (all is safe); a second one ends at once\n"
         process.send_signal(signal.SIGTERM)
         time.sleep(0.75)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.stderr.read() == "tuneoff: SIGTERM again: ended at once; go on with: tuneoff resume x\n"
+        assert said.read() == "tuneoff: SIGTERM again: ended at once; go on with: tuneoff resume x\n"
     assert process.returncode == 143
 
 

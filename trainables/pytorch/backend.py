@@ -215,9 +215,7 @@ class PyTorchRun:
 
     def _evaluation_shapes(self, split: Split) -> list[int]:
         """How many samples a batch of an evaluation may have; the split lies on the device from here on."""
-        samples = len(self._whole(split)[1])
-        at_once = evaluation_batch_size(self._setup.device, self._setup.data[split])
-        return sorted({min(samples, at_once), samples % at_once} - {0})
+        return sorted({len(targets) for _, targets in self._evaluation_batches(split)})
 
     def _whole(self, split: Split) -> Batch:
         """A split on the device; it stays there."""
